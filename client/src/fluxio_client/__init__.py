@@ -1,0 +1,42 @@
+"""The thin client of fluxio: start runs and see how they are.
+
+from fluxio_client import FluxioClient
+
+client = FluxioClient()  # FLUXIO_TABLE_NAME and FLUXIO_QUEUE_URL
+run = client.start("OrderFulfillment", {"order_id": "o-1", "amount": 99.0})
+print(client.wait(run.run_id).result)
+"""
+
+from fluxio_client.client import FluxioClient
+from fluxio_client.errors import (
+    FluxioError,
+    InvalidInput,
+    NotNudged,
+    PayloadError,
+    RunExists,
+    RunNotFound,
+    RunParked,
+    SettingError,
+    WaitTimeout,
+)
+from fluxio_client.run import Failure, Page, Run, RunStatus, RunSummary, Step, StepStatus
+
+__all__ = [
+    "Failure",
+    "FluxioClient",
+    "FluxioError",
+    "InvalidInput",
+    "NotNudged",
+    "Page",
+    "PayloadError",
+    "Run",
+    "RunExists",
+    "RunNotFound",
+    "RunParked",
+    "RunStatus",
+    "RunSummary",
+    "SettingError",
+    "Step",
+    "StepStatus",
+    "WaitTimeout",
+]

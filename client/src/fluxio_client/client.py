@@ -1,0 +1,237 @@
+"""The client: start runs of a deployment and see how they are."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from fluxio_client import layout, settings
+from fluxio_client.errors import (
+    InvalidInput,
+    NotNudged,
+    RunExists,
+    RunNotFound,
+    RunParked,
+    WaitTimeout,
+)
+from fluxio_client.graph import Graph
+from fluxio_client.queue import Nudge, Queue
+from fluxio_client.run import Page, Run, RunStatus
+from fluxio_client.store import Spent, Store
+
+#: Milliseconds until the sweeper looks after an open run of which it has heard nothing.
+WATCHDOG_MS = 300_000
+
+
+def now_ms() -> int:
+    """The time, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def new_run_id() -> str:
+    """A fresh run id: "wf-" and 12 hex digits."""
+    return f"wf-{secrets.token_hex(6)}"
+
+
+class FluxioClient:
+    """Start runs and look at them.
+
+    Args:
+        table_name: the module's output `table_name`; by default FLUXIO_TABLE_NAME.
+        queue_url: the module's output `queue_url`; by default FLUXIO_QUEUE_URL.
+        dynamodb: a boto3 DynamoDB client, if the default one will not do.
+        sqs: a boto3 SQS client, if the default one will not do.
+        now: the time in milliseconds since 1970; for tests.
+        sleep: waits so many seconds; for tests.
+
+    Raises:
+        SettingError: table or queue are neither given nor in the environment, or cannot be used.
+    """
+
+    def __init__(
+        self,
+        table_name: str | None = None,
+        queue_url: str | None = None,
+        *,
+        dynamodb: Any = None,
+        sqs: Any = None,
+        now: Callable[[], int] = now_ms,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        table = settings.setting(settings.TABLE_NAME, table_name)
+        url = settings.queue_url(queue_url)
+        self._store = Store(dynamodb or settings.aws_client("dynamodb"), table)
+        self._queue = Queue(sqs or settings.aws_client("sqs"), url)
+        self._now = now
+        self._sleep = sleep
+
+    def start(self, workflow: str, input: Any = None, run_id: str | None = None) -> Run:
+        """Start a run, once: with a `run_id` of your own, the call can be repeated safely.
+
+        Args:
+            workflow: the workflow's name, as the manifest of the worker's zip has it.
+            input: a JSON object (a dict, a pydantic model, a dataclass); its names become arguments of
+                the steps. At most 390,000 bytes as JSON.
+            run_id: 1 to 64 letters, digits, '.', '_', ':' or '-'. Omitted: "wf-" and 12 hex digits.
+
+        Returns:
+            The run; if one of this id, workflow and input exists already, that one as it stands.
+
+        Raises:
+            InvalidInput: the workflow's name or the run id cannot be one, or the input is not an object.
+            PayloadError: the input cannot be stored as JSON, or is too large.
+            RunExists: there is a run of this id with another workflow or input.
+            NotNudged: the run is stored but SQS did not take its message; the sweeper will find it.
+        """
+        layout.check_workflow(workflow)
+        run_id = new_run_id() if run_id is None else layout.check_run_id(run_id)
+        text = layout.encode({} if input is None else input, f"the input of run {run_id}")
+        if not text.startswith("{"):
+            raise InvalidInput(
+                f"the input of run {run_id} is {text[:40]}, not a JSON object: pass a dict, whose "
+                "names become arguments of the steps."
+            )
+        now = self._now()
+        written = self._store.start(run_id, workflow, text, now, now + WATCHDOG_MS)
+        run = written.run
+        assert run is not None
+        if not written.applied:
+            run = self._same_run(run, workflow, text)
+        if run.status is RunStatus.PENDING:
+            try:
+                self._queue.send([Nudge(run_id, workflow)])
+            except Exception as error:
+                raise NotNudged(
+                    f"run {run_id} is stored, but SQS did not accept its first message: {error}. "
+                    f"The sweeper sends it within {WATCHDOG_MS // 60_000 + 1} minutes; to send it "
+                    f"now, call start again with run_id={run_id!r} and the same input."
+                ) from error
+        return run
+
+    def _same_run(self, there: Run, workflow: str, text: str) -> Run:
+        if there.workflow != workflow:
+            difference = f"of workflow {there.workflow}, not {workflow}"
+        else:
+            whole = self.get(there.run_id) if there.input_ref else there
+            if whole.input_json is not None and _canonical(whole.input_json) == _canonical(text):
+                return there
+            difference = "with another input"
+        raise RunExists(
+            f"run {there.run_id} exists already, {difference}: choose another run_id, "
+            "or leave it out to get a fresh one."
+        )
+
+    def get(self, run_id: str) -> Run:
+        """The run with its steps, input, outputs and result; readable at once after `start`.
+
+        Raises:
+            InvalidInput: no run has such an id.
+            RunNotFound: there is no such run.
+        """
+        run = self._store.read_whole(layout.check_run_id(run_id))
+        if run is None:
+            raise RunNotFound(
+                f"there is no run {run_id} in this table: check the id and that FLUXIO_TABLE_NAME is "
+                "the deployment's own; an ended run is deleted when its retention is over."
+            )
+        return run
+
+    def graph(self, run: Run) -> Graph | None:
+        """Which step of a run waits for which; None while no worker has opened the run."""
+        return self._store.get_graph(run.workflow, run.version) if run.version else None
+
+    @property
+    def spent(self) -> Spent:
+        """What this client's own calls have cost, as DynamoDB counted it."""
+        return self._store.spent
+
+    def list(
+        self,
+        workflow: str,
+        *,
+        status: RunStatus | str | None = None,
+        since: datetime | int | None = None,
+        until: datetime | int | None = None,
+        limit: int = 50,
+        page: str | None = None,
+    ) -> Page:
+        """Runs of a workflow, the newest first. It reads an index that may be some moments behind.
+
+        Args:
+            workflow: the workflow's name.
+            status: only runs in this status. With FAILED, the order and the times are those of the failure.
+            since: only runs started at this time or later: an aware datetime, or milliseconds since 1970.
+            until: only runs started at this time or earlier.
+            limit: at most so many runs, 1 to 1,000.
+            page: `next_page` of the page before.
+
+        Raises:
+            InvalidInput: an argument is out of its bounds, or the page is not of this listing.
+        """
+        if not 1 <= limit <= 1000:
+            raise InvalidInput(f"limit is {limit}: ask for 1 to 1,000 runs a page.")
+        try:
+            wanted = None if status is None else RunStatus(status)
+        except ValueError:
+            known = ", ".join(RunStatus)
+            raise InvalidInput(f"status {status!r} is none of {known}.") from None
+        return self._store.list_runs(
+            layout.check_workflow(workflow),
+            wanted,
+            _milliseconds(since, "since") or 0,
+            _milliseconds(until, "until"),
+            limit,
+            page,
+        )
+
+    def wait(self, run_id: str, timeout: float = 300.0, poll: float = 1.0) -> Run:
+        """Wait until the run has ended, however it ended.
+
+        Args:
+            run_id: which run.
+            timeout: seconds to wait at most.
+            poll: seconds between two looks at most; the first ones follow sooner.
+
+        Raises:
+            RunNotFound: there is no such run.
+            RunParked: the run waits for an operator; the message has its error.
+            WaitTimeout: it had not ended in time.
+        """
+        deadline = self._now() + int(timeout * 1000)
+        pause = min(0.05, poll)
+        while True:
+            run = self._store.read(layout.check_run_id(run_id))
+            if run is None or run.ended:
+                return self.get(run_id)
+            if run.parked:
+                raise RunParked(
+                    f"run {run_id} is parked: {run.error}. Deploy what is missing and redrive the run."
+                )
+            left = (deadline - self._now()) / 1000
+            if left <= 0:
+                raise WaitTimeout(
+                    f"run {run_id} is {run.status} after {timeout:g} s. It goes on: wait longer, or "
+                    "look at its steps with get()."
+                )
+            self._sleep(min(pause, left))
+            pause = min(pause * 1.5, poll)
+
+
+def _canonical(text: str) -> Mapping[str, Any]:
+    parsed: Mapping[str, Any] = json.loads(text)
+    return parsed
+
+
+def _milliseconds(of: datetime | int | None, name: str) -> int | None:
+    if of is None or isinstance(of, int):
+        return of
+    if of.tzinfo is None:
+        raise InvalidInput(
+            f"{name} is {of!r}, which has no time zone: pass an aware datetime, "
+            "datetime.now(timezone.utc) for example."
+        )
+    return int(of.timestamp() * 1000)

@@ -1,0 +1,219 @@
+"""The layout of the table: keys, indexes, how a run becomes an item and an item a run.
+
+    pk                        sk                    what
+    <run id>                  run                   the run: everything a worker must know to go on
+    <run id>                  input                 the run's input, where it is too long for the run item
+    <run id>                  out#<step>#<attempt>  a step's output, where it is too long for the run item
+    <run id>                  result                the run's result, where several long outputs make it
+    def#<workflow>#<version>  def                   the graph of one version of a workflow
+
+Values from outside (input, outputs, result, errors) are JSON text, so that what a step gets is exactly what
+JSON says, and costs what it shows. Times are milliseconds since 1970; `ttl` is seconds, as DynamoDB asks.
+
+The run item is written whole for each transition's price of one write unit a kilobyte begun
+(https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html), so whatever
+is long stands in an item of its own and whatever a step no longer needs is dropped when it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from decimal import Decimal
+from typing import Any
+
+from fluxio_client.errors import InvalidInput, PayloadError
+from fluxio_client.run import Failure, Run, RunStatus, RunSummary, Step, StepStatus
+
+Item = dict[str, dict[str, Any]]
+
+RUN = "run"
+INPUT = "input"
+RESULT = "result"
+DEFINITION = "def"
+
+INDEX_BY_WORKFLOW = "by_workflow"
+INDEX_DUE = "due"
+INDEX_FAILED = "failed"
+
+#: Both `by_workflow` and `due` are spread over this many partitions: one takes 1,000 write units a second.
+SHARDS = 8
+
+#: Bytes of JSON that stay in the run item; longer values get an item of their own.
+INLINE_BYTES = 400
+
+#: Bytes of JSON that fit an item of their own: DynamoDB's 400 KB less its keys and some room.
+PAYLOAD_BYTES = 390_000
+
+#: Days an input or output item outlives its own writing, at the least; a run may be open that long.
+PAYLOAD_DAYS = 400
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+_WORKFLOW = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+
+
+def shard(run_id: str) -> int:
+    """The partition of the sharded indexes that a run is in."""
+    return zlib.crc32(run_id.encode()) % SHARDS
+
+
+def workflow_shard(workflow: str, number: int) -> str:
+    """The hash key of `by_workflow`."""
+    return f"{workflow}#{number}"
+
+
+def run_key(run_id: str) -> Item:
+    """The key of the run item."""
+    return {"pk": {"S": run_id}, "sk": {"S": RUN}}
+
+
+def definition_key(workflow: str, version: str) -> Item:
+    """The key of a stored graph."""
+    return {"pk": {"S": f"def#{workflow}#{version}"}, "sk": {"S": DEFINITION}}
+
+
+def output_ref(step: str, attempt: int) -> str:
+    """The sort key of an output item. An attempt is held by one worker only, so nobody overwrites another's."""
+    return f"out#{step}#{attempt}"
+
+
+def check_run_id(run_id: object) -> str:
+    """The id, if it can be a run's.
+
+    Raises:
+        InvalidInput: it is empty, too long for a message's deduplication id, or has other characters.
+    """
+    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
+        raise InvalidInput(
+            f"run id {run_id!r}: use 1 to 64 letters, digits, '.', '_', ':' or '-', "
+            "beginning with a letter or digit."
+        )
+    return run_id
+
+
+def check_workflow(workflow: object) -> str:
+    """The name, if it can be a workflow's.
+
+    Raises:
+        InvalidInput: it is not 1 to 64 letters, digits, '_', '.' or '-'.
+    """
+    if not isinstance(workflow, str) or not _WORKFLOW.fullmatch(workflow):
+        raise InvalidInput(
+            f"workflow name {workflow!r}: use 1 to 64 letters, digits, '_', '.' or '-', "
+            "beginning with a letter or '_'."
+        )
+    return workflow
+
+
+def encode(value: Any, what: str) -> str:
+    """A value as JSON text. What JSON does not know (models, dates, decimals …) goes through pydantic.
+
+    Raises:
+        PayloadError: the value cannot be JSON, or is longer than an item may be.
+    """
+    try:
+        text = json.dumps(
+            value, default=_jsonable, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        # UnicodeEncodeError and pydantic's own errors are ValueErrors too.
+        raise PayloadError(
+            f"{what} cannot be stored as JSON: {error}. Use dicts, lists, strings, numbers, "
+            "booleans, None, or types that pydantic can serialise."
+        ) from error
+    if size > PAYLOAD_BYTES:
+        raise PayloadError(
+            f"{what} is {size:,} bytes of JSON; at most {PAYLOAD_BYTES:,} fit a DynamoDB item. "
+            "Store it elsewhere, in S3 for example, and hand over its key."
+        )
+    return text
+
+
+def _jsonable(value: Any) -> Any:
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+    try:
+        return to_jsonable_python(value)
+    except PydanticSerializationError as error:
+        raise TypeError(str(error)) from None
+
+
+def fits_inline(text: str) -> bool:
+    """Whether a value stays in the run item."""
+    return len(text.encode()) <= INLINE_BYTES
+
+
+def value(of: str | int | dict[str, Any] | None) -> dict[str, Any]:
+    """A Python value as DynamoDB's wire format has it."""
+    if isinstance(of, str):
+        return {"S": of}
+    if isinstance(of, int):
+        return {"N": str(of)}
+    if isinstance(of, dict):
+        return {"M": {name: value(part) for name, part in of.items() if part is not None}}
+    raise TypeError(f"no attribute of a run is a {type(of).__name__}")
+
+
+def plain(of: dict[str, Any]) -> Any:
+    """The value behind DynamoDB's wire format, for the kinds that `value` writes."""
+    kind, content = next(iter(of.items()))
+    if kind == "S":
+        return content
+    if kind == "N":
+        return int(Decimal(content))
+    if kind == "M":
+        return {name: plain(part) for name, part in content.items()}
+    raise TypeError(f"no attribute of a run has DynamoDB's type {kind}")
+
+
+def run_from_item(item: Item, payloads: dict[str, str] | None = None) -> Run:
+    """The run that an item holds.
+
+    Args:
+        item: the run item.
+        payloads: JSON text by sort key, for values that stand in items of their own.
+    """
+    payloads = payloads or {}
+    at = {name: plain(part) for name, part in item.items()}
+    steps = {}
+    for name, part in at.get("steps", {}).items():
+        status, error, ref = part.pop("status"), part.pop("error", None), part.get("output_ref")
+        output = part.pop("output", payloads.get(ref) if ref else None)
+        steps[name] = Step(
+            name=name,
+            status=StepStatus(status),
+            error=Failure.from_json(error) if error else None,
+            output_json=output,
+            **part,
+        )
+    error, input_ref, result_ref = at.get("error"), at.get("input_ref"), at.get("result_ref")
+    return Run(
+        run_id=at["pk"],
+        workflow=at["workflow"],
+        status=RunStatus(at["status"]),
+        created_at=at["created_at"],
+        version=at.get("version"),
+        ended_at=at.get("ended_at"),
+        error=Failure.from_json(error) if error else None,
+        steps=steps,
+        wake_at=at.get("wake_at"),
+        input_json=at.get("input", payloads.get(input_ref) if input_ref else None),
+        input_ref=input_ref,
+        result_json=at.get("result", payloads.get(result_ref) if result_ref else None),
+        result_ref=result_ref,
+    )
+
+
+def summary_from_item(item: Item) -> RunSummary:
+    """The run that an entry of `by_workflow` or `failed` shows."""
+    at = {name: plain(part) for name, part in item.items()}
+    workflow = at["failed"] if "failed" in at else at["workflow_shard"].rpartition("#")[0]
+    return RunSummary(
+        run_id=at["pk"],
+        workflow=workflow,
+        status=RunStatus(at["status"]),
+        created_at=at["created_at"],
+        ended_at=at.get("ended_at"),
+    )

@@ -1,0 +1,144 @@
+"""The queue: the one module that speaks SQS.
+
+A message is a nudge: it says "look at this run" and carries no truth. Whatever it says is checked against
+the run item, so a nudge that is late, doubled or wrong does no harm.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from fluxio_client import layout
+from fluxio_client.errors import FluxioError, InvalidInput, MalformedNudge
+
+#: Entries of one SendMessageBatch.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-batch-api-actions.html
+BATCH = 10
+
+#: How often the entries of a batch that SQS did not accept are sent again before the sender gives up.
+SEND_TRIES = 3
+
+
+class QueueError(FluxioError):
+    """SQS did not accept a message after several tries."""
+
+
+class Nudge(NamedTuple):
+    """Look at this run.
+
+    Attributes:
+        run_id: which run.
+        workflow: the run's workflow, as a hint that spares the worker a read; None if the sender does not know.
+        step: the step to begin with; None means the run as a whole.
+        attempt: the attempt of the step that the nudge asks for.
+        occasion: tells nudges apart that are otherwise alike and must not be taken for duplicates: the
+            sweep, the redrive, the renewal that sent it.
+    """
+
+    run_id: str
+    workflow: str | None = None
+    step: str | None = None
+    attempt: int = 1
+    occasion: str = ""
+
+    @property
+    def group_id(self) -> str:
+        """The FIFO group: branches of a run go in parallel, and a sweep is not held up by a held message."""
+        if self.step is None:
+            return f"{self.run_id}/{self.occasion.partition(':')[0]}"
+        return f"{self.run_id}/{self.step}"
+
+    @property
+    def deduplication_id(self) -> str:
+        """Equal for equal nudges, so that sending one again within five minutes does nothing."""
+        return f"{self.run_id}/{self.step or ''}/{self.attempt}/{self.occasion}"
+
+    def to_json(self) -> str:
+        """The message body."""
+        parts = {
+            "run_id": self.run_id,
+            "workflow": self.workflow,
+            "step": self.step,
+            "attempt": self.attempt if self.step else None,
+            "occasion": self.occasion or None,
+        }
+        return json.dumps({name: part for name, part in parts.items() if part is not None})
+
+    @classmethod
+    def from_json(cls, body: str) -> Nudge:
+        """The nudge in a message body.
+
+        Raises:
+            MalformedNudge: it is not JSON, lacks `run_id`, or a field has the wrong type.
+        """
+        try:
+            parts = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise MalformedNudge(f"the body is not JSON ({error}).") from None
+        if not isinstance(parts, dict):
+            raise MalformedNudge("the body is not a JSON object.")
+        try:
+            layout.check_run_id(parts.get("run_id", ""))
+        except InvalidInput as error:
+            raise MalformedNudge(f"the field 'run_id' is missing or unusable: {error}") from None
+        for name, kind in (("workflow", str), ("step", str), ("attempt", int), ("occasion", str)):
+            if name in parts and type(parts[name]) is not kind:
+                raise MalformedNudge(f"the field {name!r} is not of type {kind.__name__}.")
+        known = cls._fields
+        return cls(**{name: part for name, part in parts.items() if name in known})
+
+
+class Queue:
+    """The FIFO queue of one deployment.
+
+    Args:
+        client: a boto3 SQS client.
+        queue_url: the queue the module made.
+    """
+
+    def __init__(self, client: Any, queue_url: str) -> None:
+        self._client = client
+        self._url = queue_url
+        #: Messages accepted so far.
+        self.sent = 0
+
+    def send(self, nudges: Sequence[Nudge]) -> None:
+        """Send nudges, the entries of a half-accepted batch again.
+
+        Raises:
+            QueueError: some were not accepted after `SEND_TRIES` tries.
+        """
+        for start in range(0, len(nudges), BATCH):
+            self._send_batch(nudges[start : start + BATCH])
+
+    def _send_batch(self, nudges: Sequence[Nudge]) -> None:
+        left = {str(at): nudge for at, nudge in enumerate(nudges)}
+        failed: list[dict[str, Any]] = []
+        for _ in range(SEND_TRIES):
+            entries = [
+                {
+                    "Id": at,
+                    "MessageBody": nudge.to_json(),
+                    "MessageGroupId": nudge.group_id,
+                    "MessageDeduplicationId": nudge.deduplication_id,
+                }
+                for at, nudge in left.items()
+            ]
+            answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+            failed = answer.get("Failed", [])
+            self.sent += len(left) - len(failed)
+            left = {entry["Id"]: left[entry["Id"]] for entry in failed}
+            if not left:
+                return
+        raise QueueError(
+            f"SQS did not accept {len(left)} of {len(nudges)} messages after {SEND_TRIES} tries: "
+            f"{failed[0].get('Code')} {failed[0].get('Message', '')}"
+        )
+
+    def hide(self, receipt_handle: str, seconds: int) -> None:
+        """Let a received message come back after so many seconds."""
+        self._client.change_message_visibility(
+            QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+        )

@@ -1,0 +1,194 @@
+"""A run and its steps as they stand in the table: what every reader, client or worker, looks at.
+
+All times are integers, milliseconds since 1970-01-01T00:00Z; durations are seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class RunStatus(str, Enum):
+    """Where a run is. Each member says who moves a run there and what ends it."""
+
+    __str__ = str.__str__
+
+    #: Stored by `FluxioClient.start`; the first worker that gets its message opens it.
+    PENDING = "PENDING"
+    #: Opened by a worker; ends when every step has succeeded, one has failed, or it is cancelled.
+    RUNNING = "RUNNING"
+    #: Parked by a worker that cannot go on (see `error`); `FluxioClient.redrive` moves it on.
+    WAITING = "WAITING"
+    #: Every step succeeded; `result` holds what the last ones returned. Final.
+    SUCCEEDED = "SUCCEEDED"
+    #: A step was given up, or the run could not begin; `error` says which and why.
+    FAILED = "FAILED"
+    #: Reserved for compensation.
+    COMPENSATING = "COMPENSATING"
+    #: Reserved for compensation. Final.
+    COMPENSATED = "COMPENSATED"
+    #: Ended by `FluxioClient.cancel`. Final.
+    CANCELLED = "CANCELLED"
+
+
+class StepStatus(str, Enum):
+    """Where a step is. Each member says who moves a step there and what ends it."""
+
+    __str__ = str.__str__
+
+    #: Laid out when the run opens, or put back by a retry; a claim ends it.
+    PENDING = "PENDING"
+    #: Claimed by a worker; its completion, its failure or a takeover after its lease ends it.
+    RUNNING = "RUNNING"
+    #: Reserved for signals.
+    WAITING = "WAITING"
+    #: Its output is committed. Final.
+    SUCCEEDED = "SUCCEEDED"
+    #: Its attempts are used up, or its error is one that no retry mends.
+    FAILED = "FAILED"
+    #: Reserved for conditional steps. Final.
+    SKIPPED = "SKIPPED"
+    #: Reserved for cancellation that reaches into steps. Final.
+    CANCELLED = "CANCELLED"
+
+
+#: A run in one of these has ended: nothing moves it but an operator's redrive.
+ENDED = frozenset(
+    {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.COMPENSATED, RunStatus.CANCELLED}
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a step or a run failed: the exception's type and message, and where it was raised."""
+
+    type: str
+    message: str
+    step: str | None = None
+    attempt: int | None = None
+
+    #: A message longer than this is cut (characters): the run item is paid for by the kilobyte.
+    MAX_MESSAGE = 400
+
+    def to_json(self) -> str:
+        """The failure as it is stored."""
+        message = self.message
+        if len(message) > self.MAX_MESSAGE:
+            message = message[: self.MAX_MESSAGE - 1] + "…"
+        parts: dict[str, Any] = {"type": self.type, "message": message}
+        if self.step is not None:
+            parts.update(step=self.step, attempt=self.attempt)
+        return json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Failure:
+        """The failure that `to_json` stored."""
+        return cls(**json.loads(text))
+
+    def __str__(self) -> str:
+        where = f"step {self.step} (attempt {self.attempt}): " if self.step else ""
+        return f"{where}{self.type}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run. `output` is what the step returned, `error` why its last attempt failed."""
+
+    name: str
+    status: StepStatus
+    #: Tries so far; a try whose worker died counts.
+    attempt: int = 0
+    #: How many of the steps it depends on have succeeded, of how many.
+    completed_deps: int = 0
+    total_deps: int = 0
+    #: The fence handed out by the last claim.
+    token: str | None = None
+    lease_until: int | None = None
+    #: The step whose message brings this one back if its worker dies; "" is the run's own message.
+    owner: str | None = None
+    not_before: int | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    output_json: str | None = field(default=None, repr=False)
+    output_ref: str | None = None
+    error: Failure | None = None
+
+    @property
+    def output(self) -> Any:
+        """What the step returned, as JSON gives it back; None until it has succeeded."""
+        return None if self.output_json is None else json.loads(self.output_json)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the last attempt's claim to its end; None while it has not ended."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at) / 1000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a workflow, as it was when it was read."""
+
+    run_id: str
+    workflow: str
+    status: RunStatus
+    created_at: int
+    #: The version of the workflow's graph the run started with; None until a worker opened it.
+    version: str | None = None
+    ended_at: int | None = None
+    error: Failure | None = None
+    steps: dict[str, Step] = field(default_factory=dict)
+    #: When the sweeper looks after the run next; None once it has ended or is parked.
+    wake_at: int | None = None
+    input_json: str | None = field(default=None, repr=False)
+    input_ref: str | None = None
+    result_json: str | None = field(default=None, repr=False)
+    result_ref: str | None = None
+
+    @property
+    def input(self) -> Any:
+        """What the run was started with."""
+        return None if self.input_json is None else json.loads(self.input_json)
+
+    @property
+    def result(self) -> Any:
+        """What the run's last step returned (a dict by step, where several are last); None until then."""
+        return None if self.result_json is None else json.loads(self.result_json)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will move the run any more but an operator."""
+        return self.status in ENDED
+
+    @property
+    def parked(self) -> bool:
+        """Whether the run waits for an operator because the deployed worker cannot go on with it."""
+        return self.status is RunStatus.WAITING and self.error is not None
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start to end; None while the run has not ended."""
+        return None if self.ended_at is None else (self.ended_at - self.created_at) / 1000
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as a listing shows it; `FluxioClient.get` reads the rest."""
+
+    run_id: str
+    workflow: str
+    status: RunStatus
+    created_at: int
+    ended_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some runs of a listing, newest first, and the token of the next page (None: no more)."""
+
+    runs: list[RunSummary]
+    next_page: str | None = None

@@ -1,0 +1,76 @@
+"""Where table and queue are, and the boto3 clients that speak to them."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from fluxio_client.errors import SettingError
+
+TABLE_NAME = "FLUXIO_TABLE_NAME"
+QUEUE_URL = "FLUXIO_QUEUE_URL"
+
+
+def setting(name: str, given: str | None = None) -> str:
+    """An argument, or else the environment variable that stands in for it.
+
+    Raises:
+        SettingError: neither is there.
+    """
+    found = (given if given is not None else os.environ.get(name, "")).strip()
+    if not found:
+        raise SettingError(
+            f"{name} is not set. Pass the argument, or set the variable to the module's output "
+            f"`{name.removeprefix('FLUXIO_').lower()}` (the output `client_environment` has both)."
+        )
+    return found
+
+
+def queue_url(given: str | None = None) -> str:
+    """The queue's URL, from the argument or FLUXIO_QUEUE_URL.
+
+    Raises:
+        SettingError: it is missing, or not the URL of a FIFO queue.
+    """
+    found = setting(QUEUE_URL, given)
+    if not found.startswith(("https://", "http://")) or not found.endswith(".fifo"):
+        raise SettingError(
+            f"{QUEUE_URL} is {found!r}, which is not the URL of a FIFO queue. "
+            "Set it to the module's output `queue_url`."
+        )
+    return found
+
+
+@cache
+def _session() -> Any:
+    # botocore itself, which boto3 stands on: importing boto3 costs a cold start a tenth more. One session
+    # for both clients: each reads the service descriptions anew, which costs more than all else here.
+    import botocore.session
+
+    return botocore.session.get_session()
+
+
+def aws_client(service: str) -> Any:
+    """A client of boto3's kind that gives up soon enough for a message to go back to the queue instead.
+
+    botocore's standard retry mode has exponential backoff with jitter and its own retry quota:
+    https://docs.aws.amazon.com/boto3/latest/guide/retries.html
+
+    Raises:
+        SettingError: the environment does not say which AWS Region to speak to.
+    """
+    from botocore.config import Config
+    from botocore.exceptions import NoRegionError
+
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": 4},
+        connect_timeout=3,
+        read_timeout=10,
+    )
+    try:
+        return _session().create_client(service, config=config)
+    except NoRegionError:
+        raise SettingError(
+            "the AWS Region is not set. Set AWS_DEFAULT_REGION to the Region of the deployment."
+        ) from None

@@ -1,0 +1,521 @@
+"""The table: the one module that speaks DynamoDB.
+
+`Store.apply` turns rows of the transition table into one conditional UpdateItem. Whether it was applied or
+refused, DynamoDB hands the run back with the answer, so the caller goes on from what is, not from a guess.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+from fluxio_client import layout
+from fluxio_client.errors import FluxioError, InvalidInput
+from fluxio_client.graph import Graph
+from fluxio_client.layout import Item
+from fluxio_client.run import ENDED, Page, Run, RunStatus, RunSummary, StepStatus
+from fluxio_client.transitions import Change, Guard, IllegalTransition
+
+#: DynamoDB's bound on the length of an expression, in bytes.
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+EXPRESSION_BYTES = 4096
+
+
+class Written(NamedTuple):
+    """What became of a write: whether it was applied, and the run as it stands (None: no such run)."""
+
+    applied: bool
+    run: Run | None
+
+
+@dataclass
+class Spent:
+    """What a store's calls have cost so far, as DynamoDB counted it; refused writes cost too."""
+
+    reads: int = 0
+    writes: int = 0
+    #: Write units of the table, and of its indexes.
+    write_units: float = 0
+    index_write_units: float = 0
+
+
+class TransactionFailed(FluxioError):
+    """A user's own write in the transaction was refused; `reasons` has DynamoDB's reason for each."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__(
+            "the transaction of ctx.transact was refused: "
+            + "; ".join(
+                f"operation {at}: {reason}" for at, reason in enumerate(reasons, 1) if reason
+            )
+        )
+
+
+class Expression:
+    """Condition and update of one write, with its placeholders."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._values: list[dict[str, Any]] = []
+        self._conditions: list[str] = []
+        self._sets: list[str] = []
+        self._removes: list[str] = []
+
+    def path(self, *parts: str) -> str:
+        """A document path, each part behind a placeholder."""
+        return ".".join(self._names.setdefault(part, f"#{len(self._names)}") for part in parts)
+
+    def value(self, of: str | int | dict[str, Any]) -> str:
+        """A value behind a placeholder."""
+        wire = layout.value(of)
+        if wire not in self._values:
+            self._values.append(wire)
+        return f":{self._values.index(wire)}"
+
+    def require(self, condition: str) -> None:
+        """One more clause that must hold."""
+        if condition not in self._conditions:
+            self._conditions.append(condition)
+
+    def set(self, path: str, to: str) -> None:
+        """Set an attribute to a value or an arithmetic expression."""
+        self._sets.append(f"{path}={to}")
+
+    def remove(self, path: str) -> None:
+        """Remove an attribute."""
+        self._removes.append(path)
+
+    @property
+    def too_long(self) -> bool:
+        """Whether DynamoDB would refuse the expression for its length."""
+        arguments = self.arguments()
+        longest = max(len(arguments[part]) for part in ("ConditionExpression", "UpdateExpression"))
+        return longest > EXPRESSION_BYTES
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of UpdateItem (and of an Update in a transaction)."""
+        update = "SET " + ",".join(self._sets) if self._sets else ""
+        if self._removes:
+            update += " REMOVE " + ",".join(self._removes)
+        return {
+            "ConditionExpression": " AND ".join(self._conditions),
+            "UpdateExpression": update,
+            "ExpressionAttributeNames": {alias: name for name, alias in self._names.items()},
+            "ExpressionAttributeValues": {f":{at}": value for at, value in enumerate(self._values)},
+        }
+
+
+def expression(changes: Sequence[Change], now: int, retention_days: int) -> Expression:
+    """One write out of the rows it applies: their conditions all hold, or nothing is changed."""
+    made = Expression()
+    counted: dict[str, int] = {}
+    for change in changes:
+        for dependent in change.dependents:
+            counted[dependent] = counted.get(dependent, 0) + 1
+    run_sources = frozenset.intersection(*(change.row.run_from for change in changes))
+    if not run_sources:
+        names = ", ".join(change.row.name for change in changes)
+        raise IllegalTransition(f"the rows {names} have no status of the run in common.")
+    if run_sources != frozenset(RunStatus):
+        made.require(_one_of(made, made.path("status"), run_sources))
+    for change in changes:
+        if change.step is None:
+            _change_run(made, change, now, retention_days)
+        else:
+            _change_step(made, change, now, counted)
+    for dependent, count in counted.items():
+        path = made.path("steps", dependent, "completed_deps")
+        made.set(path, f"{path}+{made.value(count)}")
+    return made
+
+
+def _one_of(made: Expression, path: str, allowed: frozenset[Any]) -> str:
+    values = [made.value(status.value) for status in sorted(allowed)]
+    return f"{path}={values[0]}" if len(values) == 1 else f"{path} IN ({','.join(values)})"
+
+
+def _change_run(made: Expression, change: Change, now: int, retention_days: int) -> None:
+    row = change.row
+    if Guard.WAKE_SEEN in row.guards:
+        assert change.wake_seen is not None
+        made.require(f"{made.path('wake_at')}={made.value(change.wake_seen)}")
+    if Guard.WORKFLOW in row.guards:
+        assert change.workflow is not None
+        made.require(f"{made.path('workflow')}={made.value(change.workflow)}")
+    if row.run_to is not None:
+        made.set(made.path("status"), made.value(row.run_to.value))
+    if change.steps:
+        made.set(made.path("steps"), made.value({k: dict(v) for k, v in change.steps.items()}))
+    for name, value in change.values.items():
+        if value is not None:
+            made.set(made.path(name), made.value(value))
+    if row.closes:
+        made.remove(made.path("due"))
+        made.remove(made.path("wake_at"))
+    if row.run_to in ENDED:
+        made.set(made.path("ttl"), made.value(now // 1000 + retention_days * 86_400))
+    if row.run_to is RunStatus.FAILED:
+        made.set(made.path("failed"), made.path("workflow"))
+
+
+def _change_step(made: Expression, change: Change, now: int, counted: dict[str, int]) -> None:
+    row, step = change.row, change.step
+    assert step is not None
+    assert row.step_to is not None
+
+    def at(attribute: str) -> str:
+        return made.path("steps", step, attribute)
+
+    made.require(_one_of(made, at("status"), row.step_from))
+    if Guard.FENCE in row.guards:
+        assert change.token is not None
+        made.require(f"{at('token')}={made.value(change.token)}")
+    if Guard.LEASE_OVER in row.guards:
+        made.require(f"{at('lease_until')}<={made.value(now)}")
+    if row.guards & {Guard.FENCE, Guard.LEASE_OVER}:
+        assert change.attempt is not None
+        made.require(f"{at('attempt')}={made.value(change.attempt)}")
+    if Guard.BARRIER in row.guards:
+        if step in counted:  # conditions are read before the write: count what this write adds
+            assert change.total_deps is not None
+            made.require(f"{at('completed_deps')}={made.value(change.total_deps - counted[step])}")
+        else:
+            made.require(f"{at('completed_deps')}={at('total_deps')}")
+    if Guard.DUE in row.guards:
+        not_before = at("not_before")
+        made.require(f"(attribute_not_exists({not_before}) OR {not_before}<={made.value(now)})")
+    made.set(at("status"), made.value(row.step_to.value))
+    if row.step_to is StepStatus.RUNNING:
+        made.set(at("attempt"), f"{at('attempt')}+{made.value(1)}")
+    for name, value in change.values.items():
+        if value is not None:
+            made.set(at(name), made.value(value))
+    for name in sorted(row.drops - change.values.keys()):
+        made.remove(at(name))
+
+
+class Store:
+    """The runs of one table.
+
+    Args:
+        client: a boto3 DynamoDB client.
+        table_name: the table the module made.
+        retention_days: how many days a run is kept after it ended.
+    """
+
+    def __init__(self, client: Any, table_name: str, retention_days: int = 90) -> None:
+        self._client = client
+        self._table = table_name
+        self._retention_days = retention_days
+        self.spent = Spent()
+
+    # --- writes
+
+    def start(self, run_id: str, workflow: str, input_json: str, now: int, wake_at: int) -> Written:
+        """Store a new run; `applied` is false, and the run the one that is there, if the id is taken."""
+        number = layout.shard(run_id)
+        attributes: dict[str, str | int] = {
+            "workflow": workflow,
+            "workflow_shard": layout.workflow_shard(workflow, number),
+            "status": RunStatus.PENDING.value,
+            "created_at": now,
+            "due": number,
+            "wake_at": wake_at,
+        }
+        item = layout.run_key(run_id)
+        item |= {name: layout.value(value) for name, value in attributes.items()}
+        inline = layout.fits_inline(input_json)
+        item |= {"input": {"S": input_json}} if inline else {"input_ref": {"S": layout.INPUT}}
+        put = {
+            "TableName": self._table,
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(pk)",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        try:
+            if inline:
+                self._write("put_item", **put)
+            else:
+                payload = self._payload_item(run_id, layout.INPUT, input_json, now)
+                self._write(
+                    "transact_write_items",
+                    TransactItems=[
+                        {"Put": put},
+                        {"Put": {"TableName": self._table, "Item": payload}},
+                    ],
+                )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            return Written(False, self._refused(run_id, error.response))
+        except self._client.exceptions.TransactionCanceledException as error:
+            if error.response["CancellationReasons"][0]["Code"] != "ConditionalCheckFailed":
+                raise
+            return Written(False, self._refused(run_id, error.response["CancellationReasons"][0]))
+        return Written(True, layout.run_from_item(item, {layout.INPUT: input_json}))
+
+    def fits(self, changes: Sequence[Change], now: int) -> bool:
+        """Whether the changes can go into one write."""
+        return not expression(changes, now, self._retention_days).too_long
+
+    def apply(
+        self,
+        run_id: str,
+        changes: Sequence[Change],
+        now: int,
+        operations: Sequence[dict[str, Any]] = (),
+    ) -> Written:
+        """Apply rows of the transition table to a run: all of them, or none.
+
+        Args:
+            run_id: which run.
+            changes: the rows.
+            now: the caller's time, which the guards DUE and LEASE_OVER are held against.
+            operations: the user's own writes, in TransactWriteItems' form, that commit with the rows.
+
+        Raises:
+            TransactionFailed: the rows would have been applied but a user's operation was refused.
+        """
+        update = {
+            "TableName": self._table,
+            "Key": layout.run_key(run_id),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            **expression(changes, now, self._retention_days).arguments(),
+        }
+        if operations:
+            return self._apply_with(run_id, update, operations)
+        try:
+            answer = self._write("update_item", ReturnValues="ALL_NEW", **update)
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            return Written(False, self._refused(run_id, error.response))
+        return Written(True, layout.run_from_item(answer["Attributes"]))
+
+    def _apply_with(
+        self, run_id: str, update: dict[str, Any], operations: Sequence[dict[str, Any]]
+    ) -> Written:
+        try:
+            self._write("transact_write_items", TransactItems=[{"Update": update}, *operations])
+        except self._client.exceptions.TransactionCanceledException as error:
+            ours, *theirs = error.response["CancellationReasons"]
+            if ours["Code"] == "ConditionalCheckFailed":
+                return Written(False, self._refused(run_id, ours))
+            codes = [reason["Code"] for reason in theirs]
+            if ours["Code"] != "None" or not {"ConditionalCheckFailed", "ValidationError"} & {
+                *codes
+            }:
+                raise  # a conflict or a throttle: the message comes back and the commit is tried again
+            raise TransactionFailed(
+                [
+                    ""
+                    if reason["Code"] == "None"
+                    else f"{reason['Code']} {reason.get('Message', '')}"
+                    for reason in theirs
+                ]
+            ) from None
+        return Written(True, self.read(run_id))
+
+    def _write(self, call: str, **arguments: Any) -> dict[str, Any]:
+        """One call that writes, with what it cost."""
+        self.spent.writes += 1
+        answer: dict[str, Any] = getattr(self._client, call)(
+            ReturnConsumedCapacity="INDEXES", **arguments
+        )
+        consumed = answer.get("ConsumedCapacity", [])
+        for table in consumed if isinstance(consumed, list) else [consumed]:
+            total = table.get("WriteCapacityUnits", table.get("CapacityUnits", 0))
+            own = table.get("Table", {})
+            units = own.get("WriteCapacityUnits", own.get("CapacityUnits", total))
+            self.spent.write_units += units
+            self.spent.index_write_units += total - units
+        return answer
+
+    def _refused(self, run_id: str, answer: dict[str, Any]) -> Run | None:
+        # The image comes with the refusal; only where an endpoint leaves it out is a read needed.
+        item = answer.get("Item")
+        return layout.run_from_item(item) if item else self.read(run_id)
+
+    def put_payload(self, run_id: str, sort_key: str, text: str, now: int) -> None:
+        """Store a value that is too long for the run item."""
+        self._write(
+            "put_item",
+            TableName=self._table,
+            Item=self._payload_item(run_id, sort_key, text, now),
+        )
+
+    def _payload_item(self, run_id: str, sort_key: str, text: str, now: int) -> Item:
+        ttl = now // 1000 + (layout.PAYLOAD_DAYS + self._retention_days) * 86_400
+        key = {"pk": {"S": run_id}, "sk": {"S": sort_key}}
+        return key | {"payload": {"S": text}, "ttl": {"N": str(ttl)}}
+
+    def put_graph(self, workflow: str, graph: Graph) -> None:
+        """Store the graph of a version, if it is not there; reading first spares the write unit."""
+        if self.get_graph(workflow, graph.version) is None:
+            self._write(
+                "put_item",
+                TableName=self._table,
+                Item=layout.definition_key(workflow, graph.version)
+                | {"schema": {"N": "1"}, "graph": {"S": graph.to_json()}},
+            )
+
+    # --- reads
+
+    def read(self, run_id: str) -> Run | None:
+        """The run item as it stands, without values that have items of their own."""
+        item = self._get(layout.run_key(run_id), consistent=True)
+        return layout.run_from_item(item) if item else None
+
+    def read_whole(self, run_id: str) -> Run | None:
+        """The run with its input, outputs and result, wherever they stand."""
+        run_item: Item | None = None
+        payloads: dict[str, str] = {}
+        for item in self._query(
+            KeyConditionExpression="pk=:pk",
+            ExpressionAttributeValues={":pk": {"S": run_id}},
+            ConsistentRead=True,
+        ):
+            if item["sk"]["S"] == layout.RUN:
+                run_item = item
+            elif "payload" in item:
+                payloads[item["sk"]["S"]] = item["payload"]["S"]
+        return layout.run_from_item(run_item, payloads) if run_item else None
+
+    def get_payload(self, run_id: str, sort_key: str) -> str:
+        """A value that has an item of its own.
+
+        Raises:
+            FluxioError: it is not there.
+        """
+        item = self._get({"pk": {"S": run_id}, "sk": {"S": sort_key}}, consistent=True)
+        if item is None:
+            raise FluxioError(f"run {run_id}: the item {sort_key!r} that it refers to is gone.")
+        return str(item["payload"]["S"])
+
+    def get_graph(self, workflow: str, version: str) -> Graph | None:
+        """The graph of a version; None if no worker has stored it."""
+        item = self._get(layout.definition_key(workflow, version), consistent=False)
+        return Graph.from_json(item["graph"]["S"]) if item else None
+
+    def due(self, shard: int, until: int, limit: int) -> list[tuple[str, int]]:
+        """Open runs of a shard whose `wake_at` is past, the longest first: (run id, wake_at)."""
+        found = self._query(
+            IndexName=layout.INDEX_DUE,
+            KeyConditionExpression="#due=:shard AND wake_at<=:until",
+            ExpressionAttributeNames={"#due": "due"},
+            ExpressionAttributeValues={":shard": {"N": str(shard)}, ":until": {"N": str(until)}},
+            Limit=limit,
+        )
+        return [(item["pk"]["S"], int(item["wake_at"]["N"])) for item in islice(found, limit)]
+
+    def list_runs(
+        self,
+        workflow: str,
+        status: RunStatus | None = None,
+        since: int = 0,
+        until: int | None = None,
+        limit: int = 50,
+        page: str | None = None,
+    ) -> Page:
+        """Runs of a workflow, the newest first; see `FluxioClient.list`."""
+        cursors = _read_page(page, workflow)
+        shards = range(layout.SHARDS) if status is not RunStatus.FAILED else range(1)
+        streams = [
+            self._list_shard(workflow, status, shard, since, until, limit, cursors.get(str(shard)))
+            for shard in shards
+        ]
+        order = _newest_failed if status is RunStatus.FAILED else _newest
+        merged = heapq.merge(*streams, key=order)
+        found: list[RunSummary] = []
+        for summary, shard in islice(merged, limit):
+            found.append(summary)
+            at = summary.ended_at if status is RunStatus.FAILED else summary.created_at
+            cursors[str(shard)] = [summary.run_id, at]
+        more = len(found) == limit and next(merged, None) is not None
+        return Page(found, _write_page(workflow, cursors) if more else None)
+
+    def _list_shard(
+        self,
+        workflow: str,
+        status: RunStatus | None,
+        shard: int,
+        since: int,
+        until: int | None,
+        limit: int,
+        cursor: list[Any] | None,
+    ) -> Iterator[tuple[RunSummary, int]]:
+        failed = status is RunStatus.FAILED
+        index = layout.INDEX_FAILED if failed else layout.INDEX_BY_WORKFLOW
+        hash_name, range_name = (
+            ("failed", "ended_at") if failed else ("workflow_shard", "created_at")
+        )
+        hash_value = workflow if failed else layout.workflow_shard(workflow, shard)
+        names = {"#hash": hash_name, "#range": range_name}
+        values = {
+            ":hash": {"S": hash_value},
+            ":since": {"N": str(since)},
+            ":until": {"N": str(until if until is not None else 10**15)},
+        }
+        query: dict[str, Any] = {
+            "IndexName": index,
+            "KeyConditionExpression": "#hash=:hash AND #range BETWEEN :since AND :until",
+            "ScanIndexForward": False,
+            "Limit": limit + 1,
+        }
+        if status is not None and not failed:
+            names["#status"] = "status"
+            values[":status"] = {"S": status.value}
+            query["FilterExpression"] = "#status=:status"
+        if cursor is not None:
+            query["ExclusiveStartKey"] = layout.run_key(cursor[0]) | {
+                hash_name: {"S": hash_value},
+                range_name: {"N": str(cursor[1])},
+            }
+        query |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
+        for item in self._query(**query):
+            yield layout.summary_from_item(item), shard
+
+    def _get(self, key: Item, consistent: bool) -> Item | None:
+        self.spent.reads += 1
+        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=consistent)
+        item: Item | None = answer.get("Item")
+        return item
+
+    def _query(self, **arguments: Any) -> Iterator[Item]:
+        while True:
+            self.spent.reads += 1
+            answer = self._client.query(TableName=self._table, **arguments)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def _newest(entry: tuple[RunSummary, int]) -> int:
+    return -entry[0].created_at
+
+
+def _newest_failed(entry: tuple[RunSummary, int]) -> int:
+    return -(entry[0].ended_at or 0)
+
+
+def _write_page(workflow: str, cursors: dict[str, list[Any]]) -> str:
+    text = json.dumps([workflow, cursors], separators=(",", ":"))
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read_page(page: str | None, workflow: str) -> dict[str, list[Any]]:
+    if page is None:
+        return {}
+    try:
+        of, cursors = json.loads(urlsafe_b64decode(page + "=" * (-len(page) % 4)))
+        if of == workflow and isinstance(cursors, dict):
+            return cursors
+    except (ValueError, TypeError):
+        pass
+    raise InvalidInput(
+        f"page {page!r} is not a page of workflow {workflow}: pass `next_page` of the page before, "
+        "with the same workflow and status."
+    )

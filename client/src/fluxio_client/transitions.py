@@ -1,0 +1,261 @@
+"""Every change of a run is a row of this table; nothing else may change one.
+
+One row is one conditional write, or a part of one: a write may apply several rows to one run, all of them
+or none. A row says from where to where the run and the step may go, and which guards must hold; the store
+derives the condition of the write from the row (`store.py`), so that no condition is spelled by hand.
+
+Why this is enough for the three promises:
+
+* A step's completion asks that the step is RUNNING under the token and attempt of the caller's own claim.
+  Every claim counts the attempt up and writes a new token, so at most one claim of a step can complete.
+* `completed_deps` of each dependent is counted up in the very write that completes a step: it happens if
+  and only if the completion does, and as often.
+* A claim asks for `completed_deps = total_deps` and PENDING; one claim makes it RUNNING, so a fan-in is
+  claimed once. A step whose worker died is claimed again only when its lease is over.
+
+SUCCEEDED is final for a step, and `completed_deps` never shrinks. So what a worker has once read of them
+stays true, and "the last step succeeds and the run finishes" needs no guard on the other steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from fluxio_client.errors import FluxioError
+from fluxio_client.graph import Graph
+from fluxio_client.run import ENDED, Failure, RunStatus, StepStatus
+
+
+class Guard(Enum):
+    """What must hold besides the statuses."""
+
+    #: The step's `token` and `attempt` are those of the caller's claim: nobody took the step over.
+    FENCE = "fence"
+    #: Every step this one depends on has succeeded, counting those that succeed in the same write.
+    BARRIER = "barrier"
+    #: The step is not waiting for a backoff, or the backoff is over.
+    DUE = "due"
+    #: The time the last claim was given is over: its worker is dead, or fenced from here on.
+    LEASE_OVER = "lease_over"
+    #: The run is of the workflow whose steps are laid out: a nudge only hints at it.
+    WORKFLOW = "workflow"
+    #: `wake_at` is what the caller saw: of two sweeps, or of a sweep and a worker, one moves it.
+    WAKE_SEEN = "wake_seen"
+
+
+class Transition(NamedTuple):
+    """A row: the sources and the target of run and step, the guards, and what the step drops."""
+
+    name: str
+    #: Statuses of the run the row may start from; empty for a run that is not there yet.
+    run_from: frozenset[RunStatus]
+    #: The run's status afterwards; None leaves it.
+    run_to: RunStatus | None = None
+    #: Statuses of the step the row may start from; empty for rows that touch no step.
+    step_from: frozenset[StepStatus] = frozenset()
+    step_to: StepStatus | None = None
+    guards: frozenset[Guard] = frozenset()
+    #: Attributes the step no longer needs afterwards.
+    drops: frozenset[str] = frozenset()
+
+    @property
+    def closes(self) -> bool:
+        """Whether the run leaves the sweeper's care: it has ended, or waits for an operator."""
+        return self.run_to in ENDED or self.run_to is RunStatus.WAITING
+
+
+class IllegalTransition(FluxioError):
+    """A change does not follow from any row of the transition table."""
+
+
+_NEW: frozenset[RunStatus] = frozenset()
+_ANY = frozenset(RunStatus)
+_OPEN = frozenset({RunStatus.PENDING, RunStatus.RUNNING})
+_RUNNING = frozenset({RunStatus.RUNNING})
+_CLAIM = frozenset({"lease_until", "owner", "not_before"})
+_BARRIER = frozenset({"completed_deps", "total_deps"})
+_RUN, _STEP, _G = RunStatus, StepStatus, Guard
+
+TABLE: Mapping[str, Transition] = {
+    row.name: row
+    for row in (
+        # --- the run begins
+        Transition("start", _NEW, _RUN.PENDING),
+        Transition(
+            "open", frozenset({_RUN.PENDING}), _RUN.RUNNING, guards=frozenset({_G.WORKFLOW})
+        ),
+        # --- a step is taken
+        Transition(
+            "claim",
+            _RUNNING,
+            step_from=frozenset({_STEP.PENDING}),
+            step_to=_STEP.RUNNING,
+            guards=frozenset({_G.BARRIER, _G.DUE}),
+            drops=frozenset({"not_before"}),
+        ),
+        Transition(
+            "take_over",
+            _RUNNING,
+            step_from=frozenset({_STEP.RUNNING}),
+            step_to=_STEP.RUNNING,
+            guards=frozenset({_G.LEASE_OVER}),
+        ),
+        # --- a step ends. From any status of the run: what a step has done is recorded even if the run
+        #     has failed or was cancelled meanwhile, so that a redrive does not do it again.
+        Transition(
+            "complete",
+            _ANY,
+            step_from=frozenset({_STEP.RUNNING}),
+            step_to=_STEP.SUCCEEDED,
+            guards=frozenset({_G.FENCE}),
+            drops=_CLAIM | _BARRIER | {"error"},
+        ),
+        Transition(
+            "retry",
+            _ANY,
+            step_from=frozenset({_STEP.RUNNING}),
+            step_to=_STEP.PENDING,
+            guards=frozenset({_G.FENCE}),
+            drops=frozenset({"lease_until"}),
+        ),
+        Transition(
+            "fail",
+            _ANY,
+            step_from=frozenset({_STEP.RUNNING}),
+            step_to=_STEP.FAILED,
+            guards=frozenset({_G.FENCE}),
+            drops=_CLAIM,
+        ),
+        Transition(
+            "give_up",
+            _RUNNING,
+            step_from=frozenset({_STEP.RUNNING}),
+            step_to=_STEP.FAILED,
+            guards=frozenset({_G.LEASE_OVER}),
+            drops=_CLAIM,
+        ),
+        # --- the run ends, or waits for an operator
+        Transition("finish", _RUNNING, _RUN.SUCCEEDED),
+        Transition("fail_run", _OPEN, _RUN.FAILED),
+        Transition("park", _OPEN, _RUN.WAITING),
+        # --- the sweeper's clock
+        Transition("wake", _OPEN, guards=frozenset({_G.WAKE_SEEN})),
+        # --- ended: SUCCEEDED, COMPENSATED and CANCELLED are the source of no row but those above that
+        #     record a step's end.
+    )
+}
+
+
+#: What a change sets: a status never, that is the row's own.
+Values = Mapping[str, "str | int | None"]
+
+
+class Change(NamedTuple):
+    """One row applied to one run: which step, with which values."""
+
+    row: Transition
+    step: str | None = None
+    #: Attributes to set, on the step if there is one, otherwise on the run.
+    values: Values = MappingProxyType({})
+    #: The caller's claim, where the row is fenced.
+    token: str | None = None
+    #: The attempt the caller knows of; the guards FENCE and LEASE_OVER ask for it.
+    attempt: int | None = None
+    #: The workflow the caller takes the run for; the guard WORKFLOW asks for it.
+    workflow: str | None = None
+    #: The `wake_at` the caller knows of; the guard WAKE_SEEN asks for it.
+    wake_seen: int | None = None
+    #: Steps whose `completed_deps` this change counts up.
+    dependents: tuple[str, ...] = ()
+    #: For `open`: the steps as they are laid out.
+    steps: Mapping[str, Mapping[str, str | int]] = MappingProxyType({})
+    #: For a claim in the very write that completes what the step waits for: how many steps those are.
+    total_deps: int | None = None
+
+
+def open_run(workflow: str, graph: Graph, claims: Mapping[str, Mapping[str, str | int]]) -> Change:
+    """Lay the steps out and begin; `claims` are roots that the same worker takes at once."""
+    steps: dict[str, dict[str, str | int]] = {}
+    for name, deps in graph.depends_on.items():
+        steps[name] = {
+            "status": StepStatus.PENDING.value,
+            "attempt": 0,
+            "completed_deps": 0,
+            "total_deps": len(deps),
+        }
+    for name, claimed in claims.items():
+        if graph.depends_on[name]:
+            raise IllegalTransition(f"open: step {name} is not a root, it waits for other steps.")
+        steps[name] |= {**claimed, "status": StepStatus.RUNNING.value, "attempt": 1}
+    values: Values = {"version": graph.version}
+    return Change(TABLE["open"], values=values, steps=steps, workflow=workflow)
+
+
+def claim_values(token: str, lease_until: int, owner: str, now: int) -> dict[str, str | int]:
+    """What a claim writes on a step."""
+    return {"token": token, "lease_until": lease_until, "owner": owner, "started_at": now}
+
+
+def claim(step: str, values: Mapping[str, str | int], total_deps: int | None = None) -> Change:
+    """Take a step whose dependencies have all succeeded; `total_deps` where some do so in this write."""
+    return Change(TABLE["claim"], step, values, total_deps=total_deps)
+
+
+def take_over(step: str, values: Mapping[str, str | int], attempt: int) -> Change:
+    """Take a step whose lease is over; `attempt` is the one that was lost."""
+    return Change(TABLE["take_over"], step, values, attempt=attempt)
+
+
+def complete(
+    step: str,
+    token: str,
+    attempt: int,
+    output: tuple[str, str],
+    dependents: tuple[str, ...],
+    now: int,
+) -> Change:
+    """Commit a step's result: `output` is ("output", text) or ("output_ref", sort key)."""
+    values: Values = {"ended_at": now, output[0]: output[1]}
+    return Change(TABLE["complete"], step, values, token, attempt, dependents=dependents)
+
+
+def retry(step: str, token: str, attempt: int, failure: Failure, not_before: int) -> Change:
+    """Put a step back after a failed attempt, to be claimed again at `not_before` at the earliest."""
+    values: Values = {"not_before": not_before, "error": failure.to_json()}
+    return Change(TABLE["retry"], step, values, token, attempt)
+
+
+def fail(step: str, token: str, attempt: int, failure: Failure, now: int) -> Change:
+    """Give a step up after its last attempt failed."""
+    return Change(
+        TABLE["fail"], step, {"ended_at": now, "error": failure.to_json()}, token, attempt
+    )
+
+
+def give_up(step: str, attempt: int, failure: Failure, now: int) -> Change:
+    """Give a step up whose workers died in every attempt it has."""
+    values: Values = {"ended_at": now, "error": failure.to_json()}
+    return Change(TABLE["give_up"], step, values, attempt=attempt)
+
+
+def finish(result: tuple[str, str], now: int) -> Change:
+    """End the run: `result` is ("result", text) or ("result_ref", sort key)."""
+    return Change(TABLE["finish"], values={"ended_at": now, result[0]: result[1]})
+
+
+def fail_run(failure: Failure, now: int) -> Change:
+    """End the run because a step was given up, or because it cannot begin."""
+    return Change(TABLE["fail_run"], values={"ended_at": now, "error": failure.to_json()})
+
+
+def park(failure: Failure) -> Change:
+    """Leave the run to an operator: the deployed worker cannot go on with it."""
+    return Change(TABLE["park"], values={"error": failure.to_json()})
+
+
+def wake(wake_at: int, seen: int) -> Change:
+    """Move the time at which the sweeper looks after the run."""
+    return Change(TABLE["wake"], values={"wake_at": wake_at}, wake_seen=seen)

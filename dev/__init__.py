@@ -1,0 +1,10 @@
+"""What `make` runs: environments, the emulator, Terraform, the layer.
+
+Modules that run before `.venv` exists (bootstrap, emulator, stage) use the standard library alone.
+Everything they write lies inside this folder, in `.venv*`, `.fluxio` and the `dist` folders.
+"""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = ROOT / ".fluxio"

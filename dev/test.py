@@ -1,0 +1,61 @@
+"""The tests: on every other supported Python of this machine what is fast, then here everything.
+
+    .venv/bin/python -m dev.test [arguments of pytest]
+
+The other Pythons get the built wheels. The last lines are pytest's own summary of the full run, or
+of the first run that failed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from dev import ROOT
+from dev.bootstrap import SUPPORTED, interpreters, ministack_environment, wheel_environment
+from dev.layer import wheels
+from dev.stage import command_line, say
+
+EVERYWHERE = ("tests/unit", "tests/moto", "tests/simulation")
+"""Tests that need nothing but Python, run on each; the rest runs on this one."""
+
+
+def on_other_pythons(arguments: list[str]) -> None:
+    here = "{}.{}".format(*sys.version_info[:2])
+    found = interpreters()
+    if missing := [version for version in SUPPORTED if version not in found and version != here]:
+        say(f"not on this machine, so not tested: Python {', '.join(missing)}")
+    folders = [folder for folder in EVERYWHERE if (ROOT / folder).is_dir()]
+    for version, interpreter in found.items():
+        if version == here or not folders:
+            continue
+        python = wheel_environment(version, interpreter, wheels())
+        say(f"\ntests on Python {version} with the built wheels")
+        if code := _run_pytest(python, [*folders, *arguments]):
+            sys.exit(code)
+
+
+def _run_pytest(python: Path, arguments: list[str]) -> int:
+    """pytest in the foreground. Ctrl-C reaches it too, and it is given the time to clean up."""
+    process = subprocess.Popen([python, "-m", "pytest", *arguments], cwd=ROOT)
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def main(arguments: list[str]) -> None:
+    ministack_environment()
+    on_other_pythons(arguments)
+    say("\ntests on this Python: all")
+    # pytest takes this process's place, so that signals and the exit status are its own.
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
+
+
+if __name__ == "__main__":
+    command_line(main)

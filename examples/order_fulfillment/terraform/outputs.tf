@@ -1,0 +1,24 @@
+output "table_name" {
+  description = "Name of the table that holds the runs."
+  value       = module.fluxio.table_name
+}
+
+output "queue_url" {
+  description = "URL of the queue of nudges."
+  value       = module.fluxio.queue_url
+}
+
+output "dlq_url" {
+  description = "URL of the dead-letter queue."
+  value       = module.fluxio.dlq_url
+}
+
+output "worker_function_name" {
+  description = "Name of the worker's Lambda function."
+  value       = module.fluxio.worker_function_name
+}
+
+output "alarm_arns" {
+  description = "ARNs of the alarms by short name."
+  value       = module.fluxio.alarm_arns
+}

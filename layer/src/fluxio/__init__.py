@@ -1,0 +1,32 @@
+"""fluxio: durable multi-step workflows with nothing running but Lambda.
+
+from fluxio import workflow, step
+
+@workflow
+class Hello:
+    @step(retry=3)
+    def greet(self, name: str) -> dict:
+        return {"greeting": f"Hello, {name}"}
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fluxio.context import StepContext
+from fluxio.definition import step, workflow
+from fluxio.retry import Retry
+
+if TYPE_CHECKING:
+    from fluxio.engine import FluxioEngine
+
+__all__ = ["FluxioEngine", "Retry", "StepContext", "step", "workflow"]
+
+
+def __getattr__(name: str) -> Any:
+    # The engine brings the client along, which defining steps does not need.
+    if name == "FluxioEngine":
+        from fluxio.engine import FluxioEngine
+
+        return FluxioEngine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,538 @@
+"""The policy: what the holder of a message does next, as a pure function of what it last saw.
+
+No boto3, no clock, no randomness: the caller brings the run as it last read it, what it holds in its hand,
+what the deployment says of the workflow, and the time. The same function is driven by the worker and by the
+simulation.
+
+Four rules carry the promise that nothing is lost:
+
+* A message is acknowledged only when nothing that it answers for is unfinished and nothing that became
+  ready by this worker is unsent. It is never given up because somebody else is running the step.
+* A message answers for the step it names and for every step whose `owner` it is: those its holder went on
+  with in the same invocation.
+* A worker that finds its own step done has arrived after a crash or a duplicate: it looks at the whole run,
+  because the one before may have died between its write and its messages.
+* A worker that was fenced neither commits nor acknowledges.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from fluxio_client import layout
+from fluxio_client import transitions as to
+from fluxio_client.graph import Graph
+from fluxio_client.queue import Nudge
+from fluxio_client.run import Failure, Run, RunStatus, Step, StepStatus
+from fluxio_client.transitions import Change
+
+#: Milliseconds a lease holds beyond the step's timeout: the commit takes some, and two workers' clocks may
+#: differ by the rest.
+LEASE_MARGIN = 10_000
+
+#: Milliseconds an invocation must have left beyond a step's timeout for the step to be begun in it.
+TIME_MARGIN = 2_000
+
+#: A backoff up to this (milliseconds) is waited for by the message's own visibility; a longer one by the
+#: run's `wake_at` and the sweeper, so that no message is held for long.
+HOLD = 120_000
+
+#: A message received this often is replaced by a fresh one before it is put back again, so that waiting
+#: never brings a healthy run to the dead-letter queue (the module's maxReceiveCount is 10).
+RENEW_AFTER = 5
+
+#: Seconds until a message comes back that a fenced worker put back.
+FENCED_PAUSE = 1
+
+
+# What follows are named tuples: a class of its own for each costs a cold start a tenth of what a
+# dataclass does.
+
+# --- what the deployment says
+
+
+class StepPolicy(NamedTuple):
+    """How the deployed code wants a step run."""
+
+    #: Milliseconds an attempt may take.
+    timeout: int
+    #: Attempts after which an exception makes the step FAILED.
+    attempts: int
+    #: Attempts after which a dead worker makes the step FAILED.
+    attempts_under_crashes: int
+    isolated: bool = False
+
+
+class Plan(NamedTuple):
+    """The graph a run goes by, and how the deployed code wants its steps run."""
+
+    workflow: str
+    graph: Graph
+    policies: Mapping[str, StepPolicy]
+    #: Steps of a fan-out that run as threads of one invocation; 0: each in its own.
+    inline_branches: int
+
+
+class Problem(NamedTuple):
+    """Why the deployment cannot go on with a run: it fails, or is parked for an operator."""
+
+    failure: Failure
+    parks: bool
+
+
+# --- what a worker holds
+
+
+class Succeeded(NamedTuple):
+    """An attempt returned. `output` is ("output", text) or ("output_ref", sort key)."""
+
+    output: tuple[str, str]
+    operations: tuple[dict[str, object], ...] = ()
+
+
+class Failed(NamedTuple):
+    """An attempt raised; `retry_after` milliseconds it may be tried again, None: never."""
+
+    failure: Failure
+    retry_after: int | None
+
+
+Outcome: TypeAlias = Succeeded | Failed
+
+
+@dataclass
+class Hand:
+    """One message and what its holder knows beyond the run."""
+
+    nudge: Nudge
+    #: How often the message was received, this time included.
+    received: int
+    #: The fence of this holder's claims.
+    token: str
+    #: Attempts under way in this process, with the time each must have ended by.
+    running: dict[str, int] = field(default_factory=dict)
+    #: Attempts that have ended here and are not committed yet.
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    #: (step, attempt) of the nudges sent; the step is "" for a nudge of the run as a whole.
+    sent: set[tuple[str, int]] = field(default_factory=set)
+    fenced: bool = False
+    result_stored: bool = False
+
+    @property
+    def owner(self) -> str:
+        """What this holder writes as `owner` on the steps it claims."""
+        return self.nudge.step or ""
+
+    def has_sent(self, nudge: Nudge) -> bool:
+        """Whether this holder has sent a nudge for this step and attempt."""
+        return (nudge.step or "", nudge.attempt) in self.sent
+
+    def holds(self, step: Step) -> bool:
+        """Whether the step is RUNNING under this holder's claim."""
+        return step.status is StepStatus.RUNNING and step.token == self.token
+
+    def answers_for(self, step: Step) -> bool:
+        """Whether this message must bring the step back if its worker dies."""
+        return step.owner == self.owner or step.name == self.nudge.step
+
+    def settle(self, run: Run) -> None:
+        """Drop the outcomes that a fresh look at the run shows to be committed, or fenced off."""
+        for name in list(self.outcomes):
+            step = run.steps.get(name)
+            if step is not None and self.holds(step):
+                continue  # still to be committed
+            del self.outcomes[name]
+            if step is None or step.token != self.token:
+                self.fenced = True
+
+
+# --- what it does next
+
+
+class Read:
+    """Read the run."""
+
+
+class Write(NamedTuple):
+    """Apply rows of the transition table, all or none."""
+
+    changes: tuple[Change, ...]
+    operations: tuple[dict[str, object], ...] = ()
+
+
+class Send(NamedTuple):
+    """Send nudges."""
+
+    nudges: tuple[Nudge, ...]
+
+
+class Execute(NamedTuple):
+    """Run these claimed steps: alone in this thread if it is the only one, else each in a thread."""
+
+    steps: tuple[str, ...]
+
+
+class Await(NamedTuple):
+    """Wait for a running step to end, until `until` at the latest."""
+
+    until: int
+
+
+class StoreResult:
+    """Store the run's result in an item of its own."""
+
+
+class Ack:
+    """Let SQS delete the message."""
+
+
+class Nack(NamedTuple):
+    """Put the message back, to return after so many seconds."""
+
+    seconds: int
+
+
+Action: TypeAlias = Read | Write | Send | Execute | Await | StoreResult | Ack | Nack
+
+
+def decide(
+    run: Run | None, hand: Hand, plan: Plan | Problem | None, now: int, time_left: int
+) -> Action:
+    """What to do next.
+
+    Args:
+        run: the run as last read; None before the first look.
+        hand: the message and what its holder has under way.
+        plan: what the deployment says of the run's workflow; None if the nudge does not name it and the
+            run was not read yet.
+        now: milliseconds since 1970.
+        time_left: milliseconds until the invocation ends.
+    """
+    if run is None:
+        return _first(hand, plan, now, time_left)
+    if hand.fenced:
+        return Nack(FENCED_PAUSE)
+    at_work = hand.running or hand.outcomes
+    if isinstance(plan, Problem) and not at_work:
+        return _stop(run, plan, now)
+    assert isinstance(plan, Plan)
+    if hand.outcomes:
+        return _commit(run, hand, plan, now, time_left)
+    if run.status is RunStatus.PENDING:
+        return _open(hand, plan, now, time_left)
+    if run.status is not RunStatus.RUNNING:
+        return Await(max(hand.running.values())) if hand.running else Ack()
+    todo = _todo(run, hand, plan, now)
+    lost = [step for step in todo if _lost_for_good(step, plan)]
+    if lost:
+        return _give_up(lost[0], now)
+    inline, elsewhere = _divide(run, hand, plan, [step.name for step in todo], time_left)
+    nudges = [_nudge(run, name) for name in elsewhere]
+    if nudges:
+        return Send(tuple(nudges))
+    if inline:
+        return Write(tuple(_claim(run.steps[name], hand, plan, now) for name in inline))
+    begin = [s.name for s in run.steps.values() if hand.holds(s) and s.name not in hand.running]
+    if begin:
+        return Execute(tuple(begin))
+    if hand.running:
+        return Await(_until(run, hand, now))
+    if todo:
+        return _next_invocation(hand, _nudge(run, todo[0].name, f"again:{hand.token}"))
+    return _put_back(run, hand, now) or _end(run, hand, plan, now) or _sleep(run, now) or Ack()
+
+
+def _first(hand: Hand, plan: Plan | Problem | None, now: int, time_left: int) -> Action:
+    """A fresh message spares the read: what it hopes for is tried at once, and refused if it is not so."""
+    nudge = hand.nudge
+    if hand.received > 1 or not isinstance(plan, Plan) or nudge.occasion:
+        return Read()
+    if nudge.step is None:
+        return _open(hand, plan, now, time_left)
+    if nudge.step not in plan.policies:
+        return Read()
+    if not _in_time(plan, nudge.step, time_left):
+        return _next_invocation(hand, nudge._replace(occasion=f"again:{hand.token}"))
+    values = _claim_values(nudge.step, hand, plan, now)
+    return Write((to.claim(nudge.step, values),))
+
+
+def _next_invocation(hand: Hand, again: Nudge) -> Action:
+    """What is left of this invocation is too short: let the message come back at once, to another."""
+    if hand.received < RENEW_AFTER:
+        return Nack(0)
+    return Ack() if hand.has_sent(again) else Send((again,))
+
+
+def _stop(run: Run, problem: Problem, now: int) -> Action:
+    if run.status not in (RunStatus.PENDING, RunStatus.RUNNING):
+        return Ack()
+    if problem.parks:
+        return Write((to.park(problem.failure),))
+    return Write((to.fail_run(problem.failure, now),))
+
+
+def _open(hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
+    roots = plan.graph.roots
+    if not any(_in_time(plan, name, time_left) for name in roots):
+        return _next_invocation(hand, hand.nudge._replace(occasion=f"again:{hand.token}"))
+    inline, _ = _divide(None, hand, plan, roots, time_left)
+    claims = {name: _claim_values(name, hand, plan, now) for name in inline}
+    return Write((to.open_run(plan.workflow, plan.graph, claims),))
+
+
+def _commit(run: Run, hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
+    """Commit what has ended here, and in the same write take what becomes ready, or end the run."""
+    for name, outcome in hand.outcomes.items():
+        if isinstance(outcome, Succeeded) and outcome.operations:
+            changes = _committing(run, {name: outcome}, hand, plan, now, time_left)
+            return Write(changes, outcome.operations)
+    outcomes = dict(hand.outcomes)
+    while True:
+        changes = _committing(run, outcomes, hand, plan, now, time_left)
+        if len(outcomes) == 1 or _fits(changes):
+            return Write(changes)
+        outcomes.popitem()
+
+
+def _committing(
+    run: Run,
+    outcomes: Mapping[str, Outcome],
+    hand: Hand,
+    plan: Plan,
+    now: int,
+    time_left: int,
+) -> tuple[Change, ...]:
+    changes: list[Change] = []
+    ends: Failure | None = None
+    for name, outcome in outcomes.items():
+        attempt = run.steps[name].attempt
+        if isinstance(outcome, Succeeded):
+            dependents = plan.graph.dependents[name]
+            changes.append(to.complete(name, hand.token, attempt, outcome.output, dependents, now))
+        elif _tries_again(run, name, outcome, plan):
+            assert outcome.retry_after is not None
+            changes.append(
+                to.retry(name, hand.token, attempt, outcome.failure, now + outcome.retry_after)
+            )
+        else:
+            changes.append(to.fail(name, hand.token, attempt, outcome.failure, now))
+            ends = ends or outcome.failure
+    if run.status is not RunStatus.RUNNING:
+        return tuple(changes)
+    if ends is not None:
+        return (*changes, to.fail_run(ends, now))
+    done = {name for name, outcome in outcomes.items() if isinstance(outcome, Succeeded)}
+    succeeded = done | {s.name for s in run.steps.values() if s.status is StepStatus.SUCCEEDED}
+    if len(succeeded) == len(run.steps):
+        result = _result(run, outcomes, plan)
+        return (*changes, to.finish(result, now)) if result else tuple(changes)
+    ready = [
+        name
+        for name in _in_order(plan.graph, (d for n in done for d in plan.graph.dependents[n]))
+        if succeeded.issuperset(plan.graph.depends_on[name])
+    ]
+    inline, _ = _divide(run, hand, plan, ready, time_left)
+    for count in range(len(inline), 0, -1):
+        claims = [
+            to.claim(name, _claim_values(name, hand, plan, now), len(plan.graph.depends_on[name]))
+            for name in inline[:count]
+        ]
+        if _fits((*changes, *claims)):
+            return (*changes, *claims)
+    return tuple(changes)
+
+
+def _tries_again(run: Run, name: str, outcome: Failed, plan: Plan) -> bool:
+    if outcome.retry_after is None or run.status is not RunStatus.RUNNING:
+        return False
+    return run.steps[name].attempt < plan.policies[name].attempts
+
+
+def _fits(changes: tuple[Change, ...]) -> bool:
+    """Whether the expressions of a write stay within DynamoDB's 4 KB, by a generous estimate.
+
+    A claim sets and asks for about 130 characters, another change for about 110, a counted dependent 25.
+    """
+    size = sum(130 + 25 * len(change.dependents) for change in changes)
+    return size <= 3600
+
+
+def _todo(run: Run, hand: Hand, plan: Plan, now: int) -> list[Step]:
+    """Steps this worker is to see to: claim them here, or send somebody."""
+    # Coming without a claim of its own it looks at everything; otherwise at what its own commits released,
+    # because what others released is theirs to see to.
+    working = any(step.token == hand.token for step in run.steps.values())
+    found = []
+    for name in plan.graph.depends_on:
+        step = run.steps[name]
+        if (name, step.attempt + 1) in hand.sent:
+            continue
+        if step.status is StepStatus.PENDING:
+            mine = (
+                not working
+                or hand.answers_for(step)
+                or (not plan.graph.depends_on[name] and hand.nudge.step is None)
+                or any(run.steps[dep].token == hand.token for dep in plan.graph.depends_on[name])
+            )
+            if mine and _ready(step) and (step.not_before or 0) <= now:
+                found.append(step)
+        elif step.status is StepStatus.RUNNING and not hand.holds(step):
+            mine = not working or hand.answers_for(step)
+            if mine and (step.lease_until or 0) <= now:
+                found.append(step)
+    return found
+
+
+def _ready(step: Step) -> bool:
+    return step.completed_deps == step.total_deps
+
+
+def _lost_for_good(step: Step, plan: Plan) -> bool:
+    return (
+        step.status is StepStatus.RUNNING
+        and step.attempt >= plan.policies[step.name].attempts_under_crashes
+    )
+
+
+def _give_up(step: Step, now: int) -> Write:
+    failure = Failure(
+        "WorkerLost",
+        f"the worker died or overran its lease in attempt {step.attempt}, the last one this step "
+        "has. Look for timeouts and memory in the worker's log.",
+        step.name,
+        step.attempt,
+    )
+    return Write((to.give_up(step.name, step.attempt, failure, now), to.fail_run(failure, now)))
+
+
+def _divide(
+    run: Run | None, hand: Hand, plan: Plan, ready: Iterable[str], time_left: int
+) -> tuple[list[str], list[str]]:
+    """Which of the ready steps run in this invocation, and which get a nudge and run in others."""
+    busy = 0
+    if run is not None:
+        busy = sum(hand.holds(s) and s.name not in hand.outcomes for s in run.steps.values())
+    room = max(plan.inline_branches, 1) - busy
+    names = list(ready)
+    # The step a message names is claimed by its holder; sending it on would go round in a circle.
+    names.sort(key=lambda name: name != hand.nudge.step)
+    inline: list[str] = []
+    elsewhere: list[str] = []
+    for name in names:
+        named = name == hand.nudge.step
+        apart = plan.policies[name].isolated and not named
+        if len(inline) < room and not apart and _in_time(plan, name, time_left):
+            inline.append(name)
+        elif not named:
+            elsewhere.append(name)
+    return inline, elsewhere
+
+
+def _in_time(plan: Plan, name: str, time_left: int) -> bool:
+    return plan.policies[name].timeout + TIME_MARGIN <= time_left
+
+
+def _claim_values(name: str, hand: Hand, plan: Plan, now: int) -> dict[str, str | int]:
+    lease_until = now + plan.policies[name].timeout + LEASE_MARGIN
+    return to.claim_values(hand.token, lease_until, hand.owner, now)
+
+
+def _claim(step: Step, hand: Hand, plan: Plan, now: int) -> Change:
+    values = _claim_values(step.name, hand, plan, now)
+    if step.status is StepStatus.RUNNING:
+        return to.take_over(step.name, values, step.attempt)
+    return to.claim(step.name, values)
+
+
+def _nudge(run: Run, name: str, occasion: str = "") -> Nudge:
+    return Nudge(run.run_id, run.workflow, name, run.steps[name].attempt + 1, occasion)
+
+
+def _until(run: Run, hand: Hand, now: int) -> int:
+    """Until when to wait for a running step: one overruns, or another's backoff ends."""
+    backoffs = [
+        step.not_before
+        for step in run.steps.values()
+        if step.status is StepStatus.PENDING
+        and step.not_before is not None
+        and step.not_before > now
+        and hand.answers_for(step)
+    ]
+    return min([*hand.running.values(), *backoffs])
+
+
+def _put_back(run: Run, hand: Hand, now: int) -> Action | None:
+    """Put the message back while something it answers for is unfinished."""
+    held: dict[str, int] = {}
+    for step in run.steps.values():
+        if not hand.answers_for(step):
+            continue
+        if step.status is StepStatus.RUNNING:
+            held[step.name] = step.lease_until or now
+        elif step.status is StepStatus.PENDING and now < (step.not_before or 0) <= now + HOLD:
+            held[step.name] = step.not_before or 0
+    # A step that was nudged under its next attempt has a message of its own.
+    held = {n: t for n, t in held.items() if (n, run.steps[n].attempt + 1) not in hand.sent}
+    if not held:
+        return None
+    if hand.received >= RENEW_AFTER:
+        return Send(tuple(_nudge(run, name, f"again:{hand.token}") for name in held))
+    return Nack(max(0, -(-(min(held.values()) - now) // 1000)))
+
+
+def _end(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
+    if any(step.status is not StepStatus.SUCCEEDED for step in run.steps.values()):
+        return None
+    if hand.result_stored:
+        return Write((to.finish(("result_ref", layout.RESULT), now),))
+    result = _result(run, {}, plan)
+    return Write((to.finish(result, now),)) if result else StoreResult()
+
+
+def _result(run: Run, outcomes: Mapping[str, Outcome], plan: Plan) -> tuple[str, str] | None:
+    """The run's result, where it can be had from the run item alone: what the leaves returned."""
+    outputs: dict[str, tuple[str, str]] = {}
+    for name in plan.graph.leaves:
+        outcome, step = outcomes.get(name), run.steps[name]
+        if isinstance(outcome, Succeeded):
+            outputs[name] = outcome.output
+        elif step.output_json is not None:
+            outputs[name] = ("output", step.output_json)
+        elif step.output_ref is not None:
+            outputs[name] = ("output_ref", step.output_ref)
+    if len(outputs) == 1:
+        kind, text = next(iter(outputs.values()))
+        return ("result", text) if kind == "output" else ("result_ref", text)
+    if any(kind == "output_ref" for kind, _ in outputs.values()):
+        return None
+    parts = ",".join(f"{json.dumps(name)}:{text}" for name, (_, text) in outputs.items())
+    text = "{" + parts + "}"
+    return ("result", text) if layout.fits_inline(text) else None
+
+
+def _sleep(run: Run, now: int) -> Action | None:
+    """Let the sweeper wake the run when its next backoff ends, if all there is to do is to wait for it."""
+    backoffs: list[int] = []
+    underway = False  # something else goes on, which the watchdog must keep an eye on
+    for step in run.steps.values():
+        if step.status is StepStatus.PENDING and (step.not_before or 0) > now + HOLD:
+            backoffs.append(step.not_before or 0)
+        elif step.status is StepStatus.RUNNING or (
+            step.status is StepStatus.PENDING and _ready(step)
+        ):
+            underway = True
+    if not backoffs or run.wake_at is None:
+        return None
+    until = min(backoffs)
+    if run.wake_at == until or (underway and run.wake_at < until):
+        return None
+    return Write((to.wake(until, run.wake_at),))
+
+
+def _in_order(graph: Graph, names: Iterable[str]) -> list[str]:
+    wanted = set(names)
+    return [name for name in graph.depends_on if name in wanted]

@@ -1,0 +1,272 @@
+"""`@workflow` and `@step`: a class becomes a checked graph of steps.
+
+Everything that can be known to be wrong is said when the class is decorated, so at import, in the user's own
+tests; each error names the workflow, the step and the remedy.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from graphlib import CycleError
+from typing import Any, NamedTuple, TypeVar, overload
+
+from fluxio.binding import Signature
+from fluxio.errors import DefinitionError
+from fluxio.retry import Retry
+from fluxio_client import layout
+from fluxio_client.errors import InvalidInput
+from fluxio_client.graph import Graph
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Class = TypeVar("Class", bound=type)
+
+#: Steps of one workflow at most: each costs the run item about 150 bytes, and so every write.
+MAX_STEPS = 200
+
+#: Steps that may depend on one step: its completion counts each of them up in one expression of 4 KB.
+MAX_DEPENDENTS = 100
+
+#: A step's name becomes a part of message ids, which SQS limits to 128 characters.
+MAX_STEP_NAME = 48
+
+#: Seconds an attempt may take at most; a Lambda function's own limit is 900.
+#: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MAX_TIMEOUT = 900
+
+#: Seconds an attempt may take where the step does not say, or less if the function's timeout is shorter.
+DEFAULT_TIMEOUT = 60
+
+_STEP = "__fluxio_step__"
+_WORKFLOW = "__fluxio_workflow__"
+
+
+class StepDefinition(NamedTuple):
+    """What `@step` says of a method."""
+
+    name: str
+    function: Callable[..., Any]
+    depends_on: tuple[str, ...]
+    retry: Retry
+    #: Seconds; None means DEFAULT_TIMEOUT, or less if the function's timeout is shorter.
+    timeout: float | None
+    isolated: bool
+    signature: Signature
+
+
+class WorkflowDefinition(NamedTuple):
+    """A decorated class: its steps, checked, and their graph."""
+
+    name: str
+    cls: type
+    steps: dict[str, StepDefinition]
+    graph: Graph
+
+    @property
+    def waves(self) -> tuple[tuple[str, ...], ...]:
+        """The steps in layers, each of which can run when those before it are done."""
+        return self.graph.waves
+
+
+@overload
+def step(function: Function, /) -> Function: ...
+@overload
+def step(
+    *,
+    depends_on: Sequence[str] = (),
+    retry: int | Retry = 0,
+    timeout: float | None = None,
+    isolated: bool = False,
+) -> Callable[[Function], Function]: ...
+def step(
+    function: Any = None,
+    /,
+    *,
+    depends_on: Sequence[str] = (),
+    retry: int | Retry = 0,
+    timeout: float | None = None,
+    isolated: bool = False,
+) -> Any:
+    """Make a method of a workflow a step.
+
+    Its parameters are bound by name: from the run's input, then from the dicts that the steps it depends on
+    returned; a parameter named like such a step receives its whole output; one named `ctx` receives the
+    `StepContext`. Annotated types are checked and converted by pydantic. What it returns must be JSON, or
+    what pydantic can turn into JSON.
+
+    Args:
+        depends_on: names of the steps that must have succeeded before.
+        retry: how often an attempt that raised is tried again: a number, short for `Retry(number)`, or a
+            `Retry`. Default 0.
+        timeout: seconds an attempt may take, above 0 and at most 900; the worker's function must be allowed
+            longer. Default 60, or less if the function's timeout is shorter.
+        isolated: whether the step gets an invocation of its own in a fan-out, for heavy steps.
+
+    Raises:
+        DefinitionError: an argument cannot be used, or the class has two steps of this name.
+    """
+
+    def decorate(decorated: Any, namespace: dict[str, Any]) -> Any:
+        name = getattr(decorated, "__name__", "") if callable(decorated) else ""
+        owner = getattr(decorated, "__qualname__", name).rpartition(".")[0] or "workflow"
+        where = f"{owner}.{name}"
+        if not name:
+            raise DefinitionError(f"@step takes a method, not {decorated!r}.")
+        if hasattr(namespace.get(name), _STEP):
+            raise DefinitionError(
+                f"{where}: two steps have the name {name!r}; the second would replace the first. "
+                "Rename one."
+            )
+        setattr(decorated, _STEP, _define_step(decorated, name, where, arguments))
+        return decorated
+
+    arguments = {
+        "depends_on": depends_on,
+        "retry": retry,
+        "timeout": timeout,
+        "isolated": isolated,
+    }
+    # The class body's names: a second method of the same name silently replaces the first, and only here
+    # are both to be seen.
+    if function is not None:
+        return decorate(function, sys._getframe(1).f_locals)
+    return lambda decorated: decorate(decorated, sys._getframe(1).f_locals)
+
+
+def _define_step(
+    function: Callable[..., Any], name: str, where: str, arguments: dict[str, Any]
+) -> StepDefinition:
+    depends_on, retry, timeout = arguments["depends_on"], arguments["retry"], arguments["timeout"]
+    if not name.isascii() or len(name) > MAX_STEP_NAME:
+        raise DefinitionError(
+            f"{where}: a step's name is at most {MAX_STEP_NAME} ASCII letters, digits and '_'. Rename it."
+        )
+    if isinstance(depends_on, str) or not all(isinstance(dep, str) for dep in depends_on):
+        raise DefinitionError(
+            f'{where}: depends_on is {depends_on!r}; pass a list of step names: depends_on=["…"].'
+        )
+    if len({*depends_on}) < len(depends_on):
+        raise DefinitionError(f"{where}: depends_on names a step twice: {list(depends_on)}.")
+    if type(retry) is int:
+        retry = Retry(retry)
+    if not isinstance(retry, Retry):
+        raise DefinitionError(f"{where}: retry is {retry!r}; pass a whole number or a Retry(…).")
+    if timeout is not None and (
+        type(timeout) not in (int, float) or not 0 < timeout <= MAX_TIMEOUT
+    ):
+        raise DefinitionError(
+            f"{where}: timeout is {timeout!r}; pass seconds above 0 and at most {MAX_TIMEOUT}, "
+            "the longest a Lambda function may run."
+        )
+    return StepDefinition(
+        name=name,
+        function=function,
+        depends_on=tuple(depends_on),
+        retry=retry,
+        timeout=timeout,
+        isolated=bool(arguments["isolated"]),
+        signature=Signature.of(function, where),
+    )
+
+
+@overload
+def workflow(cls: Class, /) -> Class: ...
+@overload
+def workflow(*, name: str | None = None, input: type | None = None) -> Callable[[Class], Class]: ...
+def workflow(cls: Any = None, /, *, name: str | None = None, input: type | None = None) -> Any:
+    """Make a class a workflow: check its steps and lay out their graph.
+
+    Args:
+        name: what the workflow is called in the manifest and by `start`. Default: the class's name.
+        input: a pydantic model, dataclass or TypedDict that says which names a run's input has. With it,
+            a parameter that nothing can supply is found here instead of when the step runs.
+
+    Raises:
+        DefinitionError: an unknown dependency, a cycle, a parameter that nothing can supply, no step at all,
+            or a class that cannot be made without arguments.
+    """
+    if cls is None:
+        return lambda decorated: _define(decorated, name, input)
+    return _define(cls, name, input)
+
+
+def _define(cls: Class, name: str | None, input: type | None) -> Class:
+    if not isinstance(cls, type):
+        raise DefinitionError(f"@workflow takes a class, not {cls!r}.")
+    name = name if name is not None else cls.__name__
+    try:
+        layout.check_workflow(name)
+    except InvalidInput as error:
+        raise DefinitionError(f"{cls.__name__}: {error}") from None
+    steps: dict[str, StepDefinition] = {}
+    for base in reversed(cls.__mro__):
+        for attribute, value in vars(base).items():
+            steps.pop(attribute, None)
+            if isinstance(getattr(value, _STEP, None), StepDefinition):
+                steps[attribute] = getattr(value, _STEP)
+    if not steps:
+        raise DefinitionError(f"{name}: no method is a step. Mark at least one with @step.")
+    if len(steps) > MAX_STEPS:
+        raise DefinitionError(
+            f"{name}: {len(steps)} steps; at most {MAX_STEPS} fit a workflow. Divide it into several."
+        )
+    graph = _check_graph(name, steps)
+    _check_constructor(cls, name)
+    for definition in steps.values():
+        definition.signature.check_suppliers(
+            f"{name}.{definition.name}",
+            definition.depends_on,
+            {other: steps[other].signature for other in definition.depends_on},
+            steps.keys(),
+            input,
+        )
+    setattr(cls, _WORKFLOW, WorkflowDefinition(name, cls, steps, graph))
+    return cls
+
+
+def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
+    for step_name, definition in steps.items():
+        for dep in definition.depends_on:
+            if dep not in steps:
+                known = ", ".join(sorted(steps))
+                raise DefinitionError(
+                    f"{name}.{step_name}: depends_on names {dep!r}, which is no step of {name}. "
+                    f"Its steps are: {known}."
+                )
+    graph = Graph({step_name: definition.depends_on for step_name, definition in steps.items()})
+    try:
+        _ = graph.waves
+    except CycleError as error:
+        # graphlib lists each step before one that waits for it
+        circle = " -> ".join(reversed(error.args[1]))
+        raise DefinitionError(
+            f"{name}: the steps depend on each other in a circle: {circle} "
+            "(read '->' as 'depends on'). Remove one of these dependencies."
+        ) from None
+    for step_name, names in graph.dependents.items():
+        if len(names) > MAX_DEPENDENTS:
+            raise DefinitionError(
+                f"{name}.{step_name}: {len(names)} steps depend on it; at most {MAX_DEPENDENTS} may. "
+                "Put a step between."
+            )
+    return graph
+
+
+def _check_constructor(cls: type, name: str) -> None:
+    import inspect
+
+    try:
+        inspect.signature(cls).bind()
+    except TypeError as error:
+        raise DefinitionError(
+            f"{name}: the class is made anew for each attempt, without arguments, but its __init__ has "
+            f"{error}. Give the parameters defaults."
+        ) from None
+    except ValueError:
+        return  # no signature to be had, as for a class that leaves __init__ to object
+
+
+def definition_of(cls: object) -> WorkflowDefinition | None:
+    """What `@workflow` made of a class; None if it was not decorated itself."""
+    found = vars(cls).get(_WORKFLOW) if isinstance(cls, type) else None
+    return found if isinstance(found, WorkflowDefinition) else None

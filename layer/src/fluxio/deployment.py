@@ -1,0 +1,102 @@
+"""What this deployment says of a run: the plan to go by, or why it cannot go on with it."""
+
+from __future__ import annotations
+
+from fluxio.decide import TIME_MARGIN, Plan, Problem, StepPolicy
+from fluxio.definition import DEFAULT_TIMEOUT, StepDefinition, WorkflowDefinition
+from fluxio.errors import DeploymentError, UnknownWorkflow
+from fluxio.manifest import Manifest
+from fluxio.retry import ATTEMPTS_UNDER_CRASHES
+from fluxio_client.graph import Graph
+from fluxio_client.run import Failure, Run, StepStatus
+from fluxio_client.store import Store
+
+#: Milliseconds of an invocation that may have passed before the first step is begun.
+START_UP = 1_000
+
+
+class Deployment:
+    """The user's workflows as this worker has them.
+
+    Args:
+        manifest: which there are.
+        store: where graphs of versions are kept.
+        inline_branches: steps of a fan-out that run as threads of one invocation.
+    """
+
+    def __init__(self, manifest: Manifest, store: Store, inline_branches: int) -> None:
+        self._manifest = manifest
+        self._store = store
+        self._inline_branches = inline_branches
+        self._graphs: dict[tuple[str, str], Graph] = {}
+
+    def definition(self, workflow: str) -> WorkflowDefinition:
+        """The workflow's code; see `Manifest.load` for the errors."""
+        return self._manifest.load(workflow)
+
+    def plan(self, workflow: str, run: Run | None, function_timeout: int) -> Plan | Problem:
+        """What to go by for a run of a workflow.
+
+        Args:
+            workflow: its name.
+            run: the run, once it was read: it keeps the version it was opened with.
+            function_timeout: milliseconds an invocation of this function may take.
+        """
+        try:
+            definition = self._manifest.load(workflow)
+            policies = {
+                name: _policy(workflow, step, function_timeout)
+                for name, step in definition.steps.items()
+            }
+            graph = self._graph(definition, run)
+        except UnknownWorkflow as error:
+            return Problem(Failure("UnknownWorkflow", str(error)), parks=False)
+        except DeploymentError as error:
+            return Problem(Failure("DeploymentError", str(error)), parks=True)
+        return Plan(workflow, graph, policies, self._inline_branches)
+
+    def _graph(self, definition: WorkflowDefinition, run: Run | None) -> Graph:
+        deployed = definition.graph
+        version = run.version if run is not None and run.version else deployed.version
+        key = (definition.name, version)
+        if key not in self._graphs:
+            if version == deployed.version:
+                self._store.put_graph(definition.name, deployed)
+                self._graphs[key] = deployed
+            else:
+                stored = self._store.get_graph(definition.name, version)
+                if stored is None:
+                    raise DeploymentError(
+                        f"the graph of version {version} of {definition.name} is not in the table, "
+                        f"and version {deployed.version} is deployed. Deploy version {version} again."
+                    )
+                self._graphs[key] = stored
+        if run is not None and version != deployed.version:
+            missing = [
+                step.name
+                for step in run.steps.values()
+                if step.status is not StepStatus.SUCCEEDED and step.name not in definition.steps
+            ]
+            if missing:
+                raise DeploymentError(
+                    f"this deployment of {definition.name} (version {deployed.version}) has no step "
+                    f"{', '.join(missing)}, which the run, of version {version}, still needs. Deploy "
+                    "it again and redrive the run, or cancel it."
+                )
+        return self._graphs[key]
+
+
+def _policy(workflow: str, step: StepDefinition, function_timeout: int) -> StepPolicy:
+    longest = function_timeout - TIME_MARGIN - START_UP
+    if step.timeout is None:
+        timeout = max(min(DEFAULT_TIMEOUT * 1000, longest), 1)
+    else:
+        timeout = round(step.timeout * 1000)
+        if timeout > longest:
+            raise DeploymentError(
+                f"step {step.name} of {workflow} has timeout={step.timeout:g} s, but the worker's "
+                f"function is stopped after {function_timeout / 1000:.0f} s, of which the worker needs "
+                f"{(TIME_MARGIN + START_UP) // 1000}. Raise the module's `timeout`, or lower the step's."
+            )
+    attempts = step.retry.max + 1
+    return StepPolicy(timeout, attempts, max(attempts, ATTEMPTS_UNDER_CRASHES), step.isolated)

@@ -1,0 +1,28 @@
+"""What can be wrong with a workflow, a deployment or a step; `fluxio_client.errors` has the rest."""
+
+from __future__ import annotations
+
+from fluxio_client.errors import FluxioError
+
+
+class DefinitionError(FluxioError):
+    """A workflow class is not well formed; raised when it is decorated, so a worker never sees one."""
+
+
+class DeploymentError(FluxioError):
+    """The worker's zip or function does not fit the run: the run is parked until that is mended."""
+
+
+class UnknownWorkflow(FluxioError):
+    """No manifest of this deployment names the workflow of a run."""
+
+
+class BindingError(FluxioError):
+    """A step's parameters cannot be supplied; no retry mends that, so none is made."""
+
+
+class StepTimeout(BaseException):
+    """A step ran longer than its timeout.
+
+    Not an Exception, so that neither a step's `except Exception` nor boto3's retries swallow it.
+    """

@@ -1,0 +1,76 @@
+"""When a failed attempt is tried again, and how long that waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fluxio.errors import DefinitionError
+
+#: A worker that dies says little about the step it held, so a step gets at least this many attempts before
+#: deaths alone make it FAILED, whatever its own `retry`.
+ATTEMPTS_UNDER_CRASHES = 5
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How often a step is tried again after an exception, and after how long.
+
+    Args:
+        max: how often at most; 3 means up to four attempts. An attempt whose worker died counts.
+        initial: seconds before the first retry.
+        backoff: what each further wait is multiplied by.
+        maximum: seconds a wait is at most.
+        jitter: the share of a wait that is drawn at random, 0 to 1, so that many runs that failed together
+            do not come back together.
+        retry_on: exception types that are retried; others fail the step at once. Default: every Exception.
+        give_up_on: exception types that fail the step at once, even if `retry_on` has them.
+
+    Raises:
+        DefinitionError: a value is out of its bounds.
+    """
+
+    max: int = 3
+    initial: float = 1.0
+    backoff: float = 2.0
+    maximum: float = 900.0
+    jitter: float = 0.5
+    retry_on: tuple[type[BaseException], ...] = (Exception,)
+    give_up_on: tuple[type[BaseException], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("retry_on", "give_up_on"):
+            types = getattr(self, name)
+            if isinstance(types, type):
+                types = (types,)
+            types = tuple(types)
+            if not all(isinstance(of, type) and issubclass(of, BaseException) for of in types):
+                raise DefinitionError(f"Retry({name}=…) takes exception types, got {types!r}.")
+            object.__setattr__(self, name, types)
+        if type(self.max) is not int or not 0 <= self.max <= 100:
+            raise DefinitionError(f"Retry(max={self.max!r}): use a whole number from 0 to 100.")
+        bounds = {
+            "initial": (0, 86_400),
+            "backoff": (1, 10),
+            "maximum": (0, 86_400),
+            "jitter": (0, 1),
+        }
+        for name, (low, high) in bounds.items():
+            given = getattr(self, name)
+            if type(given) not in (int, float) or not low <= given <= high:
+                raise DefinitionError(
+                    f"Retry({name}={given!r}): use a number from {low:,} to {high:,}."
+                )
+
+    def allows(self, error: BaseException) -> bool:
+        """Whether an exception of this type is retried at all."""
+        return isinstance(error, self.retry_on) and not isinstance(error, self.give_up_on)
+
+    def delay(self, attempt: int, chance: float) -> int:
+        """Milliseconds to wait after this attempt failed.
+
+        Args:
+            attempt: the attempt that failed, from 1.
+            chance: a number from 0 to 1, drawn at random by the caller.
+        """
+        wait = min(self.maximum, self.initial * self.backoff ** min(attempt - 1, 64))
+        return round(1000 * wait * (1 - self.jitter * chance))

@@ -1,0 +1,25 @@
+# The sweep: once a minute the worker looks for runs whose time has come (timers, lost nudges, nudges in the DLQ).
+
+resource "aws_scheduler_schedule" "sweep" {
+  name                = local.names.schedule
+  description         = "Asks the fluxio worker to nudge the runs that are due"
+  schedule_expression = "rate(1 minute)"
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = aws_lambda_function.worker.arn
+    role_arn = aws_iam_role.schedule.arn
+    input    = jsonencode({ fluxio = "sweep" })
+
+    # The next minute brings the next one.
+    retry_policy {
+      maximum_retry_attempts       = 0
+      maximum_event_age_in_seconds = 60
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.schedule]
+}

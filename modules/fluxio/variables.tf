@@ -1,0 +1,249 @@
+# ---- What it is called ----------------------------------------------------------------------------------------------
+
+variable "name" {
+  description = "Name of this deployment, and the prefix of everything in it: `orders` makes `orders-runs`, `orders-nudges.fifo`, `orders-worker` and so on."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,38}[a-z0-9]$", var.name))
+    error_message = "name must have 2 to 40 characters (a-z, 0-9, hyphen), begin with a letter and end with a letter or digit, so that every name made from it fits AWS's limits (64 for functions and roles). Shorten it or write it in lower case."
+  }
+}
+
+variable "tags" {
+  description = "Tags for everything that takes tags."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(var.tags) <= 50 && alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:")])
+    error_message = "tags may hold at most 50 tags, and none whose key begins with \"aws:\": AWS keeps those for itself. Drop or rename them."
+  }
+}
+
+# ---- What it runs ---------------------------------------------------------------------------------------------------
+
+variable "package" {
+  description = "Path of the zip with the steps and their entry-point manifest. Exactly one of `package` and `package_s3`."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.package == null || (endswith(coalesce(var.package, "-"), ".zip") && try(fileexists(coalesce(var.package, "-")), false))
+    error_message = "package must be the path of a .zip file that exists when Terraform plans. Build the zip first, and give its path from the root module (\"$${path.root}/…\")."
+  }
+}
+
+variable "package_s3" {
+  description = "The same zip in S3, as `{ bucket, key, version }`. Without `version` Terraform does not see that the object has changed. Exactly one of `package` and `package_s3`."
+  type = object({
+    bucket  = string
+    key     = string
+    version = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.package_s3 == null || (try(length(var.package_s3.bucket), 0) >= 3 && try(length(var.package_s3.key), 0) >= 1)
+    error_message = "package_s3 needs a bucket (the name, at least 3 characters, not an ARN or s3:// address) and a key: package_s3 = { bucket = \"my-artifacts\", key = \"orders.zip\", version = \"…\" }."
+  }
+}
+
+variable "layer_zip" {
+  description = "Path of the engine's layer zip (`fluxio-layer-<version>-<architecture>.zip`). Exactly one of `layer_zip` and `layer_arn`."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.layer_zip == null || (endswith(coalesce(var.layer_zip, "-"), ".zip") && try(fileexists(coalesce(var.layer_zip, "-")), false))
+    error_message = "layer_zip must be the path of a .zip file that exists when Terraform plans. Build it with `make layer`, which puts it into layer/dist, or give layer_arn instead."
+  }
+}
+
+variable "layer_arn" {
+  description = "ARN of a published layer version with the engine. Exactly one of `layer_zip` and `layer_arn`."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.layer_arn == null || can(regex("^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:layer:[A-Za-z0-9_-]+:[0-9]+$", var.layer_arn))
+    error_message = "layer_arn must be the ARN of one version of a layer: arn:aws:lambda:<region>:<account>:layer:<name>:<version>. Is the version number at the end missing?"
+  }
+}
+
+variable "handler" {
+  description = "Handler of the worker. The default comes with the layer; set it only to wrap the engine's handler in one of your own."
+  type        = string
+  default     = "fluxio.worker.lambda_handler"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z_][A-Za-z0-9_./-]*[.][A-Za-z_][A-Za-z0-9_]*$", var.handler)) && length(var.handler) <= 128
+    error_message = "handler must read <module>.<function>, at most 128 characters, such as \"fluxio.worker.lambda_handler\" (the default) or \"lambda_handler.lambda_handler\"."
+  }
+}
+
+variable "runtime" {
+  description = "Python of the worker: python3.10, python3.11, python3.12 or python3.13."
+  type        = string
+  default     = "python3.12"
+  nullable    = false
+
+  validation {
+    condition     = contains(["python3.10", "python3.11", "python3.12", "python3.13"], var.runtime)
+    error_message = "runtime must be python3.10, python3.11, python3.12 or python3.13: the layer holds builds for these four and no other."
+  }
+}
+
+variable "architecture" {
+  description = "Processor of the worker: x86_64, or arm64, which costs less. The layer and whatever is compiled in the package must match it."
+  type        = string
+  default     = "x86_64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["x86_64", "arm64"], var.architecture)
+    error_message = "architecture must be \"x86_64\" or \"arm64\" (AWS's name for aarch64)."
+  }
+}
+
+variable "memory_size" {
+  description = "Memory of the worker in MB, 128 to 10240. CPU grows with it: 1769 MB is one full processor."
+  type        = number
+  default     = 512
+  nullable    = false
+
+  validation {
+    condition     = var.memory_size >= 128 && var.memory_size <= 10240 && floor(var.memory_size) == var.memory_size
+    error_message = "memory_size must be a whole number of MB from 128 to 10240, Lambda's bounds."
+  }
+}
+
+variable "timeout" {
+  description = "Timeout of the worker in seconds, 10 to 870. It must cover the longest step's own timeout; how soon a dead worker's work is taken up again follows from it (timeout + 30 s)."
+  type        = number
+  default     = 120
+  nullable    = false
+
+  validation {
+    condition     = var.timeout >= 10 && var.timeout <= 870 && floor(var.timeout) == var.timeout
+    error_message = "timeout must be a whole number of seconds from 10 to 870 (Lambda stops at 900, and 30 are kept as a margin). Split a longer step in two, or start the long work elsewhere."
+  }
+}
+
+variable "environment" {
+  description = "Environment variables for the steps. Names that begin with FLUXIO_ belong to the module."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for key in keys(var.environment) : !startswith(key, "FLUXIO_")])
+    error_message = "environment may not set FLUXIO_*: the module sets these itself. Use the inputs inline_branches and retention_days instead, and another prefix for your own."
+  }
+
+  validation {
+    condition     = alltrue([for key in keys(var.environment) : can(regex("^[A-Za-z][A-Za-z0-9_]+$", key))])
+    error_message = "environment: each name must have at least 2 characters (letters, digits, underscore) and begin with a letter. Rename the variable that does not."
+  }
+
+  validation {
+    condition = length(setintersection(keys(var.environment), [
+      "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+      "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME",
+      "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_LAMBDA_RUNTIME_API", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+      "LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT",
+    ])) == 0
+    error_message = "environment names a variable that Lambda sets itself (AWS_REGION, AWS_ACCESS_KEY_ID and the like), and Lambda would refuse it. Leave it out: the steps can read it anyway."
+  }
+}
+
+# ---- How it runs ----------------------------------------------------------------------------------------------------
+
+variable "batch_size" {
+  description = "Most messages that one invocation takes from the queue, 1 to 10. With 1 each nudge has an invocation to itself."
+  type        = number
+  default     = 10
+  nullable    = false
+
+  validation {
+    condition     = var.batch_size >= 1 && var.batch_size <= 10 && floor(var.batch_size) == var.batch_size
+    error_message = "batch_size must be a whole number from 1 to 10, the most that Lambda takes from a FIFO queue."
+  }
+}
+
+variable "inline_branches" {
+  description = "Branches of a fan-out that one invocation runs as threads, 0 to 40. Branches beyond it get an invocation of their own; 0 gives every branch one."
+  type        = number
+  default     = 10
+  nullable    = false
+
+  validation {
+    condition     = var.inline_branches >= 0 && var.inline_branches <= 40 && floor(var.inline_branches) == var.inline_branches
+    error_message = "inline_branches must be a whole number from 0 (each branch in an invocation of its own) to 40 (threads of one invocation)."
+  }
+}
+
+variable "retention_days" {
+  description = "Days that an ended run stays in the table, 1 to 3650. After that DynamoDB deletes it, usually within two days."
+  type        = number
+  default     = 90
+  nullable    = false
+
+  validation {
+    condition     = var.retention_days >= 1 && var.retention_days <= 3650 && floor(var.retention_days) == var.retention_days
+    error_message = "retention_days must be a whole number of days from 1 to 3650 (ten years)."
+  }
+}
+
+variable "log_retention_days" {
+  description = "Days that CloudWatch keeps the worker's log, one of the values that CloudWatch knows; 0 keeps it for ever."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition = contains([
+      0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+    ], var.log_retention_days)
+    error_message = "log_retention_days must be a value that CloudWatch knows: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653, or 0 to keep the log for ever."
+  }
+}
+
+# ---- Who may and who must know --------------------------------------------------------------------------------------
+
+variable "kms_key_arn" {
+  description = "Your own KMS key for table, queues, log and environment variables. Its key policy must let CloudWatch Logs use it. Without it: AWS managed encryption."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key: arn:aws:kms:<region>:<account>:key/<id>. An alias or a bare id will not do, since IAM policies name the key; take aws_kms_key.<name>.arn."
+  }
+}
+
+variable "permissions_boundary" {
+  description = "ARN of the IAM policy that bounds the roles made here, for accounts that demand one."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary == null || can(regex("^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary))
+    error_message = "permissions_boundary must be the ARN of an IAM policy: arn:aws:iam::<account>:policy/<name>."
+  }
+}
+
+variable "alarm_actions" {
+  description = "ARNs that hear of an alarm, and of its end: SNS topics as a rule. At most five. Without any the alarms exist and are silent."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(var.alarm_actions) <= 5 && alltrue([for arn in var.alarm_actions : can(regex("^arn:aws[a-z-]*:[a-z0-9-]+:", arn))])
+    error_message = "alarm_actions takes at most 5 ARNs, CloudWatch's bound, such as arn:aws:sns:<region>:<account>:<topic>. For more receivers, subscribe them to one SNS topic."
+  }
+}
