@@ -2,7 +2,7 @@
 
     python -m dev.emulator start|stop|status [name]
 
-Everything of one emulator lies in `.fluxio/<name>/emulator`: where it is, its log and its temporary
+Everything of one emulator lies in `.fluxio/emulators/<name>`: where it is, its log and its temporary
 files. The server holds a lock on a file there as long as it lives. So "is it running, and is that
 process really ours?" has one answer that a recycled process id cannot spoil: the lock is held.
 """
@@ -187,7 +187,7 @@ def _launch(name: str, python: Path, auth: bool, settings: dict[str, str]) -> Em
 
 
 def _folder(name: str) -> Path:
-    return STATE / name / "emulator"
+    return STATE / "emulators" / name
 
 
 def _lock_is_held(name: str) -> bool:

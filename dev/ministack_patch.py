@@ -6,13 +6,14 @@ Run it in place of `ministack`, with the same environment:
 
 or call `apply()` before MiniStack is started in the same process. Found with MiniStack 1.5.33:
 
-- DescribeAlarms in the query protocol (XML), which Terraform's AWS provider speaks, leaves most fields of an alarm out, so
-  that every plan wants to change every alarm. They are added from what MiniStack has stored. What is there is left
-  alone: once MiniStack answers in full by itself, this does nothing.
-- With AUTH=true, SendMessageBatch asks for the action sqs:SendMessageBatch. On AWS there is no such action: the right to
-  send covers the batch (and so for DeleteMessageBatch and ChangeMessageVisibilityBatch).
-- With AUTH=true, the queues' policy refuses requests without TLS: all of them, on a plain loopback port. BEHIND_TLS=1
-  has MiniStack take every request for one that a TLS proxy passed on, so that the other policies can be tested.
+- DescribeAlarms in the query protocol (XML), which Terraform's AWS provider speaks, leaves most fields of
+  an alarm out, so that every plan wants to change every alarm. They are added from what MiniStack has
+  stored. What is there is left alone: once MiniStack answers in full by itself, this does nothing.
+- With AUTH=true, SendMessageBatch asks for the action sqs:SendMessageBatch. On AWS there is no such action:
+  the right to send covers the batch (and so for DeleteMessageBatch and ChangeMessageVisibilityBatch).
+- With AUTH=true, the queues' policy refuses requests without TLS: all of them, on a plain loopback port.
+  BEHIND_TLS=1 has MiniStack take every request for one that a TLS proxy passed on, so that the other
+  policies can be tested.
 """
 
 from __future__ import annotations
@@ -73,21 +74,22 @@ def _take_requests_for_tls() -> None:
     from ministack import app
 
     as_shipped: Callable[[str, bool], None] = app.pin_request_origin
-    app.pin_request_origin = lambda source_ip, secure_transport: as_shipped(source_ip, True)
+    app.pin_request_origin = lambda source_ip, _: as_shipped(source_ip, True)
 
 
 def add_missing_fields(body: bytes, stored: Any) -> bytes:
-    """Return a DescribeAlarms answer whose metric alarms have all the fields in `stored`, which is keyed by name."""
+    """A DescribeAlarms answer whose metric alarms have all the fields in `stored`, keyed by name."""
     ElementTree.register_namespace("", NAMESPACE)
     answer = ElementTree.fromstring(body)
     for member in answer.iterfind(f".//{{{NAMESPACE}}}MetricAlarms/{{{NAMESPACE}}}member"):
         alarm = stored.get(member.findtext(f"{{{NAMESPACE}}}AlarmName")) or {}
         present = {child.tag.rpartition("}")[2] for child in member}
         for field, value in alarm.items():
-            # Timestamps are stored as numbers, while the query protocol wants ISO 8601; Terraform reads none of them.
+            # Timestamps are stored as numbers, while this protocol wants ISO 8601; Terraform reads none.
             if field not in present and not field.endswith("Timestamp"):
                 _append(member, field, value)
-    return ElementTree.tostring(answer, encoding="utf-8", xml_declaration=True)
+    mended: bytes = ElementTree.tostring(answer, encoding="utf-8", xml_declaration=True)
+    return mended
 
 
 def _append(parent: ElementTree.Element, name: str, value: Any) -> None:

@@ -20,7 +20,9 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from queue import Empty, Queue
+from threading import Thread
+from typing import IO, Any
 
 from dev import ROOT, STATE
 from dev.stage import HEARTBEAT, DevError, command_line, end_group, run, say
@@ -32,6 +34,9 @@ MIRROR_VARIABLE = "FLUXIO_TERRAFORM_MIRROR"
 
 ROOTS = ("modules/fluxio", "examples/order_fulfillment/terraform")
 """What `check` validates."""
+
+OWN = (".terraform", "fluxio.auto.", "fluxio-init-stamp", "terraform.tfstate")
+"""How names begin that this module and Terraform put beside the copied root."""
 
 
 class Terraform:
@@ -47,17 +52,18 @@ class Terraform:
                 f"{work} must lie as deep in {ROOT} as {root}, whose modules have relative paths."
             )
         self.env = _environment(env if env is not None else os.environ)
+        self._name = self.root.relative_to(ROOT)
+        self._initialised = self.work / "fluxio-init-stamp"
 
     def init(self) -> None:
         """Copy the root and install its provider and modules, unless both are as they were."""
         self._copy()
-        stamp = self.work / "fluxio-init-stamp"
-        wanted = self._digest()
-        if stamp.is_file() and stamp.read_text() == wanted:
+        wanted = self._digest_for_init()
+        if self._initialised.is_file() and self._initialised.read_text() == wanted:
             return
         (self.work / ".terraform.lock.hcl").unlink(missing_ok=True)
         run(
-            f"terraform init of {self.root.relative_to(ROOT)}",
+            f"terraform init of {self._name}",
             [self.binary, "init", "-input=false", "-no-color"],
             cwd=self.work,
             env=self.env,
@@ -67,7 +73,7 @@ class Terraform:
                 f"filesystem mirror that {MIRROR_VARIABLE} names (it holds {PROVIDER}/…)."
             ),
         )
-        stamp.write_text(wanted)
+        self._initialised.write_text(wanted)
 
     def apply(self, variables: Mapping[str, object]) -> dict[str, Any]:
         """Apply, with a line per resource, and return the outputs."""
@@ -109,7 +115,7 @@ class Terraform:
         """Run the root's own `tests/*.tftest.hcl`."""
         self.init()
         run(
-            f"terraform test of {self.root.relative_to(ROOT)}",
+            f"terraform test of {self._name}",
             [self.binary, "test", "-no-color"],
             cwd=self.work,
             env=self.env,
@@ -118,11 +124,9 @@ class Terraform:
 
     def _copy(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
-        own = {".terraform", ".terraform.lock.hcl", "fluxio.auto.tfvars.json", "fluxio-init-stamp"}
         for path in self.work.iterdir():
-            if path.name in own or path.name.startswith("terraform.tfstate"):
-                continue
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if not path.name.startswith(OWN):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copytree(
             self.root,
             self.work,
@@ -130,7 +134,7 @@ class Terraform:
             ignore=shutil.ignore_patterns(".*", "*.tfstate*", "*.tfplan"),
         )
 
-    def _digest(self) -> str:
+    def _digest_for_init(self) -> str:
         """Of all that `init` looks at: blocks in any .tf file of the root and of the modules."""
         digest = hashlib.sha256(str(self.work).encode())
         digest.update(Path(self.env.get("TF_CLI_CONFIG_FILE", os.devnull)).read_bytes())
@@ -154,15 +158,14 @@ class Terraform:
         )
         if answer.returncode:
             raise DevError(
-                f"terraform {arguments[0]} of {self.root.relative_to(ROOT)} failed:\n"
-                f"{answer.stdout}{answer.stderr}"
+                f"terraform {arguments[0]} of {self._name} failed:\n{answer.stdout}{answer.stderr}"
             )
         return answer.stdout
 
     def _stream(self, verb: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
         """Run a command that speaks JSON lines, say what it does, and return what it said."""
         started = time.monotonic()
-        say(f"terraform {verb} of {self.root.relative_to(ROOT)} …")
+        say(f"terraform {verb} of {self._name} …")
         process = subprocess.Popen(
             [self.binary, *arguments, "-input=false", "-json"],
             cwd=self.work,
@@ -182,40 +185,51 @@ class Terraform:
             raise
         if process.returncode:
             raise DevError(
-                f"terraform {verb} of {self.root.relative_to(ROOT)} failed.\n"
-                + "\n".join(_errors(events))
+                f"terraform {verb} of {self._name} failed.\n" + "\n".join(_errors(events))
             )
         say(f"  done in {time.monotonic() - started:.1f} s")
         return events
 
 
 def _narrated(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
-    """Terraform's events, told in a line per finished resource and one every few seconds."""
+    """Terraform's events, told in a line per finished resource and one after each silence."""
     assert process.stdout
+    lines: Queue[str] = Queue()
+    Thread(target=_put_lines, args=(process.stdout, lines), daemon=True).start()
+    done = {"create": "created", "delete": "deleted", "update": "changed"}
     under_way: dict[str, None] = {}
     started = spoken = time.monotonic()
-    for line in process.stdout:
+    while True:
+        try:
+            line = lines.get(timeout=max(0.0, spoken + HEARTBEAT - time.monotonic()))
+        except Empty:
+            spoken = time.monotonic()
+            waiting = f", waiting for {', '.join(under_way)}" if under_way else ""
+            say(f"  … {spoken - started:.0f} s{waiting}")
+            continue
+        if not line:
+            return
         try:
             event: dict[str, Any] = json.loads(line)
         except ValueError:  # a crash speaks plain text
             event = {"type": "text", "text": line.rstrip()}
         yield event
-        kind = event.get("type")
-        resource = event.get("hook", {}).get("resource", {}).get("addr", "")
-        now = time.monotonic()
-        if kind == "apply_start":
+        hook = event.get("hook", {})
+        resource = hook.get("resource", {}).get("addr", "")
+        if event.get("type") == "apply_start":
             under_way[resource] = None
-        elif kind in ("apply_complete", "apply_errored"):
+        elif event.get("type") in ("apply_complete", "apply_errored"):
             under_way.pop(resource, None)
-            if kind == "apply_complete":
-                hook = event["hook"]
-                done = {"create": "created", "delete": "deleted", "update": "changed"}
-                verb = done.get(hook["action"], hook["action"])
-                say(f"  {verb} {resource} ({hook['elapsed_seconds']:.0f} s)")
-                spoken = now
-        elif kind == "apply_progress" and now - spoken > HEARTBEAT / 2:
-            say(f"  … {now - started:.0f} s, waiting for {', '.join(under_way)}")
-            spoken = now
+            if event["type"] == "apply_complete" and hook["action"] in done:
+                say(f"  {done[hook['action']]} {resource} ({hook['elapsed_seconds']:.0f} s)")
+                spoken = time.monotonic()
+
+
+def _put_lines(stream: IO[str], lines: Queue[str]) -> None:
+    """Hand over each line, and an empty one at the end: a queue can be waited for with a limit."""
+    for line in stream:
+        lines.put(line)
+    lines.put("")
 
 
 def _errors(events: Sequence[dict[str, Any]]) -> Iterator[str]:

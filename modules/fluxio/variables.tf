@@ -175,14 +175,14 @@ variable "batch_size" {
 }
 
 variable "inline_branches" {
-  description = "Branches of a fan-out that one invocation runs as threads, 0 to 40. Branches beyond it get an invocation of their own; 0 gives every branch one."
+  description = "Branches of a fan-out that one invocation runs as threads, 0 to 20. Branches beyond it get an invocation of their own; 0 gives every branch one."
   type        = number
   default     = 10
   nullable    = false
 
   validation {
-    condition     = var.inline_branches >= 0 && var.inline_branches <= 40 && floor(var.inline_branches) == var.inline_branches
-    error_message = "inline_branches must be a whole number from 0 (each branch in an invocation of its own) to 40 (threads of one invocation)."
+    condition     = var.inline_branches >= 0 && var.inline_branches <= 20 && floor(var.inline_branches) == var.inline_branches
+    error_message = "inline_branches must be a whole number from 0 (each branch in an invocation of its own) to 20 (threads of one invocation)."
   }
 }
 

@@ -7,12 +7,13 @@ run = client.start("OrderFulfillment", {"order_id": "o-1", "amount": 99.0})
 print(client.wait(run.run_id).result)
 """
 
-from fluxio_client.client import FluxioClient
+from fluxio_client.client import FluxioClient, Redriven
 from fluxio_client.errors import (
     FluxioError,
     InvalidInput,
     NotNudged,
     PayloadError,
+    RunEnded,
     RunExists,
     RunNotFound,
     RunParked,
@@ -29,7 +30,9 @@ __all__ = [
     "NotNudged",
     "Page",
     "PayloadError",
+    "Redriven",
     "Run",
+    "RunEnded",
     "RunExists",
     "RunNotFound",
     "RunParked",

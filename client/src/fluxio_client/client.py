@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fluxio_client import layout, settings
+from fluxio_client import layout, settings, transitions
 from fluxio_client.errors import (
     InvalidInput,
+    MalformedNudge,
     NotNudged,
+    RunEnded,
     RunExists,
     RunNotFound,
     RunParked,
@@ -20,7 +23,7 @@ from fluxio_client.errors import (
 )
 from fluxio_client.graph import Graph
 from fluxio_client.queue import Nudge, Queue
-from fluxio_client.run import Page, Run, RunStatus
+from fluxio_client.run import Page, Run, RunStatus, StepStatus
 from fluxio_client.store import Spent, Store
 
 #: Milliseconds until the sweeper looks after an open run of which it has heard nothing.
@@ -65,7 +68,8 @@ class FluxioClient:
         table = settings.setting(settings.TABLE_NAME, table_name)
         url = settings.queue_url(queue_url)
         self._store = Store(dynamodb or settings.aws_client("dynamodb"), table)
-        self._queue = Queue(sqs or settings.aws_client("sqs"), url)
+        self._sqs = sqs or settings.aws_client("sqs")
+        self._queue = Queue(self._sqs, url)
         self._now = now
         self._sleep = sleep
 
@@ -102,14 +106,7 @@ class FluxioClient:
         if not written.applied:
             run = self._same_run(run, workflow, text)
         if run.status is RunStatus.PENDING:
-            try:
-                self._queue.send([Nudge(run_id, workflow)])
-            except Exception as error:
-                raise NotNudged(
-                    f"run {run_id} is stored, but SQS did not accept its first message: {error}. "
-                    f"The sweeper sends it within {WATCHDOG_MS // 60_000 + 1} minutes; to send it "
-                    f"now, call start again with run_id={run_id!r} and the same input."
-                ) from error
+            self._nudge(Nudge(run_id, workflow))
         return run
 
     def _same_run(self, there: Run, workflow: str, text: str) -> Run:
@@ -134,11 +131,99 @@ class FluxioClient:
         """
         run = self._store.read_whole(layout.check_run_id(run_id))
         if run is None:
-            raise RunNotFound(
-                f"there is no run {run_id} in this table: check the id and that FLUXIO_TABLE_NAME is "
-                "the deployment's own; an ended run is deleted when its retention is over."
-            )
+            raise self._not_found(run_id)
         return run
+
+    def cancel(self, run_id: str) -> Run:
+        """End a run. A step that is under way is not interrupted, but nothing follows it.
+
+        Returns:
+            The run, CANCELLED.
+
+        Raises:
+            RunNotFound: there is no such run.
+            RunEnded: it has ended otherwise.
+        """
+        run = self._change(run_id, [transitions.cancel(self._now())])
+        if run.status is not RunStatus.CANCELLED:
+            raise RunEnded(f"run {run_id} is {run.status} already; there is nothing to cancel.")
+        return run
+
+    def redrive(self, run_id: str) -> Run:
+        """Send a run on that FAILED, or was parked (WAITING): failed steps get their attempts again.
+
+        Steps that succeeded are not run again. Safe to repeat: a run that is open is only nudged.
+
+        Returns:
+            The run as it goes on.
+
+        Raises:
+            RunNotFound: there is no such run.
+            RunEnded: it has succeeded or was cancelled.
+            NotNudged: the run is open again but SQS did not take its message; the sweeper will find it.
+        """
+        run = self.get(run_id)
+        now = self._now()
+        if run.status in (RunStatus.FAILED, RunStatus.WAITING):
+            shard = layout.shard(run_id)
+            failed = [step for step in run.steps.values() if step.status is StepStatus.FAILED]
+            run = self._change(
+                run_id,
+                [
+                    transitions.redrive(run.version is not None, shard, now),
+                    *(transitions.reset(step.name, step.attempt) for step in failed),
+                ],
+            )
+        if run.ended:
+            raise RunEnded(f"run {run_id} is {run.status}: only a run that FAILED can be redriven.")
+        self._nudge(Nudge(run_id, run.workflow, occasion=f"redrive:{now}"))
+        return run
+
+    def redrive_dead_letters(self, dlq_url: str, limit: int = 1000) -> Redriven:
+        """Look again at every run with a message in the dead-letter queue, and delete the message.
+
+        Each is sent before it is deleted, so that the call can be repeated safely, wherever it broke off.
+        Messages that are no nudges stay; read them with SQS's own tools.
+
+        Args:
+            dlq_url: the module's output `dlq_url`.
+            limit: how many messages to take at most.
+        """
+        nudged = malformed = 0
+        dead = Queue(self._sqs, dlq_url)
+        while nudged + malformed < limit and (messages := dead.receive()):
+            for message in messages:
+                try:
+                    nudge = Nudge.from_json(message.body)
+                except MalformedNudge:
+                    malformed += 1
+                    continue
+                self._nudge(Nudge(nudge.run_id, occasion=f"redrive:{message.message_id}"))
+                dead.delete(message)
+                nudged += 1
+        return Redriven(nudged, malformed)
+
+    def _nudge(self, nudge: Nudge) -> None:
+        try:
+            self._queue.send([nudge])
+        except Exception as error:
+            raise NotNudged(
+                f"run {nudge.run_id} is stored, but SQS did not accept its message: {error}. The sweeper "
+                f"sends one within {WATCHDOG_MS // 60_000 + 1} minutes; to send one now, call this again "
+                f"(start with run_id={nudge.run_id!r} and the same input)."
+            ) from error
+
+    def _change(self, run_id: str, changes: Sequence[transitions.Change]) -> Run:
+        run = self._store.apply(layout.check_run_id(run_id), changes, self._now()).run
+        if run is None:
+            raise self._not_found(run_id)
+        return run
+
+    def _not_found(self, run_id: str) -> RunNotFound:
+        return RunNotFound(
+            f"there is no run {run_id} in this table: check the id and that FLUXIO_TABLE_NAME is "
+            "the deployment's own; an ended run is deleted when its retention is over."
+        )
 
     def graph(self, run: Run) -> Graph | None:
         """Which step of a run waits for which; None while no worker has opened the run."""
@@ -221,9 +306,19 @@ class FluxioClient:
             pause = min(pause * 1.5, poll)
 
 
-def _canonical(text: str) -> Mapping[str, Any]:
-    parsed: Mapping[str, Any] = json.loads(text)
-    return parsed
+@dataclass(frozen=True)
+class Redriven:
+    """What a redrive of the dead-letter queue did."""
+
+    #: Messages that were sent again and deleted.
+    nudged: int
+    #: Messages that are no nudges of fluxio; they are still there.
+    malformed: int
+
+
+def _canonical(text: str) -> str:
+    """The same text for the same JSON; compared as text, because to Python 1 equals True and 1.0."""
+    return json.dumps(json.loads(text), sort_keys=True)
 
 
 def _milliseconds(of: datetime | int | None, name: str) -> int | None:

@@ -34,6 +34,10 @@ class RunExists(FluxioError):
     """A run of this id exists already, with another workflow or input."""
 
 
+class RunEnded(FluxioError):
+    """The run has ended, so that what was asked of it cannot be done any more."""
+
+
 class RunParked(FluxioError):
     """The run waits for an operator: the deployed worker cannot go on with it, its error says why."""
 

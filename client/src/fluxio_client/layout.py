@@ -199,6 +199,7 @@ def run_from_item(item: Item, payloads: dict[str, str] | None = None) -> Run:
         error=Failure.from_json(error) if error else None,
         steps=steps,
         wake_at=at.get("wake_at"),
+        deadline=at.get("deadline"),
         input_json=at.get("input", payloads.get(input_ref) if input_ref else None),
         input_ref=input_ref,
         result_json=at.get("result", payloads.get(result_ref) if result_ref else None),

@@ -81,13 +81,22 @@ class Nudge(NamedTuple):
             raise MalformedNudge("the body is not a JSON object.")
         try:
             layout.check_run_id(parts.get("run_id", ""))
-        except InvalidInput as error:
-            raise MalformedNudge(f"the field 'run_id' is missing or unusable: {error}") from None
+        except InvalidInput:
+            # What stands there instead may be anybody's: it does not go into a log.
+            raise MalformedNudge("the field 'run_id' is missing, or is no run id.") from None
         for name, kind in (("workflow", str), ("step", str), ("attempt", int), ("occasion", str)):
             if name in parts and type(parts[name]) is not kind:
                 raise MalformedNudge(f"the field {name!r} is not of type {kind.__name__}.")
         known = cls._fields
         return cls(**{name: part for name, part in parts.items() if name in known})
+
+
+class Received(NamedTuple):
+    """A message as it was received."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
 
 
 class Queue:
@@ -136,6 +145,20 @@ class Queue:
             f"SQS did not accept {len(left)} of {len(nudges)} messages after {SEND_TRIES} tries: "
             f"{failed[0].get('Code')} {failed[0].get('Message', '')}"
         )
+
+    def receive(self) -> list[Received]:
+        """Some messages, if there are any; for the dead-letter queue, which no worker reads."""
+        answer = self._client.receive_message(
+            QueueUrl=self._url, MaxNumberOfMessages=BATCH, VisibilityTimeout=60
+        )
+        return [
+            Received(message["MessageId"], message["ReceiptHandle"], message["Body"])
+            for message in answer.get("Messages", [])
+        ]
+
+    def delete(self, message: Received) -> None:
+        """Delete a received message."""
+        self._client.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt_handle)
 
     def hide(self, receipt_handle: str, seconds: int) -> None:
         """Let a received message come back after so many seconds."""

@@ -110,6 +110,8 @@ class Step:
     #: The step whose message brings this one back if its worker dies; "" is the run's own message.
     owner: str | None = None
     not_before: int | None = None
+    #: The attempt it had failed with when it was last redriven: its retries count from there.
+    redriven_at: int = 0
     started_at: int | None = None
     ended_at: int | None = None
     output_json: str | None = field(default=None, repr=False)
@@ -144,6 +146,8 @@ class Run:
     steps: dict[str, Step] = field(default_factory=dict)
     #: When the sweeper looks after the run next; None once it has ended or is parked.
     wake_at: int | None = None
+    #: When the run must have ended; None if its workflow has no timeout.
+    deadline: int | None = None
     input_json: str | None = field(default=None, repr=False)
     input_ref: str | None = None
     result_json: str | None = field(default=None, repr=False)

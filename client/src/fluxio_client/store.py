@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import heapq
 import json
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
+
+from botocore.exceptions import ClientError, ParamValidationError
 
 from fluxio_client import layout
 from fluxio_client.errors import FluxioError, InvalidInput
@@ -24,6 +27,13 @@ from fluxio_client.transitions import Change, Guard, IllegalTransition
 #: DynamoDB's bound on the length of an expression, in bytes.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 EXPRESSION_BYTES = 4096
+
+
+#: What DynamoDB says of a transaction with an operation that no repetition mends.
+_REFUSED_ALWAYS = {"AccessDeniedException", "ResourceNotFoundException", "ValidationException"}
+
+#: Seconds before a transaction that met another one on the same item is tried again.
+CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4)
 
 
 class Written(NamedTuple):
@@ -47,6 +57,9 @@ class Spent:
 class TransactionFailed(FluxioError):
     """A user's own write in the transaction was refused; `reasons` has DynamoDB's reason for each."""
 
+    #: Whether the same operations can never pass.
+    hopeless = False
+
     def __init__(self, reasons: Sequence[str]) -> None:
         self.reasons = tuple(reasons)
         super().__init__(
@@ -55,6 +68,12 @@ class TransactionFailed(FluxioError):
                 f"operation {at}: {reason}" for at, reason in enumerate(reasons, 1) if reason
             )
         )
+
+
+class TransactionInvalid(TransactionFailed):
+    """An operation of a user's own is one that DynamoDB refuses always: malformed, or not allowed."""
+
+    hopeless = True
 
 
 class Expression:
@@ -148,6 +167,12 @@ def _change_run(made: Expression, change: Change, now: int, retention_days: int)
     if Guard.WORKFLOW in row.guards:
         assert change.workflow is not None
         made.require(f"{made.path('workflow')}={made.value(change.workflow)}")
+    if Guard.OVERDUE in row.guards:
+        made.require(f"{made.path('deadline')}<={made.value(now)}")
+    if Guard.OPENED in row.guards:
+        made.require(f"attribute_exists({made.path('version')})")
+    if Guard.UNOPENED in row.guards:
+        made.require(f"attribute_not_exists({made.path('version')})")
     if row.run_to is not None:
         made.set(made.path("status"), made.value(row.run_to.value))
     if change.steps:
@@ -158,6 +183,9 @@ def _change_run(made: Expression, change: Change, now: int, retention_days: int)
     if row.closes:
         made.remove(made.path("due"))
         made.remove(made.path("wake_at"))
+    if row.reopens:
+        for name in ("deadline", "ended_at", "error", "failed", "ttl"):
+            made.remove(made.path(name))
     if row.run_to in ENDED:
         made.set(made.path("ttl"), made.value(now // 1000 + retention_days * 86_400))
     if row.run_to is RunStatus.FAILED:
@@ -207,9 +235,17 @@ class Store:
         client: a boto3 DynamoDB client.
         table_name: the table the module made.
         retention_days: how many days a run is kept after it ended.
+        sleep: waits so many seconds; for tests.
     """
 
-    def __init__(self, client: Any, table_name: str, retention_days: int = 90) -> None:
+    def __init__(
+        self,
+        client: Any,
+        table_name: str,
+        retention_days: int = 90,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._sleep = sleep
         self._client = client
         self._table = table_name
         self._retention_days = retention_days
@@ -297,25 +333,28 @@ class Store:
     def _apply_with(
         self, run_id: str, update: dict[str, Any], operations: Sequence[dict[str, Any]]
     ) -> Written:
-        try:
-            self._write("transact_write_items", TransactItems=[{"Update": update}, *operations])
-        except self._client.exceptions.TransactionCanceledException as error:
-            ours, *theirs = error.response["CancellationReasons"]
-            if ours["Code"] == "ConditionalCheckFailed":
-                return Written(False, self._refused(run_id, ours))
-            codes = [reason["Code"] for reason in theirs]
-            if ours["Code"] != "None" or not {"ConditionalCheckFailed", "ValidationError"} & {
-                *codes
-            }:
-                raise  # a conflict or a throttle: the message comes back and the commit is tried again
-            raise TransactionFailed(
-                [
-                    ""
-                    if reason["Code"] == "None"
-                    else f"{reason['Code']} {reason.get('Message', '')}"
-                    for reason in theirs
-                ]
-            ) from None
+        items = [{"Update": update}, *operations]
+        for pause in (*CONFLICT_PAUSES, None):
+            try:
+                self._write("transact_write_items", TransactItems=items)
+            except self._client.exceptions.TransactionCanceledException as error:
+                ours, *theirs = error.response["CancellationReasons"]
+                if ours["Code"] == "ConditionalCheckFailed":
+                    return Written(False, self._refused(run_id, ours))
+                codes = {reason["Code"] for reason in (ours, *theirs)}
+                if pause is not None and codes <= {"None", "TransactionConflict"}:
+                    self._sleep(pause)
+                    continue
+                if ours["Code"] == "None" and codes & {"ConditionalCheckFailed", "ValidationError"}:
+                    raise TransactionFailed([_reason(reason) for reason in theirs]) from None
+                raise  # a conflict that lasts, or a throttle: the message comes back
+            except ParamValidationError as error:
+                raise TransactionInvalid([str(error)]) from None
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _REFUSED_ALWAYS:
+                    raise
+                raise TransactionInvalid([str(error)]) from None
+            break
         return Written(True, self.read(run_id))
 
     def _write(self, call: str, **arguments: Any) -> dict[str, Any]:
@@ -420,7 +459,8 @@ class Store:
         page: str | None = None,
     ) -> Page:
         """Runs of a workflow, the newest first; see `FluxioClient.list`."""
-        cursors = _read_page(page, workflow)
+        listing = [workflow, status.value if status else None]
+        cursors = _read_page(page, listing)
         shards = range(layout.SHARDS) if status is not RunStatus.FAILED else range(1)
         streams = [
             self._list_shard(workflow, status, shard, since, until, limit, cursors.get(str(shard)))
@@ -434,7 +474,7 @@ class Store:
             at = summary.ended_at if status is RunStatus.FAILED else summary.created_at
             cursors[str(shard)] = [summary.run_id, at]
         more = len(found) == limit and next(merged, None) is not None
-        return Page(found, _write_page(workflow, cursors) if more else None)
+        return Page(found, _write_page(listing, cursors) if more else None)
 
     def _list_shard(
         self,
@@ -501,21 +541,25 @@ def _newest_failed(entry: tuple[RunSummary, int]) -> int:
     return -(entry[0].ended_at or 0)
 
 
-def _write_page(workflow: str, cursors: dict[str, list[Any]]) -> str:
-    text = json.dumps([workflow, cursors], separators=(",", ":"))
+def _write_page(listing: list[str | None], cursors: dict[str, list[Any]]) -> str:
+    text = json.dumps([listing, cursors], separators=(",", ":"))
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read_page(page: str | None, workflow: str) -> dict[str, list[Any]]:
+def _reason(of: dict[str, Any]) -> str:
+    return "" if of["Code"] == "None" else f"{of['Code']} {of.get('Message', '')}".strip()
+
+
+def _read_page(page: str | None, listing: list[str | None]) -> dict[str, list[Any]]:
     if page is None:
         return {}
     try:
         of, cursors = json.loads(urlsafe_b64decode(page + "=" * (-len(page) % 4)))
-        if of == workflow and isinstance(cursors, dict):
-            return cursors
-    except (ValueError, TypeError):
+        if of == listing:
+            return {shard: [str(run_id), int(at)] for shard, (run_id, at) in cursors.items()}
+    except (ValueError, TypeError, AttributeError):
         pass
     raise InvalidInput(
-        f"page {page!r} is not a page of workflow {workflow}: pass `next_page` of the page before, "
+        f"page {page!r} is not a page of this listing of {listing[0]}: pass `next_page` of the page before, "
         "with the same workflow and status."
     )

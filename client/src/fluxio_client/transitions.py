@@ -42,6 +42,11 @@ class Guard(Enum):
     LEASE_OVER = "lease_over"
     #: The run is of the workflow whose steps are laid out: a nudge only hints at it.
     WORKFLOW = "workflow"
+    #: The time the run was given is over.
+    OVERDUE = "overdue"
+    #: A worker has laid the run's steps out, or none has.
+    OPENED = "opened"
+    UNOPENED = "unopened"
     #: `wake_at` is what the caller saw: of two sweeps, or of a sweep and a worker, one moves it.
     WAKE_SEEN = "wake_seen"
 
@@ -66,6 +71,11 @@ class Transition(NamedTuple):
         """Whether the run leaves the sweeper's care: it has ended, or waits for an operator."""
         return self.run_to in ENDED or self.run_to is RunStatus.WAITING
 
+    @property
+    def reopens(self) -> bool:
+        """Whether a run that had stopped goes on."""
+        return self.run_to is not None and self.run_from == _STOPPED
+
 
 class IllegalTransition(FluxioError):
     """A change does not follow from any row of the transition table."""
@@ -75,6 +85,7 @@ _NEW: frozenset[RunStatus] = frozenset()
 _ANY = frozenset(RunStatus)
 _OPEN = frozenset({RunStatus.PENDING, RunStatus.RUNNING})
 _RUNNING = frozenset({RunStatus.RUNNING})
+_STOPPED = frozenset({RunStatus.FAILED, RunStatus.WAITING})
 _CLAIM = frozenset({"lease_until", "owner", "not_before"})
 _BARRIER = frozenset({"completed_deps", "total_deps"})
 _RUN, _STEP, _G = RunStatus, StepStatus, Guard
@@ -140,11 +151,23 @@ TABLE: Mapping[str, Transition] = {
         # --- the run ends, or waits for an operator
         Transition("finish", _RUNNING, _RUN.SUCCEEDED),
         Transition("fail_run", _OPEN, _RUN.FAILED),
+        Transition("expire", _OPEN, _RUN.FAILED, guards=frozenset({_G.OVERDUE})),
         Transition("park", _OPEN, _RUN.WAITING),
+        Transition("cancel", _OPEN | {_RUN.WAITING}, _RUN.CANCELLED),
+        # --- an operator sends a run on that failed or was parked
+        Transition("redrive", _STOPPED, _RUN.RUNNING, guards=frozenset({_G.OPENED})),
+        Transition("restart", _STOPPED, _RUN.PENDING, guards=frozenset({_G.UNOPENED})),
+        Transition(
+            "reset",
+            _STOPPED,
+            step_from=frozenset({_STEP.FAILED}),
+            step_to=_STEP.PENDING,
+            drops=frozenset({"error", "ended_at"}),
+        ),
         # --- the sweeper's clock
         Transition("wake", _OPEN, guards=frozenset({_G.WAKE_SEEN})),
         # --- ended: SUCCEEDED, COMPENSATED and CANCELLED are the source of no row but those above that
-        #     record a step's end.
+        #     record a step's end; FAILED and WAITING of those and of a redrive.
     )
 }
 
@@ -176,8 +199,16 @@ class Change(NamedTuple):
     total_deps: int | None = None
 
 
-def open_run(workflow: str, graph: Graph, claims: Mapping[str, Mapping[str, str | int]]) -> Change:
-    """Lay the steps out and begin; `claims` are roots that the same worker takes at once."""
+def open_run(
+    workflow: str,
+    graph: Graph,
+    claims: Mapping[str, Mapping[str, str | int]],
+    deadline: int | None = None,
+) -> Change:
+    """Lay the steps out and begin; `claims` are roots that the same worker takes at once.
+
+    `deadline` is when the run must have ended, in milliseconds since 1970.
+    """
     steps: dict[str, dict[str, str | int]] = {}
     for name, deps in graph.depends_on.items():
         steps[name] = {
@@ -190,7 +221,7 @@ def open_run(workflow: str, graph: Graph, claims: Mapping[str, Mapping[str, str 
         if graph.depends_on[name]:
             raise IllegalTransition(f"open: step {name} is not a root, it waits for other steps.")
         steps[name] |= {**claimed, "status": StepStatus.RUNNING.value, "attempt": 1}
-    values: Values = {"version": graph.version}
+    values: Values = {"version": graph.version, "deadline": deadline}
     return Change(TABLE["open"], values=values, steps=steps, workflow=workflow)
 
 
@@ -254,6 +285,26 @@ def fail_run(failure: Failure, now: int) -> Change:
 def park(failure: Failure) -> Change:
     """Leave the run to an operator: the deployed worker cannot go on with it."""
     return Change(TABLE["park"], values={"error": failure.to_json()})
+
+
+def expire(failure: Failure, now: int) -> Change:
+    """End the run because the time it was given is over."""
+    return Change(TABLE["expire"], values={"ended_at": now, "error": failure.to_json()})
+
+
+def cancel(now: int) -> Change:
+    """End the run because somebody asks for it."""
+    return Change(TABLE["cancel"], values={"ended_at": now})
+
+
+def redrive(opened: bool, due: int, now: int) -> Change:
+    """Send a run on that failed or was parked; `due` is its shard of the sweeper's index."""
+    return Change(TABLE["redrive" if opened else "restart"], values={"due": due, "wake_at": now})
+
+
+def reset(step: str, attempt: int) -> Change:
+    """Give a failed step its attempts again; those it had are counted on, from `attempt`."""
+    return Change(TABLE["reset"], step, {"redriven_at": attempt})
 
 
 def wake(wake_at: int, seen: int) -> Change:

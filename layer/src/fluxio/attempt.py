@@ -82,7 +82,8 @@ class Attempt(NamedTuple):
             # Frames, not the message: an exception's text may hold what the step was working on.
             frames=[f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)],
         )  # fmt: skip
-        again = not isinstance(error, _HOPELESS) and retry.allows(error)
+        hopeless = isinstance(error, _HOPELESS) or getattr(error, "hopeless", False)
+        again = not hopeless and retry.allows(error)
         return Failed(
             Failure(type(error).__name__, str(error), context.step, context.attempt),
             retry.delay(context.attempt, self.chance) if again else None,

@@ -225,4 +225,7 @@ def _field_names(kind: Any) -> set[str] | None:
     if typing.is_typeddict(kind):
         return {*kind.__annotations__}
     model_fields = getattr(kind, "model_fields", None)
-    return {*model_fields} if isinstance(model_fields, dict) else None
+    if not isinstance(model_fields, dict) or kind.model_config.get("extra") == "allow":
+        return None
+    # As pydantic writes it, which is how it is stored and handed over.
+    return {of.serialization_alias or of.alias or name for name, of in model_fields.items()}

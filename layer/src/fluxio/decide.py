@@ -72,6 +72,8 @@ class Plan(NamedTuple):
     workflow: str
     graph: Graph
     policies: Mapping[str, StepPolicy]
+    #: Milliseconds a run may take from its start; None: as long as it needs.
+    timeout: int | None
     #: Steps of a fan-out that run as threads of one invocation; 0: each in its own.
     inline_branches: int
 
@@ -120,6 +122,8 @@ class Hand:
     sent: set[tuple[str, int]] = field(default_factory=set)
     fenced: bool = False
     result_stored: bool = False
+    #: Why the result could not be stored.
+    result_failure: Failure | None = None
 
     @property
     def owner(self) -> str:
@@ -222,7 +226,9 @@ def decide(
     if hand.outcomes:
         return _commit(run, hand, plan, now, time_left)
     if run.status is RunStatus.PENDING:
-        return _open(hand, plan, now, time_left)
+        return _open(run.created_at, hand, plan, now, time_left)
+    if run.status is RunStatus.RUNNING and run.deadline is not None and run.deadline <= now:
+        return _expire(run, now)
     if run.status is not RunStatus.RUNNING:
         return Await(max(hand.running.values())) if hand.running else Ack()
     todo = _todo(run, hand, plan, now)
@@ -250,8 +256,10 @@ def _first(hand: Hand, plan: Plan | Problem | None, now: int, time_left: int) ->
     nudge = hand.nudge
     if hand.received > 1 or not isinstance(plan, Plan) or nudge.occasion:
         return Read()
+    if nudge.step is None and plan.timeout is not None:
+        return Read()  # the deadline counts from the run's own start
     if nudge.step is None:
-        return _open(hand, plan, now, time_left)
+        return _open(None, hand, plan, now, time_left)
     if nudge.step not in plan.policies:
         return Read()
     if not _in_time(plan, nudge.step, time_left):
@@ -275,13 +283,27 @@ def _stop(run: Run, problem: Problem, now: int) -> Action:
     return Write((to.fail_run(problem.failure, now),))
 
 
-def _open(hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
+def _expire(run: Run, now: int) -> Write:
+    assert run.deadline is not None
+    seconds = (run.deadline - run.created_at) / 1000
+    failure = Failure(
+        "RunTimeout",
+        f"the run had not ended after the {seconds:g} s its workflow gives it. Raise the `timeout` of "
+        "@workflow, or see which of its steps take long.",
+    )
+    return Write((to.expire(failure, now),))
+
+
+def _open(created_at: int | None, hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
     roots = plan.graph.roots
     if not any(_in_time(plan, name, time_left) for name in roots):
         return _next_invocation(hand, hand.nudge._replace(occasion=f"again:{hand.token}"))
     inline, _ = _divide(None, hand, plan, roots, time_left)
     claims = {name: _claim_values(name, hand, plan, now) for name in inline}
-    return Write((to.open_run(plan.workflow, plan.graph, claims),))
+    deadline = None
+    if plan.timeout is not None and created_at is not None:
+        deadline = created_at + plan.timeout
+    return Write((to.open_run(plan.workflow, plan.graph, claims, deadline),))
 
 
 def _commit(run: Run, hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
@@ -349,7 +371,8 @@ def _committing(
 def _tries_again(run: Run, name: str, outcome: Failed, plan: Plan) -> bool:
     if outcome.retry_after is None or run.status is not RunStatus.RUNNING:
         return False
-    return run.steps[name].attempt < plan.policies[name].attempts
+    step = run.steps[name]
+    return step.attempt - step.redriven_at < plan.policies[name].attempts
 
 
 def _fits(changes: tuple[Change, ...]) -> bool:
@@ -394,7 +417,7 @@ def _ready(step: Step) -> bool:
 def _lost_for_good(step: Step, plan: Plan) -> bool:
     return (
         step.status is StepStatus.RUNNING
-        and step.attempt >= plan.policies[step.name].attempts_under_crashes
+        and step.attempt - step.redriven_at >= plan.policies[step.name].attempts_under_crashes
     )
 
 
@@ -487,6 +510,8 @@ def _put_back(run: Run, hand: Hand, now: int) -> Action | None:
 def _end(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
     if any(step.status is not StepStatus.SUCCEEDED for step in run.steps.values()):
         return None
+    if hand.result_failure:
+        return Write((to.fail_run(hand.result_failure, now),))
     if hand.result_stored:
         return Write((to.finish(("result_ref", layout.RESULT), now),))
     result = _result(run, {}, plan)
@@ -515,7 +540,7 @@ def _result(run: Run, outcomes: Mapping[str, Outcome], plan: Plan) -> tuple[str,
 
 
 def _sleep(run: Run, now: int) -> Action | None:
-    """Let the sweeper wake the run when its next backoff ends, if all there is to do is to wait for it."""
+    """Let the sweeper wake the run at its deadline, or when a backoff ends that is all it waits for."""
     backoffs: list[int] = []
     underway = False  # something else goes on, which the watchdog must keep an eye on
     for step in run.steps.values():
@@ -525,7 +550,11 @@ def _sleep(run: Run, now: int) -> Action | None:
             step.status is StepStatus.PENDING and _ready(step)
         ):
             underway = True
-    if not backoffs or run.wake_at is None:
+    if run.wake_at is None:
+        return None
+    if run.deadline is not None and run.wake_at > run.deadline:
+        backoffs.append(run.deadline)
+    if not backoffs:
         return None
     until = min(backoffs)
     if run.wake_at == until or (underway and run.wake_at < until):

@@ -28,11 +28,14 @@ MAX_STEPS = 200
 MAX_DEPENDENTS = 100
 
 #: A step's name becomes a part of message ids, which SQS limits to 128 characters.
-MAX_STEP_NAME = 48
+MAX_STEP_NAME = 40
 
 #: Seconds an attempt may take at most; a Lambda function's own limit is 900.
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MAX_TIMEOUT = 900
+
+#: Seconds a run may be given: its long values are kept for a little more than a year.
+MAX_RUN = 31_536_000
 
 #: Seconds an attempt may take where the step does not say, or less if the function's timeout is shorter.
 DEFAULT_TIMEOUT = 60
@@ -61,6 +64,8 @@ class WorkflowDefinition(NamedTuple):
     cls: type
     steps: dict[str, StepDefinition]
     graph: Graph
+    #: Seconds a run may take; None: as long as it needs.
+    timeout: float | None = None
 
     @property
     def waves(self) -> tuple[tuple[str, ...], ...]:
@@ -172,25 +177,36 @@ def _define_step(
 @overload
 def workflow(cls: Class, /) -> Class: ...
 @overload
-def workflow(*, name: str | None = None, input: type | None = None) -> Callable[[Class], Class]: ...
-def workflow(cls: Any = None, /, *, name: str | None = None, input: type | None = None) -> Any:
+def workflow(
+    *, name: str | None = None, input: type | None = None, timeout: float | None = None
+) -> Callable[[Class], Class]: ...
+def workflow(
+    cls: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    input: type | None = None,
+    timeout: float | None = None,
+) -> Any:
     """Make a class a workflow: check its steps and lay out their graph.
 
     Args:
         name: what the workflow is called in the manifest and by `start`. Default: the class's name.
         input: a pydantic model, dataclass or TypedDict that says which names a run's input has. With it,
             a parameter that nothing can supply is found here instead of when the step runs.
+        timeout: seconds from its start after which a run that has not ended fails, at most 31,536,000 (a
+            year). Steps under way are not interrupted; what they return is recorded. Default: none.
 
     Raises:
         DefinitionError: an unknown dependency, a cycle, a parameter that nothing can supply, no step at all,
             or a class that cannot be made without arguments.
     """
     if cls is None:
-        return lambda decorated: _define(decorated, name, input)
-    return _define(cls, name, input)
+        return lambda decorated: _define(decorated, name, input, timeout)
+    return _define(cls, name, input, timeout)
 
 
-def _define(cls: Class, name: str | None, input: type | None) -> Class:
+def _define(cls: Class, name: str | None, input: type | None, timeout: float | None) -> Class:
     if not isinstance(cls, type):
         raise DefinitionError(f"@workflow takes a class, not {cls!r}.")
     name = name if name is not None else cls.__name__
@@ -198,12 +214,18 @@ def _define(cls: Class, name: str | None, input: type | None) -> Class:
         layout.check_workflow(name)
     except InvalidInput as error:
         raise DefinitionError(f"{cls.__name__}: {error}") from None
+    if timeout is not None and (type(timeout) not in (int, float) or not 0 < timeout <= MAX_RUN):
+        raise DefinitionError(
+            f"{name}: timeout is {timeout!r}; pass seconds above 0 and at most {MAX_RUN:,}, a year."
+        )
     steps: dict[str, StepDefinition] = {}
     for base in reversed(cls.__mro__):
         for attribute, value in vars(base).items():
             steps.pop(attribute, None)
-            if isinstance(getattr(value, _STEP, None), StepDefinition):
-                steps[attribute] = getattr(value, _STEP)
+            found = getattr(value, _STEP, None)
+            if isinstance(found, StepDefinition):
+                # Another decorator over @step wraps the function and copies its marks: call that one.
+                steps[attribute] = found._replace(function=value)
     if not steps:
         raise DefinitionError(f"{name}: no method is a step. Mark at least one with @step.")
     if len(steps) > MAX_STEPS:
@@ -220,7 +242,7 @@ def _define(cls: Class, name: str | None, input: type | None) -> Class:
             steps.keys(),
             input,
         )
-    setattr(cls, _WORKFLOW, WorkflowDefinition(name, cls, steps, graph))
+    setattr(cls, _WORKFLOW, WorkflowDefinition(name, cls, steps, graph, timeout))
     return cls
 
 

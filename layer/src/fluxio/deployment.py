@@ -53,7 +53,8 @@ class Deployment:
             return Problem(Failure("UnknownWorkflow", str(error)), parks=False)
         except DeploymentError as error:
             return Problem(Failure("DeploymentError", str(error)), parks=True)
-        return Plan(workflow, graph, policies, self._inline_branches)
+        timeout = None if definition.timeout is None else round(definition.timeout * 1000)
+        return Plan(workflow, graph, policies, timeout, self._inline_branches)
 
     def _graph(self, definition: WorkflowDefinition, run: Run | None) -> Graph:
         deployed = definition.graph

@@ -33,9 +33,9 @@ from fluxio.decide import (
 from fluxio.deployment import Deployment
 from fluxio.log import log
 from fluxio_client import layout
-from fluxio_client.errors import FluxioError, MalformedNudge
+from fluxio_client.errors import FluxioError, MalformedNudge, PayloadError
 from fluxio_client.queue import Nudge, Queue
-from fluxio_client.run import Run
+from fluxio_client.run import Failure, Run, RunStatus
 from fluxio_client.store import Store, TransactionFailed
 
 #: Writes refused in a row after which the worker lets the message come back instead of trying on.
@@ -142,6 +142,8 @@ class Loop:
             assert name is not None
             self._hand.outcomes[name] = self._attempts[name].failed(error)
             return
+        if written.applied:
+            self._tell(action)
         self._refusals = 0 if written.applied else self._refusals + 1
         if self._refusals > REFUSALS:
             raise Stuck(
@@ -149,6 +151,17 @@ class Loop:
                 f"last one {[change.row.name for change in action.changes]}."
             )
         self._look(written.run)
+
+    def _tell(self, action: Write) -> None:
+        """Log what somebody on call wants to find: runs that stop, and steps taken from a dead worker."""
+        run_id = self._hand.nudge.run_id
+        for change in action.changes:
+            if change.row.run_to in (RunStatus.FAILED, RunStatus.WAITING):
+                error = Failure.from_json(str(change.values["error"]))
+                message = "run failed" if change.row.run_to is RunStatus.FAILED else "run parked"
+                log("ERROR", message, run_id=run_id, step=error.step, error=error.type)
+            elif change.row.name == "take_over":
+                log("WARNING", "step taken over", run_id=run_id, step=change.step)
 
     # --- steps
 
@@ -233,6 +246,10 @@ class Loop:
             name: self._value(run.steps[name].output_json, run.steps[name].output_ref)
             for name in plan.graph.leaves
         }
-        text = layout.encode(parts, f"the result of run {run.run_id}")
+        try:
+            text = layout.encode(parts, f"the result of run {run.run_id}")
+        except PayloadError as error:
+            self._hand.result_failure = Failure("PayloadError", str(error))
+            return
         self._services.store.put_payload(run.run_id, layout.RESULT, text, now)
         self._hand.result_stored = True

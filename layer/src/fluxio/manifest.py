@@ -97,7 +97,7 @@ class Manifest:
                 f"{place}, but there is no module {error.name!r}. Put it into the worker's zip, or "
                 "correct the entry."
             ) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise DeploymentError(
                 f"{place}, but importing {module_name} raises {type(error).__name__}: {error}"
             ) from error

@@ -8,12 +8,11 @@ from the layer: `fluxio.worker.lambda_handler`.
 from __future__ import annotations
 
 import os
-import random
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from fluxio.decide import RENEW_AFTER, Ack, Nack
+from fluxio.decide import Ack, Nack
 from fluxio.deployment import Deployment
 from fluxio.log import log
 from fluxio.loop import Loop, Services
@@ -21,7 +20,7 @@ from fluxio.manifest import Manifest
 from fluxio.sweeper import sweep
 from fluxio_client import settings
 from fluxio_client.client import now_ms
-from fluxio_client.errors import MalformedNudge, SettingError
+from fluxio_client.errors import FluxioError, MalformedNudge, SettingError
 from fluxio_client.queue import Nudge, Queue
 from fluxio_client.store import Store
 
@@ -30,6 +29,10 @@ MALFORMED_PAUSE = 1
 
 #: Seconds a message stays away at most after DynamoDB or SQS could not be reached.
 OUTAGE_PAUSE = 120
+
+#: Receipts after which a message that an outage keeps coming back is replaced by a fresh one: one before
+#: the dead-letter queue would take it (the module's maxReceiveCount is 10).
+RENEW_IN_OUTAGE = 9
 
 
 class Worker:
@@ -122,7 +125,7 @@ class Worker:
 
     def _outage(self, nudge: Nudge | None, received: int, error: Exception) -> Ack | Nack:
         """Let the message come back, later each time; before the dead-letter queue takes it, afresh."""
-        pause = random.uniform(0.5, 1.0) * min(2**received, OUTAGE_PAUSE)
+        pause = (0.5 + 0.5 * self._services.chance()) * min(2**received, OUTAGE_PAUSE)
         log(
             "ERROR",
             "message put back",
@@ -130,11 +133,11 @@ class Worker:
             step=nudge.step if nudge else None,
             received=received,
             error=type(error).__name__,
-            code=getattr(error, "response", {}).get("Error", {}).get("Code"),
-            reason=str(error),
+            code=(getattr(error, "response", None) or {}).get("Error", {}).get("Code"),
+            reason=str(error) if isinstance(error, FluxioError) else None,
             seconds=round(pause),
         )
-        if nudge is not None and received >= RENEW_AFTER:
+        if nudge is not None and received >= RENEW_IN_OUTAGE:
             occasion = f"again:{self._services.new_token()}"
             try:
                 self._services.queue.send(

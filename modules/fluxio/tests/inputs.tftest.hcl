@@ -40,7 +40,7 @@ run "the_most_of_everything_is_accepted" {
     memory_size          = 10240
     timeout              = 870
     batch_size           = 10
-    inline_branches      = 40
+    inline_branches      = 20
     retention_days       = 3650
     log_retention_days   = 3653
     runtime              = "python3.13"
@@ -101,7 +101,7 @@ run "too_much_of_anything_is_refused" {
     timeout         = 871
     environment     = { AWS_REGION = "eu-west-1" }
     batch_size      = 11
-    inline_branches = 41
+    inline_branches = 21
     retention_days  = 3651
     alarm_actions   = [for i in range(6) : "arn:aws:sns:eu-west-1:123456789012:topic-${i}"]
   }

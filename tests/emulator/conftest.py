@@ -1,0 +1,81 @@
+"""One MiniStack and one apply of the real module, shared by all tests here."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from dev import ROOT, emulator, layer
+from dev.package import package
+from dev.terraform import Terraform
+from fluxio_client import FluxioClient
+from tests.emulator.world import Deployed, Scratch
+
+HERE = Path(__file__).resolve().parent
+WORK = ROOT / ".fluxio" / "test"
+
+
+@pytest.fixture(scope="session")
+def ministack() -> Iterator[emulator.Emulator]:
+    """An AWS emulator with nothing in it; while it runs, all SDK calls of these tests go to it."""
+    with emulator.running("test") as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment().items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_PROFILE", raising=False)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def deployed(ministack: emulator.Emulator) -> Iterator[Deployed]:
+    """The example's root with the steps of these tests, applied by Terraform; destroyed at the end."""
+    shutil.rmtree(WORK, ignore_errors=True)
+    steps = package(HERE / "package", WORK / "steps.zip", ["shop", "entry_points.txt"])
+    root = ROOT / "examples" / "order_fulfillment" / "terraform"
+    terraform = Terraform(root, WORK / "terraform", ministack.environment())
+    variables = {
+        "name": "fluxio-test",
+        "package": str(steps),
+        "layer_zip": str(layer.zip_path(layer.host_architecture())),
+        "endpoint": ministack.endpoint,
+        "region": emulator.REGION,
+    }
+    outputs = terraform.apply(variables)
+    clients = {name: boto3.client(name) for name in ("dynamodb", "sqs", "lambda", "logs")}
+    yield Deployed(terraform, variables, outputs, clients)
+    terraform.destroy()
+    left = _left_behind(clients)
+    shutil.rmtree(WORK, ignore_errors=True)
+    assert left == [], f"destroy left {left}"
+
+
+def _left_behind(clients: dict[str, Any]) -> list[str]:
+    return [
+        *clients["dynamodb"].list_tables()["TableNames"],
+        *(url for url in clients["sqs"].list_queues().get("QueueUrls", []) if "scratch" not in url),
+        *(one["FunctionName"] for one in clients["lambda"].list_functions()["Functions"]),
+        *(one["UUID"] for one in clients["lambda"].list_event_source_mappings()["EventSourceMappings"]),
+        *(one["LayerName"] for one in clients["lambda"].list_layers()["Layers"]),
+        *(one["RoleName"] for one in boto3.client("iam").list_roles()["Roles"]),
+        *(one["AlarmName"] for one in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]),
+        *(one["DashboardName"] for one in boto3.client("cloudwatch").list_dashboards()["DashboardEntries"]),
+        *(one["Name"] for one in boto3.client("scheduler").list_schedules()["Schedules"]),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def client(deployed: Deployed) -> FluxioClient:
+    """The thin client on the deployment, as a user has it."""
+    return FluxioClient(deployed.outputs["table_name"], deployed.outputs["queue_url"])
+
+
+@pytest.fixture
+def scratch(deployed: Deployed, request: pytest.FixtureRequest) -> Iterator[Scratch]:
+    """The module's table with a queue that no Lambda polls: workers run in this process, and are counted."""
+    made = Scratch.make(deployed, HERE / "package")
+    yield made
+    made.close()

@@ -1,0 +1,85 @@
+"""What a run costs, counted as DynamoDB counts it: writes, write units, messages, invocations."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from fluxio_client import Run, RunStatus
+from tests.emulator.world import Scratch
+
+ORDER = {"order_id": "o-1001", "amount": 99.0}
+
+
+@pytest.fixture(autouse=True)
+def steps_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "package"))
+    sys.modules.pop("shop.workflows", None)
+
+
+def spend(scratch: Scratch, workflow: str, given: dict, inline_branches: int) -> tuple[Run, dict]:
+    """Run a workflow to its end, and count. Its version is stored before: that is paid for once."""
+    worker, store, queue = scratch.worker(inline_branches)
+    scratch.client.start(workflow, given)
+    scratch.drain(worker)
+    before = (
+        store.spent.writes,
+        store.spent.write_units,
+        store.spent.index_write_units,
+        queue.sent,
+    )
+    spent = scratch.client.spent
+    started = (spent.writes, spent.write_units, spent.index_write_units)
+
+    run = scratch.client.start(workflow, given)
+    invocations = scratch.drain(worker)
+
+    counted = {
+        "writes": store.spent.writes - before[0] + spent.writes - started[0],
+        "write_units": store.spent.write_units - before[1] + spent.write_units - started[1],
+        "index_units": store.spent.index_write_units
+        - before[2]
+        + spent.index_write_units
+        - started[2],
+        "messages": queue.sent - before[3] + 1,
+        "invocations": invocations,
+    }
+    sys.stdout.write(f"\n{workflow} with inline_branches={inline_branches}: {counted}\n")
+    return scratch.client.get(run.run_id), counted
+
+
+def test_order_fulfillment_with_inline_branches_costs_at_most_7_writes_and_1_message(
+    scratch: Scratch,
+) -> None:
+    run, spent = spend(scratch, "OrderFulfillment", ORDER, inline_branches=10)
+
+    assert run.status is RunStatus.SUCCEEDED
+    assert spent["writes"] <= 7
+    assert spent["write_units"] <= 7
+    assert spent["index_units"] <= 5
+    assert spent["messages"] == 1
+    assert spent["invocations"] == 1
+
+
+def test_order_fulfillment_with_a_nudge_per_branch_costs_at_most_10_writes_and_3_messages(
+    scratch: Scratch,
+) -> None:
+    run, spent = spend(scratch, "OrderFulfillment", ORDER, inline_branches=0)
+
+    assert run.status is RunStatus.SUCCEEDED
+    assert spent["writes"] <= 10
+    assert spent["write_units"] <= 10
+    assert spent["index_units"] <= 5
+    assert spent["messages"] <= 3
+
+
+def test_a_chain_of_6_costs_at_most_8_writes_and_1_message(scratch: Scratch) -> None:
+    run, spent = spend(scratch, "Chain", {"n": 0}, inline_branches=10)
+
+    assert run.result == {"n": 6}
+    assert spent["writes"] <= 8
+    assert spent["write_units"] <= 8
+    assert spent["messages"] == 1
+    assert spent["invocations"] == 1

@@ -1,0 +1,100 @@
+"""The real module, applied by real Terraform: what a user sees of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fluxio_client import FluxioClient, RunParked, RunStatus
+from tests.emulator.world import Deployed
+
+
+def eventually(found: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Poll until there is something."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := found():
+            return value
+        time.sleep(0.2)
+    raise AssertionError(f"{what}: not within {seconds:.0f} s")
+
+
+def test_a_second_plan_is_empty(deployed: Deployed) -> None:
+    assert deployed.terraform.plan(deployed.variables) == []
+
+
+def test_a_run_started_by_the_thin_client_ends_on_the_deployed_worker(client: FluxioClient) -> None:
+    started = client.start("OrderFulfillment", {"order_id": "o-1", "amount": 99.0})
+    assert client.get(started.run_id).workflow == "OrderFulfillment"  # readable at once
+
+    run = client.wait(started.run_id, timeout=60)
+
+    assert run.status is RunStatus.SUCCEEDED
+    assert run.result == {"fulfillment_id": "ful_abc", "status": "fulfilled"}
+    assert {step.attempt for step in run.steps.values()} == {1}
+    assert run.steps["charge_card"].output == {"charge_id": "ch_abc", "charged": 99.0}
+
+
+def test_many_runs_at_once_all_end_and_are_listed(client: FluxioClient) -> None:
+    started = [client.start("Chain", {"n": n}).run_id for n in range(30)]
+
+    results = [client.wait(run_id, timeout=120).result for run_id in started]
+
+    assert results == [{"n": n + 6} for n in range(30)]
+    listed, page = [], None
+    while True:
+        found = client.list("Chain", status="SUCCEEDED", limit=7, page=page)
+        listed += [run.run_id for run in found.runs]
+        if (page := found.next_page) is None:
+            break
+    assert len(listed) == len(set(listed))
+    assert set(started) <= set(listed)
+
+
+def test_an_unknown_workflow_fails_its_run_and_says_so(client: FluxioClient) -> None:
+    run = client.wait(client.start("Refund", {}).run_id, timeout=60)
+
+    assert run.status is RunStatus.FAILED
+    assert run.error is not None
+    assert "no workflow 'Refund'" in run.error.message
+    assert "OrderFulfillment" in run.error.message
+
+
+def test_a_workflow_whose_module_is_missing_parks_its_run_and_says_so(client: FluxioClient) -> None:
+    started = client.start("Broken", {})
+
+    with pytest.raises(RunParked, match=r"no module 'shop\.nowhere'"):
+        client.wait(started.run_id, timeout=60)
+
+
+def test_a_message_that_is_not_a_nudge_ends_in_the_dead_letter_queue(deployed: Deployed) -> None:
+    sqs = deployed.clients["sqs"]
+    sqs.send_message(
+        QueueUrl=deployed.outputs["queue_url"],
+        MessageBody="not json",
+        MessageGroupId="by-hand",
+        MessageDeduplicationId="by-hand",
+    )
+
+    def dead() -> list[dict[str, Any]]:
+        answer = sqs.receive_message(QueueUrl=deployed.outputs["dlq_url"], WaitTimeSeconds=1)
+        messages: list[dict[str, Any]] = answer.get("Messages", [])
+        return messages
+
+    messages = eventually(dead, 90, "the message in the dead-letter queue")
+    assert [message["Body"] for message in messages] == ["not json"]
+
+
+def test_the_deployed_worker_sweeps_when_the_schedule_asks(deployed: Deployed) -> None:
+    answer = deployed.clients["lambda"].invoke(
+        FunctionName=deployed.outputs["worker_function_name"],
+        Payload=json.dumps({"fluxio": "sweep"}),
+    )
+
+    payload = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, payload
+    assert set(payload) == {"nudged", "latest_ms"}

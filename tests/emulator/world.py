@@ -1,0 +1,87 @@
+"""What the emulator tests hold in hand: the deployment, and a table and queue with workers of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from dev.terraform import Terraform
+from fluxio.deployment import Deployment
+from fluxio.loop import Services
+from fluxio.manifest import Manifest
+from fluxio.worker import Worker
+from fluxio_client import FluxioClient
+from fluxio_client.client import now_ms
+from fluxio_client.queue import Queue
+from fluxio_client.store import Store
+
+
+class Deployed(NamedTuple):
+    """An applied module."""
+
+    terraform: Terraform
+    variables: dict[str, str]
+    outputs: dict[str, Any]
+    clients: dict[str, Any]
+
+
+class Context:
+    """The part of Lambda's context object that the worker reads."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 120_000
+
+
+class Scratch:
+    """The module's table, a FIFO queue without a mapping, and workers in this process."""
+
+    def __init__(self, deployed: Deployed, queue_url: str, package: Path) -> None:
+        self._dynamodb, self.sqs = deployed.clients["dynamodb"], deployed.clients["sqs"]
+        self._table, self.queue_url = deployed.outputs["table_name"], queue_url
+        self._package = package
+        self.client = FluxioClient(self._table, queue_url, dynamodb=self._dynamodb, sqs=self.sqs)
+        self.invocations = 0
+
+    @classmethod
+    def make(cls, deployed: Deployed, package: Path) -> Scratch:
+        name = f"scratch-{uuid4().hex[:8]}.fifo"
+        attributes = {"FifoQueue": "true", "VisibilityTimeout": "150"}
+        answer = deployed.clients["sqs"].create_queue(QueueName=name, Attributes=attributes)
+        return cls(deployed, answer["QueueUrl"], package)
+
+    def close(self) -> None:
+        self.sqs.delete_queue(QueueUrl=self.queue_url)
+
+    def worker(self, inline_branches: int) -> tuple[Worker, Store, Queue]:
+        """A worker, with the store and the queue that count what it spends."""
+        store, queue = Store(self._dynamodb, self._table), Queue(self.sqs, self.queue_url)
+        deployment = Deployment(Manifest([self._package]), store, inline_branches)
+        return Worker(Services(store, queue, deployment, now_ms)), store, queue
+
+    def drain(self, worker: Worker, batch_size: int = 1) -> int:
+        """Hand messages over as a mapping does, until there are none; returns the invocations."""
+        invocations = 0
+        while True:
+            answer = self.sqs.receive_message(
+                QueueUrl=self.queue_url, MaxNumberOfMessages=batch_size, AttributeNames=["All"]
+            )
+            if not (messages := answer.get("Messages")):
+                return invocations
+            invocations += 1
+            records = [
+                {
+                    "messageId": message["MessageId"],
+                    "receiptHandle": message["ReceiptHandle"],
+                    "body": message["Body"],
+                    "attributes": message["Attributes"],
+                }
+                for message in messages
+            ]
+            answer = worker.handle({"Records": records}, Context())
+            back = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+            for record in records:
+                if record["messageId"] not in back:
+                    self.sqs.delete_message(
+                        QueueUrl=self.queue_url, ReceiptHandle=record["receiptHandle"]
+                    )

@@ -1,0 +1,139 @@
+"""Table and queues as the module makes them, in moto, in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.core.serialize import JSONSerializer
+
+from tests.moto.pump import Calls, Clock, LogLines, World
+
+REGION = "us-east-1"
+_numbers = count(1)
+
+
+@pytest.fixture(scope="package")
+def aws() -> Iterator[dict[str, Any]]:
+    """boto3 clients whose calls end in moto; nothing leaves this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        patch.delenv("AWS_PROFILE", raising=False)
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)
+        patch.setattr(JSONSerializer, "_serialize_type_structure", _serialize_item_as_it_is)
+        with mock_aws():
+            yield {name: boto3.client(name) for name in ("dynamodb", "sqs")}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock for worker, client and moto's visibility timeouts."""
+    clock, ticks = Clock(), count(1)
+
+    def milliseconds(*_: object) -> float:
+        # A message is visible when its time is past, not when it is reached; so no two times are alike.
+        return clock.now() + next(ticks) * 1e-3
+
+    monkeypatch.setattr("moto.sqs.models.unix_time_millis", milliseconds)
+    monkeypatch.setattr("moto.sqs.models.unix_time", lambda *_: milliseconds() / 1000)
+    return clock
+
+
+@pytest.fixture
+def world(aws: dict[str, Any], clock: Clock) -> World:
+    """A deployment of its own."""
+    number = next(_numbers)
+    sqs, dynamodb = aws["sqs"], aws["dynamodb"]
+    create_table(dynamodb, f"fluxio-{number}")
+    dlq_url = sqs.create_queue(
+        QueueName=f"fluxio-{number}-dlq.fifo", Attributes={"FifoQueue": "true"}
+    )["QueueUrl"]
+    dlq_arn = sqs.get_queue_attributes(QueueUrl=dlq_url, AttributeNames=["QueueArn"])
+    queue_url = sqs.create_queue(
+        QueueName=f"fluxio-{number}.fifo",
+        Attributes={
+            "FifoQueue": "true",
+            "ContentBasedDeduplication": "false",
+            "DeduplicationScope": "messageGroup",
+            "FifoThroughputLimit": "perMessageGroupId",
+            "VisibilityTimeout": "150",
+            "MessageRetentionPeriod": str(14 * 86_400),
+            "RedrivePolicy": json.dumps(
+                {"deadLetterTargetArn": dlq_arn["Attributes"]["QueueArn"], "maxReceiveCount": 10}
+            ),
+        },
+    )["QueueUrl"]
+    return World(dynamodb, sqs, f"fluxio-{number}", queue_url, dlq_url, clock)
+
+
+@pytest.fixture
+def calls(world: World) -> Iterator[Calls]:
+    """Counts the calls of the world's clients."""
+    counted = Calls(world.dynamodb, world.sqs)
+    yield counted
+    counted.close()
+
+
+@pytest.fixture
+def log_lines(capfd: pytest.CaptureFixture[str]) -> LogLines:
+    """What was logged since the last look; with a message, only its lines."""
+
+    def read(message: str | None = None) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+        return [line for line in lines if message is None or line["message"] == message]
+
+    return read
+
+
+def create_table(dynamodb: Any, name: str) -> None:
+    """The table with its indexes, as modules/fluxio has them."""
+    indexes = {
+        "by_workflow": ("workflow_shard", "created_at", ["status", "ended_at"]),
+        "due": ("due", "wake_at", None),
+        "failed": ("failed", "ended_at", ["status", "created_at"]),
+    }
+    kinds = {"pk": "S", "sk": "S", "workflow_shard": "S", "created_at": "N", "due": "N"}
+    kinds |= {"wake_at": "N", "failed": "S", "ended_at": "N"}
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=_keys("pk", "sk"),
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": kind} for name, kind in kinds.items()
+        ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": index,
+                "KeySchema": _keys(hash_name, range_name),
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": projected}
+                if projected
+                else {"ProjectionType": "KEYS_ONLY"},
+            }
+            for index, (hash_name, range_name, projected) in indexes.items()
+        ],
+    )
+
+
+_serialize_structure = JSONSerializer._serialize_type_structure
+
+
+def _serialize_item_as_it_is(self: Any, into: Any, value: Any, shape: Any, key: str) -> None:
+    """moto's items have DynamoDB's wire form already; turning them over again takes half of the tests' time."""
+    if key and shape.name == "AttributeValue":
+        into[key] = value
+    else:
+        _serialize_structure(self, into, value, shape, key)
+
+
+def _keys(hash_name: str, range_name: str) -> list[dict[str, str]]:
+    return [
+        {"AttributeName": hash_name, "KeyType": "HASH"},
+        {"AttributeName": range_name, "KeyType": "RANGE"},
+    ]

@@ -1,0 +1,1 @@
+"""The promises under faults: a stand-in for the two services, a crash matrix and random schedules."""

@@ -1,0 +1,295 @@
+"""The crash matrix: a case is a workflow and what goes wrong at which of its calls.
+
+A case without faults tells how many calls there are, by the caller of `start`, the workers, the event source
+mapping (its deletes) and the sweeper alike. Then each call in turn goes wrong in each way, and time passes
+until everything is quiet; whatever went wrong, the run must have ended with the right result.
+
+The sweeper is off but for the cases that are about it: what a worker leaves undone when it dies comes back by
+its message, and must not depend on the sweeper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from fluxio.definition import definition_of
+from tests.simulation.aws import Aws, Call
+from tests.simulation.platform import (
+    Death,
+    InPlace,
+    Invocation,
+    Workflows,
+    acknowledged,
+    logging_to,
+    make_client,
+    make_worker,
+    records_of,
+)
+from tests.simulation.watch import Watch
+from tests.simulation.workflows import Case
+
+#: What may go wrong at a call.
+FAULTS = {
+    "before": "its caller dies before it",
+    "after": "its caller dies after it has landed",
+    "twice": "its answer is lost after it has landed, and the SDK sends it again",
+    "delivered again": "at that moment a second worker is handed the same messages",
+    "unanswered": "its answer is lost after it has landed, and the SDK gives up",
+    "throttled": "it is refused for its rate, and the SDK gives up",
+}
+
+#: Milliseconds after which a case counts as one that never ends.
+PATIENCE = 4 * 3600 * 1000
+MINUTE = 60_000
+RUN_ID = "run-1"
+
+
+@dataclass
+class Made:
+    """A call as it was made."""
+
+    what: str
+    #: Whether messages are in somebody's hands, so that they can be delivered again.
+    deliverable: bool
+
+
+@dataclass
+class Trial:
+    """One case of the matrix, from start to quiet.
+
+    Args:
+        case: the workflow.
+        faults: the way a call goes wrong, by the number of the call.
+    """
+
+    case: Case
+    faults: dict[int, str] = field(default_factory=dict)
+    calls: list[Made] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    #: What `start` raised.
+    refused: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        definition = definition_of(self.case.cls)
+        assert definition is not None
+        self.definition = definition
+        self.aws = Aws()
+        steps = definition.steps
+        timeouts = {(definition.name, n): int(1000 * (s.timeout or 60)) for n, s in steps.items()}
+        self.watch = Watch(self.aws, {definition.name: definition.graph}, timeouts)
+        self._tokens = count(1)
+        self._in_hand: list[list[dict[str, Any]]] = []
+        self._worker: Any = None
+        self._next_sweep = self.aws.clock.at + MINUTE
+
+    def run(self) -> Trial:
+        with logging_to(lambda *_, **__: None):
+            self._start()
+            if (RUN_ID, "run") in self.aws.table.items:
+                self._settle()
+        self._judge()
+        return self
+
+    # --- what goes wrong
+
+    def _wire(self, call: Call) -> dict[str, Any]:
+        number = len(self.calls)
+        self.calls.append(Made(str(call), bool(self._in_hand)))
+        fault = self.faults.get(number)
+        if fault is None:
+            return call.land()
+        if fault == "before":
+            raise Death
+        if fault == "throttled":
+            code = "RequestThrottled" if call.service == "sqs" else "ThrottlingException"
+            raise call.error(code)
+        if fault == "delivered again":
+            self._deliver_again()
+            return call.land()
+        with suppress(ClientError):  # a refusal is an answer too, and is lost
+            call.land()
+        if fault == "twice":
+            return call.land()
+        if fault == "after":
+            raise Death
+        raise ReadTimeoutError(endpoint_url="https://aws")
+
+    def _deliver_again(self) -> None:
+        """The messages in hand, or those of them that are still there, go to a second worker now."""
+        if not self._in_hand:
+            return
+        there = {message.message_id: message for message in self.aws.queue.messages}
+        again = []
+        for record in self._in_hand[-1]:
+            message = there.get(record["messageId"])
+            if message is not None:
+                self.aws.sqs.receive(message, self.aws.queue.visibility)
+                attributes = {
+                    **record["attributes"],
+                    "ApproximateReceiveCount": str(message.received),
+                }
+                again.append({**record, "receiptHandle": message.receipt, "attributes": attributes})
+        if again:
+            self._invoke(again, self._new_worker())
+
+    # --- what goes on
+
+    def _new_worker(self) -> Any:
+        return make_worker(
+            self.aws,
+            Workflows({self.definition.name: self.definition}),
+            self.case.inline_branches,
+            wire=self._wire,
+            now=self.aws.clock.now,
+            new_token=lambda: f"t{next(self._tokens)}",
+            chance=lambda: 0.0,
+            new_threads=lambda: InPlace(self.aws.clock, self.case.together),
+        )
+
+    def _start(self) -> None:
+        for _ in range(6):
+            client = make_client(self.aws, self._wire)
+            try:
+                client.start(self.case.cls.__name__, self.case.input, run_id=RUN_ID)
+                return
+            except Death:
+                pass
+            except Exception as error:  # noqa: BLE001 - whatever start raises, it may be called again
+                self.refused.append(repr(error))
+            if not self.case.start_again and (RUN_ID, "run") in self.aws.table.items:
+                return
+        self.problems.append("start never succeeded")
+
+    def _invoke(self, records: list[dict[str, Any]], worker: Any) -> None:
+        """One invocation and what the mapping makes of its answer."""
+        clock = self.aws.clock
+        context = Invocation(clock, clock.at + self.aws.function_timeout * 1000)
+        mapping = self.aws.sqs.client(self._wire)
+        self._in_hand.append(records)
+        try:
+            try:
+                answer = worker.handle({"Records": records}, context)
+            except Exception as error:  # noqa: BLE001 - Lambda fails the batch for it
+                self.problems.append(f"the handler raised {error!r}: the whole batch is stranded")
+                return
+            for record in acknowledged(records, answer):
+                try:
+                    mapping.delete_message(
+                        QueueUrl=self.aws.queue.url, ReceiptHandle=record["receiptHandle"]
+                    )
+                except Death:
+                    raise
+                except Exception:  # noqa: BLE001 - the mapping logs it; the message comes back
+                    continue
+        except Death:
+            if worker is self._worker:
+                self._worker = None
+        finally:
+            self._in_hand.pop()
+
+    def _settle(self) -> None:
+        """Deliver, let time pass and sweep, until the run has ended and no message is left."""
+        aws, clock = self.aws, self.aws.clock
+        until = clock.at + PATIENCE
+        mapping = aws.sqs.client()
+        while clock.at < until:
+            records = records_of(
+                mapping.receive_message(
+                    QueueUrl=aws.queue.url, MaxNumberOfMessages=self.case.batch_size
+                )
+            )
+            if records:
+                self._worker = self._worker or self._new_worker()
+                self._invoke(records, self._worker)
+                continue
+            if not aws.queue.messages and self.watch.statuses.get(RUN_ID) in ENDED:
+                return
+            later = [m.visible_at for m in aws.queue.messages if m.visible_at > clock.at]
+            clock.at = max(clock.at + 1, min([self._next_sweep, *later]))
+            if clock.at >= self._next_sweep:
+                self._next_sweep += MINUTE
+                if self.case.sweeps:
+                    self._sweep()
+        self.problems.append("it never came to rest")
+
+    def _sweep(self) -> None:
+        item = self.aws.table.items[RUN_ID, "run"]
+        if "wake_at" not in item or int(item["wake_at"]["N"]) > self.aws.clock.at:
+            return  # a sweep that finds nothing does nothing
+        self._worker = self._worker or self._new_worker()
+        clock = self.aws.clock
+        context = Invocation(clock, clock.at + self.aws.function_timeout * 1000)
+        try:
+            self._worker.handle({"fluxio": "sweep"}, context)
+        except Death:
+            self._worker = None
+        except Exception:  # noqa: BLE001 - Lambda logs it; a minute later it is tried again
+            return
+
+    # --- what must be
+
+    def _judge(self) -> None:
+        self.problems += self.watch.violations
+        self.problems += self._end_problems()
+
+    def _end_problems(self) -> Iterator[str]:
+        run = make_client(self.aws).get(RUN_ID)
+        if run.status != "SUCCEEDED":
+            yield f"the run is {run.status}: {run.error}"
+        elif run.result != self.case.result:
+            yield f"the result is {run.result}"
+        for name in self.definition.steps:
+            if (times := self.watch.commits[RUN_ID, name]) != 1:
+                yield f"step {name} was committed {times} times"
+        for account, balance in self.case.ledger:
+            item = self.aws.ledger.items.get((account, "account"), {"balance": {"N": "0"}})
+            if item["balance"]["N"] != str(balance):
+                yield f"account {account} has {item['balance']['N']} instead of {balance}"
+        if self.aws.queue.messages:
+            yield f"left in the queue: {self.aws.queue.messages}"
+        if self.aws.dead_letters.messages:
+            yield f"dead letters: {self.aws.dead_letters.messages}"
+
+    def __str__(self) -> str:
+        lines = [f"{self.case.name}: faults {self.faults}", *self.problems, "calls:"]
+        lines += [
+            f"  {number}: {made.what} {self.faults.get(number, '')}"
+            for number, made in enumerate(self.calls)
+        ]
+        return "\n".join(lines)
+
+
+ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "WAITING")
+
+
+def without_faults(case: Case) -> Trial:
+    """The case as it goes when nothing goes wrong."""
+    return Trial(case).run()
+
+
+def single_faults(trial: Trial, first: int = 0) -> Iterator[tuple[int, str]]:
+    """Every fault at every call of a trial, from one call on."""
+    for number, made in enumerate(trial.calls[first:], first):
+        for fault in FAULTS:
+            if fault == "delivered again" and not made.deliverable:
+                continue
+            yield number, fault
+
+
+def singles(case: Case) -> Iterator[Trial]:
+    """The case with each single fault."""
+    for number, fault in single_faults(without_faults(case)):
+        yield Trial(case, {number: fault}).run()
+
+
+def pairs(single: Trial) -> Iterator[dict[int, str]]:
+    """Two faults: that of a trial, and another at each call that it left to be made."""
+    ((first, _),) = single.faults.items()
+    for second, fault in single_faults(single, first + 1):
+        yield {**single.faults, second: fault}

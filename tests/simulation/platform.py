@@ -1,0 +1,156 @@
+"""What AWS puts around the worker: processes, the event source mapping, Lambda's context object.
+
+Nothing here runs by itself. A test makes workers (each a process of its own: own clients, own caches, own
+clock) and hands them messages.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from fluxio.attempt import Attempt, Returned
+from fluxio.decide import Failed
+from fluxio.definition import WorkflowDefinition, definition_of
+from fluxio.deployment import Deployment
+from fluxio.errors import UnknownWorkflow
+from fluxio.loop import Services
+from fluxio.worker import Worker
+from fluxio_client import FluxioClient
+from fluxio_client.queue import Queue
+from fluxio_client.store import Store
+from tests.simulation.aws import Aws, Clock, Wire, sound
+
+
+class Death(BaseException):
+    """The process ends here, at this call. Nothing may catch it; only the platform sees that it is gone."""
+
+
+@dataclass(frozen=True)
+class Workflows:
+    """Decorated classes, in place of a manifest in a zip."""
+
+    known: dict[str, WorkflowDefinition]
+
+    @classmethod
+    def of(cls, *classes: type) -> Workflows:
+        found = [definition_of(each) for each in classes]
+        return cls({each.name: each for each in found if each is not None})
+
+    def load(self, name: str) -> WorkflowDefinition:
+        if name not in self.known:
+            raise UnknownWorkflow(f"this deployment has no workflow {name!r}")
+        return self.known[name]
+
+
+class InPlace:
+    """Runs the branches of a fan-out one after the other, at once: stands in for `fluxio.attempt.Threads`.
+
+    Args:
+        clock: moved on when there is nothing to do but to wait.
+        together: whether all that have ended are seen at once, or one after the other.
+    """
+
+    def __init__(self, clock: Clock, together: bool) -> None:
+        self._clock = clock
+        self._together = together
+        self._ended: list[tuple[Attempt, Returned | Failed]] = []
+
+    def start(self, attempt: Attempt) -> None:
+        self._ended.append((attempt, attempt.run(interrupt=False)))
+
+    def wait(self, seconds: float) -> list[tuple[Attempt, Returned | Failed]]:
+        if not self._ended:
+            self._clock.advance(max(seconds, 0.001))
+        count = len(self._ended) if self._together else 1
+        found, self._ended = self._ended[:count], self._ended[count:]
+        return found
+
+    def give_up(self, step: str) -> Attempt:
+        raise AssertionError(f"{step} ended when it began, and is given up all the same")
+
+
+@dataclass
+class Invocation:
+    """Lambda's context object."""
+
+    clock: Clock
+    ends: int
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, self.ends - self.clock.at)
+
+
+def make_worker(
+    aws: Aws,
+    workflows: Workflows,
+    inline_branches: int,
+    *,
+    wire: Wire = sound,
+    now: Callable[[], int],
+    new_token: Callable[[], str],
+    chance: Callable[[], float],
+    new_threads: Callable[[], Any],
+) -> Worker:
+    """A fresh process of the worker's function."""
+    store = Store(aws.dynamodb.client(wire), Aws.TABLE)
+    queue = Queue(aws.sqs.client(wire), aws.queue.url)
+    deployment = Deployment(workflows, store, inline_branches)  # type: ignore[arg-type]
+    return Worker(Services(store, queue, deployment, now, new_token, chance, new_threads))
+
+
+def make_client(aws: Aws, wire: Wire = sound) -> FluxioClient:
+    """The thin client, in a process of its own."""
+    return FluxioClient(
+        Aws.TABLE,
+        aws.queue.url,
+        dynamodb=aws.dynamodb.client(wire),
+        sqs=aws.sqs.client(wire),
+        now=aws.clock.now,
+        sleep=aws.clock.advance,
+    )
+
+
+def records_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records of the event that Lambda makes of received messages."""
+    return [
+        {
+            "messageId": message["MessageId"],
+            "receiptHandle": message["ReceiptHandle"],
+            "body": message["Body"],
+            "attributes": message["Attributes"],
+            "eventSource": "aws:sqs",
+        }
+        for message in answer.get("Messages", [])
+    ]
+
+
+def acknowledged(records: list[dict[str, Any]], answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The records that the mapping deletes: those that were not reported as failed."""
+    failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+    known = {record["messageId"] for record in records}
+    assert failed <= known, f"the worker reports {failed - known}, which it was not given"
+    for record in records:
+        if record["messageId"] not in failed:
+            yield record
+
+
+@contextmanager
+def logging_to(line: Callable[..., None]) -> Iterator[None]:
+    """What the engine logs goes to `line(level, message, **fields)` instead of stderr."""
+    modules = [
+        module
+        for name, module in list(sys.modules.items())
+        if name.split(".")[0] == "fluxio" and callable(getattr(module, "log", None))
+    ]
+    before = [module.log for module in modules]
+    for module in modules:
+        module.log = line  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for module, log in zip(modules, before, strict=True):
+            module.log = log  # type: ignore[attr-defined]

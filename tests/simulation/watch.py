@@ -1,0 +1,176 @@
+"""The promises, held against every write that the table accepts.
+
+A `Watch` is told of each applied write and knows the graphs. It never stops a worker: what it finds is kept
+in `violations`, for the test to ask about.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fluxio_client import layout
+from fluxio_client.graph import Graph
+from tests.simulation.aws import Aws
+from tests.simulation.expressions import Item
+
+OPEN = ("PENDING", "RUNNING")
+#: Where a run may go from where; nobody redrives here.
+RUN_MOVES = {
+    "PENDING": {"PENDING", "RUNNING", "FAILED", "WAITING", "CANCELLED"},
+    "RUNNING": {"RUNNING", "SUCCEEDED", "FAILED", "WAITING", "CANCELLED"},
+}
+
+StepKey = tuple[str, str]
+
+
+@dataclass
+class Watch:
+    """Counts what was committed, and collects what must never be.
+
+    Args:
+        aws: whose table is watched.
+        graphs: the graph of each workflow, by name.
+        timeouts: milliseconds an attempt may take, by workflow and step.
+        skew: milliseconds by which two workers' clocks differ at most.
+    """
+
+    aws: Aws
+    graphs: Mapping[str, Graph]
+    timeouts: Mapping[tuple[str, str], int]
+    skew: int = 0
+    violations: list[str] = field(default_factory=list)
+    #: How often each step went from RUNNING to SUCCEEDED.
+    commits: Counter[StepKey] = field(default_factory=Counter)
+    takeovers: int = 0
+    #: When each attempt was claimed, by the table's own clock.
+    claimed_at: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
+    #: Each run as it was last seen.
+    _last: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.aws.dynamodb.watchers.append(self._see)
+
+    def _see(self, table: str, key: tuple[str, str], old: Item | None, new: Item | None) -> None:
+        if table != Aws.TABLE:
+            return
+        if new is None:
+            self._blame(f"the item {key} was deleted")
+        elif key[1] == layout.RUN:
+            before, after = self._last.get(key[0], {}), plain(new)
+            self._last[key[0]] = after
+            for problem in self._run_problems(key[0], before, after):
+                self._blame(f"run {key[0]}: {problem}")
+        elif old is not None and "payload" in old and old["payload"] != new["payload"]:
+            # Two attempts never share an output item, and one writes it once, or again the same.
+            self._blame(f"the item {key} was overwritten with another value")
+
+    def _blame(self, problem: str) -> None:
+        self.violations.append(problem)
+
+    def _run_problems(self, run_id: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+        status, before = new["status"], old.get("status")
+        self.statuses[run_id] = status
+        if before is None:
+            if status != "PENDING":
+                yield f"begins as {status}"
+        elif status != before and status not in RUN_MOVES.get(before, ()):
+            yield f"goes from {before} to {status}"
+        open_ = status in OPEN
+        if ("due" in new) is not open_ or ("wake_at" in new) is not open_:
+            yield f"is {status} with due={new.get('due')} and wake_at={new.get('wake_at')}"
+        if ("failed" in new) is not (status == "FAILED"):
+            yield f"is {status} with failed={new.get('failed')}"
+        if ("ended_at" in new) is (open_ or status == "WAITING"):
+            yield f"is {status} with ended_at={new.get('ended_at')}"
+        steps, graph = new.get("steps", {}), self.graphs[new["workflow"]]
+        if status == "PENDING":
+            if steps:
+                yield "has steps before it is opened"
+            return
+        if not steps:
+            return
+        if steps.keys() != graph.depends_on.keys():
+            yield f"has the steps {sorted(steps)}"
+            return
+        done = {name for name, step in steps.items() if step["status"] == "SUCCEEDED"}
+        if status == "SUCCEEDED" and done != steps.keys():
+            yield f"succeeded without {sorted(steps.keys() - done)}"
+        for name, step in steps.items():
+            was = old.get("steps", {}).get(name, {"status": "PENDING", "attempt": 0})
+            for problem in self._step_problems(run_id, new, name, was, step, done):
+                yield f"step {name} {problem}"
+
+    def _step_problems(
+        self,
+        run_id: str,
+        run: dict[str, Any],
+        name: str,
+        old: dict[str, Any],
+        new: dict[str, Any],
+        done: set[str],
+    ) -> Iterator[str]:
+        before, status = old["status"], new["status"]
+        deps = self.graphs[run["workflow"]].depends_on[name]
+        if before == "SUCCEEDED":
+            if new != old:
+                yield f"was changed after its commit: {old} to {new}"
+            return
+        claimed = new["attempt"] != old["attempt"]
+        if status == "SUCCEEDED":
+            self.commits[run_id, name] += 1
+            if before != "RUNNING":
+                yield f"was committed from {before}"
+            ref = new.get("output_ref")
+            if (ref is None) is ("output" not in new):
+                yield f"was committed without an output: {new}"
+            if ref is not None and (run_id, ref) not in self.aws.table.items:
+                yield f"was committed with an output that is not there: {ref}"
+            if claimed or new.get("token") != old.get("token"):
+                yield "was committed by another claim than its last"
+        else:
+            if new["completed_deps"] != len(done.intersection(deps)):
+                yield f"counts {new['completed_deps']} of {sorted(done.intersection(deps))}"
+            if new["total_deps"] != len(deps):
+                yield f"waits for {new['total_deps']} of {deps}"
+        if claimed:
+            yield from self._claim_problems(run_id, run, name, old, new, done.issuperset(deps))
+        elif status == "RUNNING" and new["token"] != old["token"]:
+            yield "has a new token but no new attempt"
+
+    def _claim_problems(
+        self,
+        run_id: str,
+        run: dict[str, Any],
+        name: str,
+        old: dict[str, Any],
+        new: dict[str, Any],
+        released: bool,
+    ) -> Iterator[str]:
+        now, attempt = self.aws.clock.at, new["attempt"]
+        if attempt != old["attempt"] + 1:
+            yield f"goes from attempt {old['attempt']} to {attempt}"
+        if new["status"] != "RUNNING" or not new.get("token") or not new.get("lease_until"):
+            yield f"has attempt {attempt} without a claim: {new}"
+        if not released:
+            yield "was claimed before what it depends on had succeeded"
+        if (run_id, name, attempt) in self.claimed_at:
+            yield f"was claimed twice for attempt {attempt}"
+        self.claimed_at[run_id, name, attempt] = now
+        if old["status"] == "RUNNING":
+            self.takeovers += 1
+            held = now - self.claimed_at[run_id, name, old["attempt"]]
+            if held < self.timeouts[run["workflow"], name]:
+                yield f"was taken over {held} ms after its claim, within its timeout"
+        elif old["status"] != "PENDING":
+            yield f"was claimed from {old['status']}"
+        if old.get("not_before", 0) > now + self.skew:
+            yield f"was claimed {old['not_before'] - now} ms before its backoff was over"
+
+
+def plain(item: Item | None) -> dict[str, Any]:
+    """An item with Python's own values."""
+    return {name: layout.plain(value) for name, value in (item or {}).items()}

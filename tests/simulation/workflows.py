@@ -1,0 +1,344 @@
+"""The workflows that the crash matrix runs: one of each kind of thing a worker does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fluxio import Retry, StepContext, step, workflow
+from tests.simulation.aws import Aws
+
+LONG = "x" * 600
+
+
+@workflow
+class OrderFulfillment:
+    @step(retry=3, timeout=30)
+    def validate_payment(self, order_id: str, amount: float) -> dict:
+        return {"order_id": order_id, "token": "tok_abc", "amount": amount}
+
+    @step(depends_on=["validate_payment"], retry=3)
+    def charge_card(self, order_id: str, token: str, amount: float, **kwargs) -> dict:
+        return {"charge_id": "ch_abc", "charged": amount}
+
+    @step(depends_on=["validate_payment"], retry=2)
+    def reserve_inventory(self, order_id: str, **kwargs) -> dict:
+        return {"reservation_id": "res_abc"}
+
+    @step(depends_on=["validate_payment"], retry=1)
+    def send_confirmation(self, order_id: str, **kwargs) -> dict:
+        return {"email_sent": True}
+
+    @step(depends_on=["charge_card", "reserve_inventory", "send_confirmation"])
+    def fulfill_order(self, order_id: str, charge_id: str, reservation_id: str, **kwargs) -> dict:
+        return {"fulfillment_id": "ful_abc", "status": "fulfilled"}
+
+
+@workflow
+class Chain:
+    @step
+    def one(self, number: int) -> dict:
+        return {"number": number + 1}
+
+    @step(depends_on=["one"])
+    def two(self, number: int) -> dict:
+        return {"number": number + 1}
+
+    @step(depends_on=["two"])
+    def three(self, number: int) -> dict:
+        return {"number": number + 1}
+
+    @step(depends_on=["three"])
+    def four(self, number: int) -> dict:
+        return {"number": number + 1}
+
+    @step(depends_on=["four"])
+    def five(self, number: int) -> dict:
+        return {"number": number + 1}
+
+    @step(depends_on=["five"])
+    def six(self, number: int) -> dict:
+        return {"number": number + 1}
+
+
+@workflow
+class Diamond:
+    @step
+    def top(self, number: int) -> dict:
+        return {"number": number}
+
+    @step(depends_on=["top"])
+    def left(self, number: int) -> dict:
+        return {"l": number + 1}
+
+    @step(depends_on=["top"])
+    def right(self, number: int) -> dict:
+        return {"r": number + 2}
+
+    @step(depends_on=["left", "right"])
+    def bottom(self, l: int, r: int) -> dict:  # noqa: E741
+        return {"sum": l + r}
+
+
+@workflow
+class ApartDiamond:
+    """A branch that wants an invocation of its own, whatever inline_branches is."""
+
+    @step
+    def top(self, number: int) -> dict:
+        return {"number": number}
+
+    @step(depends_on=["top"], isolated=True)
+    def left(self, number: int) -> dict:
+        return {"l": number + 1}
+
+    @step(depends_on=["top"])
+    def right(self, number: int) -> dict:
+        return {"r": number + 2}
+
+    @step(depends_on=["left", "right"])
+    def bottom(self, l: int, r: int) -> dict:  # noqa: E741
+        return {"sum": l + r}
+
+
+@workflow
+class TwoRoots:
+    """Begins twice and ends twice."""
+
+    @step
+    def a(self, number: int) -> dict:
+        return {"a": number}
+
+    @step
+    def b(self, number: int) -> dict:
+        return {"b": number}
+
+
+@workflow
+class Flaky:
+    @step
+    def before(self, number: int) -> dict:
+        return {"number": number}
+
+    @step(depends_on=["before"], retry=3)
+    def fails_once(self, number: int, ctx: StepContext) -> dict:
+        if ctx.attempt == 1:
+            raise ConnectionError("on purpose")
+        return {"number": number + 1}
+
+    @step(depends_on=["fails_once"])
+    def after(self, number: int) -> dict:
+        return {"number": number + 1}
+
+
+@workflow
+class FlakyBranch:
+    """A branch fails while its siblings succeed."""
+
+    @step
+    def top(self, number: int) -> dict:
+        return {"number": number}
+
+    @step(depends_on=["top"], retry=Retry(3, initial=5))
+    def left(self, number: int, ctx: StepContext) -> dict:
+        if ctx.attempt == 1:
+            raise ConnectionError("on purpose")
+        return {"l": number + 1}
+
+    @step(depends_on=["top"])
+    def right(self, number: int) -> dict:
+        return {"r": number + 2}
+
+    @step(depends_on=["left", "right"])
+    def bottom(self, l: int, r: int) -> dict:  # noqa: E741
+        return {"sum": l + r}
+
+
+@workflow
+class LongBackoff:
+    """Waits longer than a message is held: the sweeper wakes it."""
+
+    @step(retry=Retry(3, initial=600, jitter=0))
+    def fails_once(self, number: int, ctx: StepContext) -> dict:
+        if ctx.attempt == 1:
+            raise ConnectionError("on purpose")
+        return {"number": number + 1}
+
+    @step(depends_on=["fails_once"])
+    def after(self, number: int) -> dict:
+        return {"number": number + 1}
+
+
+@workflow
+class Transfer:
+    """Moves money between two accounts of a ledger, in two steps."""
+
+    @step
+    def debit(self, amount: int, ctx: StepContext) -> dict:
+        ctx.transact(_add("from", -amount), _entry(ctx))
+        return {"debited": amount}
+
+    @step(depends_on=["debit"])
+    def credit(self, debited: int, ctx: StepContext) -> dict:
+        ctx.transact(_add("to", debited), _entry(ctx))
+        return {"credited": debited}
+
+
+@workflow
+class TransferBranches:
+    """Two branches with transactions of their own, and a third without."""
+
+    @step
+    def debit(self, amount: int, ctx: StepContext) -> dict:
+        ctx.transact(_add("from", -amount), _entry(ctx))
+        return {"debited": amount}
+
+    @step(depends_on=["debit"])
+    def credit(self, debited: int, ctx: StepContext) -> dict:
+        ctx.transact(_add("to", debited), _entry(ctx))
+        return {"credited": debited}
+
+    @step(depends_on=["debit"])
+    def fee(self, debited: int, ctx: StepContext) -> dict:
+        ctx.transact(_add("fees", 1), _entry(ctx))
+        return {"fees": 1}
+
+    @step(depends_on=["debit"])
+    def mail(self) -> dict:
+        return {"mailed": True}
+
+    @step(depends_on=["credit", "fee", "mail"])
+    def close(self, credited: int, fees: int) -> dict:
+        return {"credited": credited - fees}
+
+
+def _add(account: str, amount: int) -> dict[str, Any]:
+    return {
+        "Update": {
+            "TableName": Aws.LEDGER,
+            "Key": {"pk": {"S": account}, "sk": {"S": "account"}},
+            "UpdateExpression": "ADD balance :amount",
+            "ExpressionAttributeValues": {":amount": {"N": str(amount)}},
+        }
+    }
+
+
+def _entry(ctx: StepContext) -> dict[str, Any]:
+    item = {"pk": {"S": ctx.idempotency_key}, "sk": {"S": "entry"}}
+    item |= {"attempt": {"N": str(ctx.attempt)}}
+    return {"Put": {"TableName": Aws.LEDGER, "Item": item}}
+
+
+@workflow
+class Long:
+    """Outputs, and a result of several, that do not fit the run item; started with an input as long."""
+
+    @step
+    def write(self, text: str) -> dict:
+        return {"text": text + "y"}
+
+    @step(depends_on=["write"])
+    def left(self, text: str) -> dict:
+        return {"left": text + "l"}
+
+    @step(depends_on=["write"])
+    def right(self, text: str) -> dict:
+        return {"right": len(text)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A workflow, how it is run, and what must come of it."""
+
+    name: str
+    cls: type
+    input: dict[str, Any]
+    result: Any
+    inline_branches: int = 10
+    batch_size: int = 10
+    #: Whether branches that run in one invocation are seen to end together.
+    together: bool = True
+    #: Balances of the ledger at the end.
+    ledger: tuple[tuple[str, int], ...] = ()
+    #: Whether a caller whose `start` failed or died calls it again with the same run id.
+    start_again: bool = True
+    #: Whether the sweeper runs.
+    sweeps: bool = False
+
+
+ORDER = {"order_id": "o-1", "amount": 99}
+FULFILLED = {"fulfillment_id": "ful_abc", "status": "fulfilled"}
+
+
+def _cases() -> list[Case]:
+    one = {"number": 1}
+    return [
+        Case("order, branches inline", OrderFulfillment, ORDER, FULFILLED),
+        Case(
+            "order, branches inline that end one by one",
+            OrderFulfillment,
+            ORDER,
+            FULFILLED,
+            together=False,
+        ),
+        Case("order, two branches inline", OrderFulfillment, ORDER, FULFILLED, 2),
+        Case("order, a nudge per branch", OrderFulfillment, ORDER, FULFILLED, 0),
+        Case(
+            "order, a nudge per branch, one message a batch",
+            OrderFulfillment,
+            ORDER,
+            FULFILLED,
+            0,
+            batch_size=1,
+        ),
+        Case("chain of 6", Chain, one, {"number": 7}),
+        Case("chain of 6, inline_branches 0", Chain, one, {"number": 7}, 0),
+        Case("chain of 6, started once", Chain, one, {"number": 7}, start_again=False, sweeps=True),
+        Case("diamond, branches inline", Diamond, one, {"sum": 5}),
+        Case("diamond, a nudge per branch", Diamond, one, {"sum": 5}, 0),
+        Case("diamond, one branch isolated", ApartDiamond, one, {"sum": 5}),
+        Case("two roots and two ends", TwoRoots, one, {"a": {"a": 1}, "b": {"b": 1}}),
+        Case("two roots, a nudge each", TwoRoots, one, {"a": {"a": 1}, "b": {"b": 1}}, 0),
+        Case("a step that fails once", Flaky, one, {"number": 3}),
+        Case("a branch that fails once", FlakyBranch, one, {"sum": 5}),
+        Case("a branch that fails once, in its own invocation", FlakyBranch, one, {"sum": 5}, 0),
+        Case("a backoff of ten minutes", LongBackoff, one, {"number": 3}, sweeps=True),
+        Case(
+            "transactions in a chain",
+            Transfer,
+            {"amount": 7},
+            {"credited": 7},
+            ledger=(("from", -7), ("to", 7)),
+        ),
+        Case(
+            "transactions in branches",
+            TransferBranches,
+            {"amount": 7},
+            {"credited": 6},
+            ledger=(("from", -7), ("to", 7), ("fees", 1)),
+        ),
+        Case(
+            "transactions in branches, a nudge each",
+            TransferBranches,
+            {"amount": 7},
+            {"credited": 6},
+            0,
+            ledger=(("from", -7), ("to", 7), ("fees", 1)),
+        ),
+        Case(
+            "long input, outputs and result",
+            Long,
+            {"text": LONG},
+            {"left": {"left": LONG + "yl"}, "right": {"right": 601}},
+        ),
+        Case(
+            "long input, outputs and result, a nudge per branch",
+            Long,
+            {"text": LONG},
+            {"left": {"left": LONG + "yl"}, "right": {"right": 601}},
+            0,
+        ),
+    ]
+
+
+CASES = _cases()

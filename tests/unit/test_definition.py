@@ -1,0 +1,508 @@
+"""What is wrong with a workflow is said when its class is decorated: which one, which step, and what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+import pytest
+from pydantic import BaseModel
+
+from fluxio import Retry, step, workflow
+from fluxio.definition import MAX_DEPENDENTS, MAX_STEPS, WorkflowDefinition, definition_of
+from fluxio.errors import DefinitionError
+from fluxio_client import FluxioError
+
+
+def made(cls: type) -> WorkflowDefinition:
+    definition = definition_of(cls)
+    assert definition is not None
+    return definition
+
+
+def refusal(define: Callable[[], object]) -> str:
+    """What the decorator says of a definition."""
+    with pytest.raises(DefinitionError) as caught:
+        define()
+    assert isinstance(caught.value, FluxioError)
+    return str(caught.value)
+
+
+def generated(count: int, depends_on: Callable[[int], list[str]]) -> type:
+    body: dict[str, Any] = {}
+    for at in range(count):
+
+        def method(self): ...
+
+        method.__name__ = f"s{at}"
+        body[method.__name__] = step(depends_on=depends_on(at))(method)
+    return type("Generated", (), body)
+
+
+class TestGraph:
+    def test_a_class_becomes_steps_edges_and_waves(self) -> None:
+        @workflow
+        class Diamond:
+            @step
+            def top(self): ...
+
+            @step(depends_on=["top"], retry=2, timeout=5)
+            def left(self): ...
+
+            @step(depends_on=("top",), isolated=True)
+            def right(self): ...
+
+            @step(depends_on=["left", "right"])
+            def bottom(self): ...
+
+            def helper(self): ...
+
+        diamond = made(Diamond)
+        assert diamond.name == "Diamond"
+        assert diamond.cls is Diamond
+        assert diamond.graph.depends_on == {
+            "top": (),
+            "left": ("top",),
+            "right": ("top",),
+            "bottom": ("left", "right"),
+        }
+        assert diamond.waves == (("top",), ("left", "right"), ("bottom",))
+        assert diamond.steps["left"].retry == Retry(2)
+        assert diamond.steps["left"].timeout == 5
+        assert diamond.steps["top"].timeout is None
+        assert [s.isolated for s in diamond.steps.values()] == [False, False, True, False]
+
+    def test_a_wave_stands_after_the_last_of_what_it_depends_on(self) -> None:
+        @workflow
+        class Lopsided:
+            @step
+            def a(self): ...
+
+            @step(depends_on=["a"])
+            def b(self): ...
+
+            @step(depends_on=["a", "b"])
+            def c(self): ...
+
+            @step
+            def d(self): ...
+
+        assert made(Lopsided).waves == (("a", "d"), ("b",), ("c",))
+
+    def test_steps_may_be_written_in_any_order(self) -> None:
+        @workflow
+        class Backwards:
+            @step(depends_on=["first"])
+            def second(self): ...
+
+            @step
+            def first(self): ...
+
+        assert made(Backwards).waves == (("first",), ("second",))
+
+    def test_a_dependency_on_an_unknown_step(self) -> None:
+        def define() -> None:
+            @workflow
+            class W:
+                @step
+                def charge(self): ...
+
+                @step(depends_on=["charge", "chrage"])
+                def ship(self): ...
+
+        assert refusal(define) == (
+            "W.ship: depends_on names 'chrage', which is no step of W. Its steps are: charge, ship."
+        )
+
+    def test_a_method_that_is_no_step_is_not_one(self) -> None:
+        def define() -> None:
+            @workflow
+            class W:
+                def helper(self): ...
+
+                @step(depends_on=["helper"])
+                def ship(self): ...
+
+        assert "depends_on names 'helper', which is no step of W" in refusal(define)
+
+    def test_a_circle_is_shown_in_the_direction_of_depends_on(self) -> None:
+        def define() -> None:
+            @workflow
+            class W:
+                @step
+                def start(self): ...
+
+                @step(depends_on=["start", "c"])
+                def a(self): ...
+
+                @step(depends_on=["a"])
+                def b(self): ...
+
+                @step(depends_on=["b"])
+                def c(self): ...
+
+        said = refusal(define)
+        assert said.startswith("W: the steps depend on each other in a circle: ")
+        circle = said.partition("circle: ")[2].partition(" (read")[0].split(" -> ")
+        assert circle[0] == circle[-1]
+        assert {*circle} == {"a", "b", "c"}
+        waits_for = {"a": "c", "b": "a", "c": "b"}
+        assert all(waits_for[one] == other for one, other in zip(circle, circle[1:], strict=False))
+        assert "Remove one of these dependencies" in said
+
+    def test_a_step_that_depends_on_itself(self) -> None:
+        def define() -> None:
+            @workflow
+            class W:
+                @step(depends_on=["a"])
+                def a(self): ...
+
+        assert "in a circle: a -> a" in refusal(define)
+
+    def test_two_steps_of_one_name(self) -> None:
+        def define() -> None:
+            class W:
+                @step
+                def a(self): ...
+
+                @step(retry=1)
+                def a(self): ...  # noqa: F811
+
+        assert "W.a: two steps have the name 'a'" in refusal(define)
+
+    def test_a_class_without_steps(self) -> None:
+        def define() -> None:
+            @workflow
+            class W:
+                def a(self): ...
+
+        assert refusal(define) == "W: no method is a step. Mark at least one with @step."
+
+    def test_what_is_no_class(self) -> None:
+        assert "@workflow takes a class, not" in refusal(lambda: workflow(lambda: None))  # type: ignore[type-var]
+
+    def test_as_many_steps_as_fit_and_no_more(self) -> None:
+        workflow(generated(MAX_STEPS, lambda at: []))
+        assert "201 steps; at most 200 fit" in refusal(
+            lambda: workflow(generated(MAX_STEPS + 1, lambda at: []))
+        )
+
+    def test_as_many_dependents_as_fit_and_no_more(self) -> None:
+        def after_first(at: int) -> list[str]:
+            return ["s0"] if at else []
+
+        workflow(generated(MAX_DEPENDENTS + 1, after_first))
+        assert "Generated.s0: 101 steps depend on it; at most 100 may. Put a step between." in (
+            refusal(lambda: workflow(generated(MAX_DEPENDENTS + 2, after_first)))
+        )
+
+    def test_the_version_follows_steps_and_edges_only(self) -> None:
+        def version(**more: Any) -> str:
+            @workflow
+            class W:
+                @step
+                def a(self): ...
+
+                @step(**more)
+                def b(self): ...
+
+            return made(W).graph.version
+
+        assert len(version()) == 8
+        assert version() == version(retry=3, timeout=9)
+        assert version() != version(depends_on=["a"])
+
+
+class TestNames:
+    def test_a_workflow_may_have_a_name_of_its_own(self) -> None:
+        @workflow(name="orders.Fulfil-v2")
+        class W:
+            @step
+            def a(self): ...
+
+        assert made(W).name == "orders.Fulfil-v2"
+
+    @pytest.mark.parametrize("name", ["", "a b", "1st", "x" * 65, "a#b"])
+    def test_a_name_that_cannot_be_one(self, name: str) -> None:
+        def define() -> None:
+            @workflow(name=name)
+            class W:
+                @step
+                def a(self): ...
+
+        assert f"W: workflow name {name!r}: use 1 to 64 letters" in refusal(define)
+
+    @pytest.mark.parametrize("name", ["x" * 49, "größe"])
+    def test_a_step_name_that_cannot_be_one(self, name: str) -> None:
+        def method(self): ...
+
+        method.__name__ = name
+        assert "a step's name is at most 48 ASCII letters, digits and '_'" in refusal(
+            lambda: step(method)
+        )
+
+
+class TestStepArguments:
+    def define(self, **arguments: Any) -> Callable[[], object]:
+        def a(self): ...
+
+        a.__qualname__ = "W.a"
+        return lambda: step(**arguments)(a)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"depends_on": "b"}, "W.a: depends_on is 'b'; pass a list of step names"),
+            ({"depends_on": [1]}, "W.a: depends_on is [1]; pass a list of step names"),
+            ({"depends_on": ["b", "b"]}, "W.a: depends_on names a step twice: ['b', 'b']"),
+            ({"retry": "3"}, "W.a: retry is '3'; pass a whole number or a Retry(…)"),
+            ({"retry": True}, "W.a: retry is True; pass a whole number"),
+            ({"retry": 1.5}, "W.a: retry is 1.5; pass a whole number"),
+            ({"retry": -1}, "Retry(max=-1): use a whole number from 0 to 100"),
+            ({"timeout": 0}, "W.a: timeout is 0; pass seconds above 0 and at most 900"),
+            ({"timeout": 901}, "W.a: timeout is 901"),
+            ({"timeout": -5}, "W.a: timeout is -5"),
+            ({"timeout": "30"}, "W.a: timeout is '30'"),
+            ({"timeout": True}, "W.a: timeout is True"),
+            ({"timeout": float("nan")}, "W.a: timeout is nan"),
+        ],
+    )
+    def test_what_cannot_be_used(self, arguments: dict[str, Any], message: str) -> None:
+        assert message in refusal(self.define(**arguments))
+
+    @pytest.mark.parametrize("timeout", [0.01, 1, 900, 900.0])
+    def test_timeouts_that_can(self, timeout: float) -> None:
+        self.define(timeout=timeout)()
+
+
+class TestParameters:
+    @pytest.mark.parametrize(
+        ("method", "message"),
+        [
+            (lambda: None, "a step is a method: its first parameter must be self"),
+            (lambda *args: None, "its first parameter must be self"),
+            (lambda self, *rest: None, "the parameter *rest cannot be bound by name"),
+        ],
+    )
+    def test_what_cannot_be_bound_by_name(
+        self, method: Callable[..., Any], message: str
+    ) -> None:
+        method.__name__ = "a"
+        assert message in refusal(lambda: step(method))
+
+    def test_positional_only_parameters_cannot(self) -> None:
+        def a(self, x, /): ...
+
+        assert "the parameter x cannot be bound by name" in refusal(lambda: step(a))
+
+    def test_coroutines_and_generators_are_no_steps(self) -> None:
+        async def a(self): ...
+
+        def b(self):
+            yield
+
+        for method in (a, b):
+            assert "a step is a plain method; for coroutines call asyncio.run" in refusal(
+                lambda method=method: step(method)
+            )
+
+    def test_what_is_no_method(self) -> None:
+        assert "@step takes a method, not 7" in refusal(lambda: step(7))  # type: ignore[call-overload]
+
+    def test_a_parameter_named_like_a_step_it_does_not_depend_on(self) -> None:
+        def define() -> None:
+            @workflow
+            class W:
+                @step
+                def price(self) -> dict: ...
+
+                @step
+                def bill(self, price: dict) -> None: ...
+
+        assert refusal(define) == (
+            "W.bill: the parameter 'price' is named like a step it does not depend on. "
+            "Add 'price' to depends_on, or rename the parameter."
+        )
+
+
+class Order(BaseModel):
+    order_id: str
+
+
+@dataclasses.dataclass
+class OrderData:
+    order_id: str
+
+
+class OrderDict(TypedDict):
+    order_id: str
+
+
+class Price(BaseModel):
+    amount: float
+
+
+class Loose(BaseModel):
+    model_config = {"extra": "allow"}
+    order_id: str
+
+
+class TestSuppliers:
+    """With @workflow(input=…), a parameter that nothing supplies is found without running anything."""
+
+    @pytest.mark.parametrize("kind", [Order, OrderData, OrderDict])
+    def test_a_root_that_asks_for_what_the_input_does_not_have(self, kind: type) -> None:
+        def define() -> None:
+            @workflow(input=kind)
+            class W:
+                @step
+                def a(self, order_id: str, amount: float): ...
+
+        assert refusal(define) == (
+            "W.a: nothing supplies the parameter 'amount': neither the workflow's input "
+            f"({kind.__name__}) nor a step in depends_on has it. Add it there, give it a default, or "
+            "depend on the step that returns it."
+        )
+
+    def test_what_is_supplied_is_accepted(self) -> None:
+        @workflow(input=Order)
+        class W:
+            @step
+            def price(self, order_id: str) -> Price: ...
+
+            @step(depends_on=["price"])
+            def bill(self, ctx, order_id, amount, price, note="", **kwargs) -> None: ...
+
+        assert made(W).waves == (("price",), ("bill",))
+
+    def test_the_outputs_of_indirect_dependencies_do_not_count(self) -> None:
+        def define() -> None:
+            @workflow(input=Order)
+            class W:
+                @step
+                def price(self) -> Price: ...
+
+                @step(depends_on=["price"])
+                def between(self) -> None: ...
+
+                @step(depends_on=["between"])
+                def bill(self, amount: float) -> None: ...
+
+        assert "W.bill: nothing supplies the parameter 'amount'" in refusal(define)
+
+    def test_a_dependency_that_does_not_say_what_it_returns_may_supply_anything(self) -> None:
+        @workflow(input=Order)
+        class W:
+            @step
+            def price(self) -> dict: ...
+
+            @step(depends_on=["price"])
+            def bill(self, anything: float) -> None: ...
+
+        assert made(W).steps["bill"].signature.required == ("anything",)
+
+    def test_without_a_type_the_input_may_supply_anything(self) -> None:
+        @workflow
+        class W:
+            @step
+            def a(self, anything: int): ...
+
+        assert made(W).steps["a"].signature.required == ("anything",)
+
+    @pytest.mark.xfail(reason="a model that allows extras is taken for one that has none")
+    def test_a_model_that_allows_extras_may_supply_anything(self) -> None:
+        @workflow(input=Loose)
+        class W:
+            @step
+            def a(self, anything: int): ...
+
+
+class TestClasses:
+    def test_steps_are_inherited(self) -> None:
+        class Base:
+            @step
+            def a(self): ...
+
+        @workflow
+        class Child(Base):
+            @step(depends_on=["a"])
+            def b(self): ...
+
+        assert made(Child).graph.depends_on == {"a": (), "b": ("a",)}
+
+    def test_an_overriding_step_replaces_the_inherited_one(self) -> None:
+        class Base:
+            @step(retry=1)
+            def a(self): ...
+
+            @step(depends_on=["a"])
+            def b(self): ...
+
+        @workflow
+        class Child(Base):
+            @step(retry=7)
+            def a(self): ...
+
+        steps = made(Child).steps
+        assert steps["a"].retry == Retry(7)
+        assert steps["a"].function is Child.a
+        assert steps["b"].function is Base.b
+
+    def test_overriding_by_what_is_no_step_takes_the_step_out(self) -> None:
+        class Base:
+            @step
+            def a(self): ...
+
+            @step
+            def b(self): ...
+
+        @workflow
+        class Child(Base):
+            def a(self): ...
+
+        assert [*made(Child).steps] == ["b"]
+
+    def test_a_subclass_is_a_workflow_only_if_it_is_decorated_itself(self) -> None:
+        @workflow
+        class Base:
+            @step
+            def a(self): ...
+
+        class Child(Base): ...
+
+        assert definition_of(Child) is None
+        assert definition_of(Base) is not None
+
+    def test_the_decorated_class_is_the_class_and_a_step_an_ordinary_method(self) -> None:
+        @workflow
+        class W:
+            @step(retry=3)
+            def double(self, n: int) -> int:
+                return 2 * n
+
+        assert W().double(4) == 8
+
+    def test_a_class_that_cannot_be_made_without_arguments(self) -> None:
+        def define() -> None:
+            @workflow
+            class W:
+                def __init__(self, client): ...
+
+                @step
+                def a(self): ...
+
+        said = refusal(define)
+        assert "W: the class is made anew for each attempt, without arguments" in said
+        assert "'client'" in said
+        assert "Give the parameters defaults" in said
+
+    def test_a_class_whose_arguments_have_defaults_will_do(self) -> None:
+        @workflow
+        class W:
+            def __init__(self, client=None, *rest, **more): ...
+
+            @step
+            def a(self): ...
+
+        assert made(W).name == "W"
