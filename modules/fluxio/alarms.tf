@@ -11,7 +11,7 @@ locals {
       minutes = 1
       out_of  = 1
       means   = "A nudge was received ${local.receives_until_dlq} times in vain and now lies in ${local.names.dlq}. Its run is not lost: the sweep nudges it again."
-      first   = "Read the message in the DLQ, look for its run id in the log ${local.names.log_group}, mend the cause, then purge the DLQ."
+      first   = "Read the message in the DLQ, look for its run id in the log ${local.names.log_group}, mend the cause, then call `client.redrive_dead_letters(dlq_url)`, which nudges the runs again and empties the DLQ."
     }
 
     oldest_nudge = {
@@ -47,15 +47,27 @@ locals {
       first   = "Compare the account's concurrent executions with its quota; ask for more, or slow down whoever starts the runs."
     }
 
+    # The worker counts these two itself, in the embedded metric format of its log.
+    runs_parked = {
+      metric  = "runs_parked"
+      of      = { worker = local.names.worker }
+      stat    = "Sum"
+      over    = 0
+      minutes = 1
+      out_of  = 1
+      means   = "A run was parked (status WAITING): the deployed package cannot go on with it, because a step, a workflow's module or its class is missing, or a timeout does not fit. It waits, nothing is lost."
+      first   = "Read the run's error (`client.get(run_id).error`; its id is in the log ${local.names.log_group}, message \"run parked\"), deploy what is missing, then `client.redrive(run_id)`."
+    }
+
     # Where fewer than one in a minute would do, no data at all does too.
     sweep_silent = {
-      metric  = "Invocations"
-      of      = { FunctionName = local.names.worker }
+      metric  = "sweeps"
+      of      = { worker = local.names.worker }
       stat    = "Sum"
       under   = 1
       minutes = 5
       out_of  = 5
-      means   = "The worker has not been invoked for 5 minutes although the sweep calls it every minute: timers do not fire and lost nudges stay lost. Expected for a few minutes after the first apply."
+      means   = "The worker has not finished a sweep for 5 minutes although the schedule asks for one every minute: timers do not fire and lost nudges stay lost. Expected for a few minutes after the first apply."
       first   = "See whether the schedule ${local.names.schedule} is enabled and its role ${local.names.schedule} may invoke the worker; `terraform plan` shows what was changed by hand."
     }
   }
@@ -70,7 +82,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   ok_actions        = var.alarm_actions
   tags              = var.tags
 
-  namespace   = can(each.value.of.QueueName) ? "AWS/SQS" : "AWS/Lambda"
+  namespace   = lookup({ QueueName = "AWS/SQS", FunctionName = "AWS/Lambda" }, one(keys(each.value.of)), "fluxio")
   metric_name = each.value.metric
   dimensions  = each.value.of
   statistic   = each.value.stat

@@ -57,7 +57,7 @@ output "client_environment" {
 }
 
 output "alarm_arns" {
-  description = "ARNs of the alarms by short name: dlq_not_empty, oldest_nudge, sweep_silent, worker_errors, worker_throttles."
+  description = "ARNs of the alarms by short name: dlq_not_empty, oldest_nudge, runs_parked, sweep_silent, worker_errors, worker_throttles."
   value       = { for short_name, alarm in aws_cloudwatch_metric_alarm.this : short_name => alarm.arn }
 }
 

@@ -9,11 +9,14 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dev import ROOT, layer
 from dev.bootstrap import SUPPORTED, interpreters
+from dev.emulator import Emulator
+from fluxio_client import RunStatus
 from tests.emulator.runtime_api import (
     BOTO3,
     RUNTIME_CLIENT,
@@ -22,6 +25,10 @@ from tests.emulator.runtime_api import (
     function,
     runtime_folder,
 )
+from tests.emulator.world import Deployed, Scratch
+
+PACKAGE = Path(__file__).parent / "package"
+ORDER = {"order_id": "o-1001", "amount": 99.0}
 
 ELF_MACHINE = {"x86_64": 62, "arm64": 183}
 """Byte 18 of a shared object, https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html"""
@@ -59,6 +66,18 @@ def lambda_handler(event, context):
 """
 
 
+class Remote:
+    """The worker in another process, in the place of one in this process."""
+
+    def __init__(self, function: Function) -> None:
+        self._function = function
+
+    def handle(self, event: dict[str, Any], _context: object) -> Any:
+        answer = self._function.invoke(event)
+        assert not answer.failed, answer.payload
+        return answer.payload
+
+
 @pytest.fixture(scope="module")
 def zips() -> dict[str, Path]:
     """What `make layer` left in layer/dist, built now if it is missing or old."""
@@ -81,8 +100,40 @@ def boto3_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runtime_folder(tmp_path_factory.mktemp("boto3"), BOTO3)
 
 
+@pytest.fixture(scope="module")
+def lambda_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a function finds beside its code and its layers."""
+    return runtime_folder(tmp_path_factory.mktemp("runtime"), [*BOTO3, *RUNTIME_CLIENT])
+
+
 @pytest.fixture
-def plain_function(unzipped: Path, tmp_path: Path) -> Iterator[Function]:
+def worker(
+    unzipped: Path,
+    lambda_runtime: Path,
+    ministack: Emulator,
+    deployed: Deployed,
+    scratch: Scratch,
+    tmp_path: Path,
+) -> Iterator[Function]:
+    """The worker straight from the layer, on the module's table and a queue of its own."""
+    settings = {k: v for k, v in ministack.environment().items() if k.startswith("AWS_")}
+    with function(
+        "fluxio.worker.lambda_handler",
+        code=PACKAGE,
+        layers=[unzipped],
+        runtime=lambda_runtime,
+        log=tmp_path / "log",
+        environment={
+            **settings,
+            "FLUXIO_TABLE_NAME": deployed.outputs["table_name"],
+            "FLUXIO_QUEUE_URL": scratch.queue_url,
+        },
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+def plain_function(unzipped: Path, lambda_runtime: Path, tmp_path: Path) -> Iterator[Function]:
     """A function with a handler of its own that uses the layer."""
     code = tmp_path / "task"
     code.mkdir()
@@ -91,7 +142,7 @@ def plain_function(unzipped: Path, tmp_path: Path) -> Iterator[Function]:
         "lambda_handler.lambda_handler",
         code=code,
         layers=[unzipped],
-        runtime=runtime_folder(tmp_path / "runtime", [*BOTO3, *RUNTIME_CLIENT]),
+        runtime=lambda_runtime,
         log=tmp_path / "log",
     ) as started:
         yield started
@@ -184,6 +235,30 @@ class TestUnderTheLambdaRuntime:
         assert answer.failed
         assert answer.payload["errorMessage"] == "as asked"
         assert not plain_function.invoke("again").failed
+
+    def test_the_worker_carries_an_order_through(self, worker: Function, scratch: Scratch) -> None:
+        """From the layer's zip, with nothing of this project's environment in sight."""
+        run = scratch.client.start("OrderFulfillment", ORDER)
+        assert scratch.drain(Remote(worker)) == 1
+        ended = scratch.client.get(run.run_id)
+        assert ended.status is RunStatus.SUCCEEDED, worker.log
+        assert ended.result == {"fulfillment_id": "ful_abc", "status": "fulfilled"}
+
+    def test_a_message_that_is_no_nudge_is_reported_alone(
+        self, worker: Function, scratch: Scratch
+    ) -> None:
+        """It comes back, until the queue's redrive takes it; the rest of its batch is done."""
+        scratch.sqs.send_message(
+            QueueUrl=scratch.queue_url,
+            MessageBody="not JSON",
+            MessageGroupId="g",
+            MessageDeduplicationId="d",
+        )
+        run = scratch.client.start("OrderFulfillment", ORDER)
+        assert scratch.drain(Remote(worker), batch_size=10) == 1
+        assert scratch.client.get(run.run_id).status is RunStatus.SUCCEEDED, worker.log
+        left = scratch.sqs.get_queue_attributes(QueueUrl=scratch.queue_url, AttributeNames=["All"])
+        assert left["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "1"
 
     def test_a_process_that_ends_is_noticed(self, plain_function: Function) -> None:
         """A crash test does not wait for an answer that cannot come."""

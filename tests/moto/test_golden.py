@@ -61,7 +61,9 @@ def test_a_client_reads_the_golden_item(world: World, name: str) -> None:
 
 
 def test_a_worker_goes_on_with_the_golden_run(world: World) -> None:
-    world.dynamodb.put_item(TableName=world.table_name, Item=GOLDEN["running"] | {"input": {"S": '{"n":1}'}})
+    item = GOLDEN["running"] | {"input": {"S": '{"n":1}'}}
+    world.dynamodb.put_item(TableName=world.table_name, Item=item)
+    next(world.tokens)  # token-1 is the dead worker's
     world.pump(Golden).pass_time(400, step=10)
     run = world.client.get(RUN_ID)
     assert (run.status, run.result) == (RunStatus.SUCCEEDED, {"last": 3})

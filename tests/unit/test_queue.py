@@ -56,7 +56,6 @@ class TestNudge:
         assert str(caught.value).startswith(message)
         assert "4111" not in str(caught.value)
 
-    @pytest.mark.xfail(reason="a renewed nudge of the longest names is 4 characters too long")
     def test_ids_of_the_longest_names_fit_sqs(self) -> None:
         longest = Nudge("r" * 64, "W" * 64, "s" * MAX_STEP_NAME, 101)
         for nudge in (

@@ -19,5 +19,30 @@ def log(level: str, message: str, **fields: Any) -> None:
     if _LEVELS.index(level) < (_LEVELS.index(least) if least in _LEVELS else 1):
         return
     line = {"level": level, "message": message}
-    line |= {name: value for name, value in fields.items() if value is not None}
+    _write(line | {name: value for name, value in fields.items() if value is not None})
+
+
+def count(metric: str, at: int, **fields: Any) -> None:
+    """Count one of something in CloudWatch: a log line in its embedded metric format.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+
+    Args:
+        metric: the metric's name in the namespace `fluxio`; its dimension `worker` is the function's name.
+        at: milliseconds since 1970.
+        fields: what else the line says, for who reads the log.
+    """
+    described = {
+        "Namespace": "fluxio",
+        "Dimensions": [["worker"]],
+        "Metrics": [{"Name": metric, "Unit": "Count"}],
+    }
+    worker = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "local")
+    _write(
+        {"_aws": {"Timestamp": at, "CloudWatchMetrics": [described]}, "worker": worker, metric: 1}
+        | fields
+    )
+
+
+def _write(line: dict[str, Any]) -> None:
     sys.stderr.write(json.dumps(line, default=str) + "\n")

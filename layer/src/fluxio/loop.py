@@ -31,7 +31,7 @@ from fluxio.decide import (
     decide,
 )
 from fluxio.deployment import Deployment
-from fluxio.log import log
+from fluxio.log import count, log
 from fluxio_client import layout
 from fluxio_client.errors import FluxioError, MalformedNudge, PayloadError
 from fluxio_client.queue import Nudge, Queue
@@ -160,6 +160,8 @@ class Loop:
                 error = Failure.from_json(str(change.values["error"]))
                 message = "run failed" if change.row.run_to is RunStatus.FAILED else "run parked"
                 log("ERROR", message, run_id=run_id, step=error.step, error=error.type)
+                if change.row.run_to is RunStatus.WAITING:
+                    count("runs_parked", self._services.now(), run_id=run_id)
             elif change.row.name == "take_over":
                 log("WARNING", "step taken over", run_id=run_id, step=change.step)
 

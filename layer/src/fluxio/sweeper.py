@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fluxio.log import log
+from fluxio.log import count, log
 from fluxio_client import layout
 from fluxio_client import transitions as to
 from fluxio_client.client import WATCHDOG_MS
@@ -42,5 +42,6 @@ def sweep(
             nudged += len(found)
             if len(found) < PAGE:
                 break
+    count("sweeps", now())
     log("INFO", "sweep", nudged=nudged, latest_ms=latest)
     return {"nudged": nudged, "latest_ms": latest}

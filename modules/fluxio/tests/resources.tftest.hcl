@@ -141,7 +141,7 @@ run "with_a_key_an_environment_and_somebody_on_call" {
   }
 
   assert {
-    condition     = toset(keys(output.alarm_arns)) == toset(["dlq_not_empty", "oldest_nudge", "sweep_silent", "worker_errors", "worker_throttles"])
+    condition     = toset(keys(output.alarm_arns)) == toset(["dlq_not_empty", "oldest_nudge", "runs_parked", "sweep_silent", "worker_errors", "worker_throttles"])
     error_message = "alarm_arns has these five and no other"
   }
 
