@@ -172,6 +172,7 @@ def _pip_environment() -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     env.setdefault("PIP_CACHE_DIR", str(STATE / "pip"))
     env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    env["PIP_USER"] = "0"  # some make `--user` their default, which a venv refuses
     return env
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from dev import ROOT, STATE
 from dev.bootstrap import ministack_environment
-from dev.stage import DevError, command_line, end_group, say, tail
+from dev.stage import DevError, command_line, end_group, interrupts, say, tail
 
 REGION = "us-east-1"
 PATCHED = ROOT / "dev" / "ministack_patch.py"
@@ -117,11 +117,13 @@ def stop(name: str) -> bool:
 def running(
     name: str, *, auth: bool = False, settings: dict[str, str] | None = None
 ) -> Iterator[Emulator]:
-    """An emulator for the length of a `with` block, also when that is interrupted."""
-    try:
-        yield start(name, auth=auth, settings=settings)
-    finally:
-        stop(name)
+    """A new emulator for the length of a `with` block, also when that is interrupted."""
+    stop(name)  # one that a killed process left behind
+    with interrupts():
+        try:
+            yield start(name, auth=auth, settings=settings)
+        finally:
+            stop(name)
 
 
 def _launch(name: str, python: Path, auth: bool, settings: dict[str, str]) -> Emulator | None:

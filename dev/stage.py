@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -94,15 +94,28 @@ def end_group(
     process.wait()
 
 
-def command_line(main: Callable[[list[str]], None]) -> NoReturn:
-    """Run a module's `main` as a command: one clean line per failure, and TERM ends like Ctrl-C."""
+@contextmanager
+def interrupts() -> Iterator[None]:
+    """Let a TERM and a closed terminal end this process as Ctrl-C does: by way of its clean-up."""
 
     def interrupt(number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    signal.signal(signal.SIGTERM, interrupt)
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
     try:
-        main(sys.argv[1:])
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def command_line(main: Callable[[list[str]], None]) -> NoReturn:
+    """Run a module's `main` as a command, with one clean line for a failure."""
+    try:
+        with interrupts():
+            main(sys.argv[1:])
     except DevError as failure:
         sys.exit(f"error: {failure}")
     except KeyboardInterrupt:

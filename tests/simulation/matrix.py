@@ -30,6 +30,7 @@ from tests.simulation.platform import (
     make_client,
     make_worker,
     records_of,
+    unheard,
 )
 from tests.simulation.watch import Watch
 from tests.simulation.workflows import Case
@@ -89,7 +90,7 @@ class Trial:
         self._next_sweep = self.aws.clock.at + MINUTE
 
     def run(self) -> Trial:
-        with logging_to(lambda *_, **__: None):
+        with logging_to(unheard):
             self._start()
             if (RUN_ID, "run") in self.aws.table.items:
                 self._settle()
@@ -150,6 +151,7 @@ class Trial:
             new_token=lambda: f"t{next(self._tokens)}",
             chance=lambda: 0.0,
             new_threads=lambda: InPlace(self.aws.clock, self.case.together),
+            sleep=self.aws.clock.advance,
         )
 
     def _start(self) -> None:

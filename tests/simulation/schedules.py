@@ -26,13 +26,13 @@ import greenlet
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
 import fluxio.attempt
-import fluxio.worker
 from fluxio import Retry, StepContext, step, workflow
 from fluxio.attempt import Attempt, Returned
 from fluxio.decide import Failed
 from fluxio.definition import WorkflowDefinition, definition_of
 from fluxio.errors import StepTimeout
 from fluxio.retry import ATTEMPTS_UNDER_CRASHES
+from fluxio_client.errors import RunEnded, RunNotFound
 from tests.simulation.aws import Aws, Call
 from tests.simulation.platform import (
     Death,
@@ -104,6 +104,11 @@ class Weather:
     function_timeout: int
     workers: int
     runs: int
+    #: Seconds the workflow gives a run; None: as long as it needs.
+    timeout: float | None
+    #: The share of runs that somebody cancels, and that an operator sends on when they have failed.
+    cancels: float
+    redrives: float
 
 
 def draw_weather(rng: random.Random) -> Weather:
@@ -132,6 +137,9 @@ def draw_weather(rng: random.Random) -> Weather:
         function_timeout=rng.choice([30, 60, 120]),
         workers=rng.choice([1, 2, 3, 4, 6]),
         runs=rng.choice([1, 1, 1, 1, 2, 3]),
+        timeout=rng.choice([None] * 6 + [30, 300]),
+        cancels=rng.choice([0.0, 0.0, 0.0, 0.5]),
+        redrives=rng.choice([0.0, 0.5]) if sweeper else 0.0,
     )
 
 
@@ -167,7 +175,9 @@ def draw_steps(rng: random.Random, weather: Weather) -> list[StepPlan]:
     return steps
 
 
-def define(plans: list[StepPlan], body: Callable[..., Any]) -> WorkflowDefinition:
+def define(
+    plans: list[StepPlan], timeout: float | None, body: Callable[..., Any]
+) -> WorkflowDefinition:
     """The class that a user would have written."""
 
     def method(plan: StepPlan) -> Any:
@@ -183,7 +193,8 @@ def define(plans: list[StepPlan], body: Callable[..., Any]) -> WorkflowDefinitio
         )
         return decorated(run)
 
-    found = definition_of(workflow(type(NAME, (), {plan.name: method(plan) for plan in plans})))
+    cls = type(NAME, (), {plan.name: method(plan) for plan in plans})
+    found = definition_of(workflow(timeout=timeout)(cls))
     assert found is not None
     return found
 
@@ -271,7 +282,7 @@ class Schedule:
         rng = self.rng = random.Random(seed)
         weather = self.weather = draw_weather(rng)
         self.plans = {plan.name: plan for plan in draw_steps(rng, weather)}
-        self.definition = define(list(self.plans.values()), self._step)
+        self.definition = define(list(self.plans.values()), weather.timeout, self._step)
         self.aws = Aws(weather.function_timeout)
         self.aws.dynamodb.lag = weather.lag
         if not weather.sweeper:
@@ -294,6 +305,8 @@ class Schedule:
         self.problems: list[str] = []
         self.figures: Counter[str] = Counter()
         self.storm = True
+        #: What operators were asked to do: (run id, "cancel" or "redrive").
+        self.asked: set[tuple[str, str]] = set()
         self.executions: Counter[tuple[str, str, int]] = Counter()
         #: How each attempt's code ended: "returned", "raised" or "overran"; missing: its worker died.
         self.ends: dict[tuple[str, str, int], str] = {}
@@ -306,10 +319,15 @@ class Schedule:
     # --- the hub
 
     def run(self) -> Schedule:
-        with logging_to(self._log), _virtual_alarm(self), _seeded(self.rng):
+        rng = self.rng
+        with logging_to(self._log), _virtual_alarm(self):
             try:
                 for run_id in self.run_ids:
                     self._spawn_start(run_id)
+                    if rng.random() < self.weather.cancels:
+                        self._spawn_operator(run_id, "cancel")
+                    if rng.random() < self.weather.redrives:
+                        self._spawn_operator(run_id, "redrive")
                 self._go_round()
             finally:
                 for task in list(self.tasks):
@@ -455,12 +473,11 @@ class Schedule:
         if self._tell is not None:
             self._tell(f"{(self.aws.clock.at - self._begin) / 1000:10.3f}  {line}")
 
-    def _log(self, level: str, message: str, **fields: Any) -> None:
-        if self._tell is not None and message != "batch":
-            shown = " ".join(
-                f"{name}={value}" for name, value in fields.items() if name != "frames"
-            )
-            self.say(f"{self.current.name}:     log {level} {message} {shown}")
+    def _log(self, line: dict[str, Any]) -> None:
+        if self._tell is not None and "level" in line and line["message"] != "batch":
+            hidden = ("level", "message", "frames")
+            shown = " ".join(f"{name}={part}" for name, part in line.items() if name not in hidden)
+            self.say(f"{self.current.name}:     log {line['level']} {line['message']} {shown}")
 
     # --- what happens
 
@@ -479,6 +496,7 @@ class Schedule:
             new_token=lambda: f"t{next(self._numbers)}",
             chance=self.rng.random,
             new_threads=lambda: Branches(self),
+            sleep=lambda seconds: self.pause(round(seconds * 1000)),
         )
         self.processes.append(process)
         return process
@@ -596,6 +614,34 @@ class Schedule:
 
         self.spawn(process.name, process, work)
 
+    def _spawn_operator(self, run_id: str, does: str) -> None:
+        """Somebody cancels a run, or sends it on when it has failed, until it is heard."""
+        process = Process(f"operator-{run_id}", self.rng.randint(-SKEW, SKEW))
+        client = make_client(self.aws, self._wire)
+        self.asked.add((run_id, does))
+
+        def work() -> None:
+            self.pause(self.rng.choice([2_000, 30_000, 400_000]))
+            for _ in range(100):
+                stopped = self.watch.statuses.get(run_id) == "FAILED"
+                if does == "redrive" and not stopped and self.rng.random() < 0.8:
+                    return
+                try:
+                    getattr(client, does)(run_id)
+                    self.figures[f"{does}s"] += 1
+                    return
+                except (RunEnded, RunNotFound):
+                    return
+                except Exception as error:  # noqa: BLE001 - it may be called again
+                    self.say(f"{process.name}: {does} raised {type(error).__name__}")
+                except Death:
+                    self.say(f"{process.name}: dies, and is begun again")
+                    self.figures["deaths"] += 1
+                self.pause(1_000)
+            self.problems.append(f"the {does} of {run_id} never succeeded")
+
+        self.spawn(process.name, process, work)
+
     def _input(self, run_id: str) -> dict[str, Any]:
         return {"of": run_id, "text": "i" * (600 if self.seed % 7 == 0 else 3)}
 
@@ -664,11 +710,12 @@ class Schedule:
             raise self._throttled(name, call)
         if call.operation == "send_message_batch" and self._strikes(weather.halves):
             return self._half(name, call)
+        twice = self._strikes(weather.twice)
         try:
             answer = call.land()
         except ClientError as error:
             self.say(f"{name}: {call} {_asked(call)} - refused: {error.response['Error']['Code']}")
-            if not self._strikes(weather.twice):
+            if not twice:
                 raise
         else:
             self.say(f"{name}: {call} {_asked(call)}")
@@ -679,7 +726,7 @@ class Schedule:
             self.figures["unanswered"] += 1
             self.say(f"{name}: {call} - no answer, and the SDK gives up")
             raise ReadTimeoutError(endpoint_url="https://aws")
-        if self._strikes(weather.twice):
+        if twice:
             self.figures["answers lost"] += 1
             self.pause(self._latency())
             self.say(f"{name}: {call} - no answer, and the SDK sends it again")
@@ -732,6 +779,8 @@ class Schedule:
             if run.status == "FAILED":
                 self.figures["runs failed"] += 1
                 self.problems += self._undue_failure(run)
+            elif run.status == "CANCELLED" and (run_id, "cancel") in self.asked:
+                self.figures["runs cancelled"] += 1
             elif run.status != "SUCCEEDED":
                 self.problems.append(f"{run_id} is {run.status}: {run.error}")
             for name, found in run.steps.items():
@@ -748,17 +797,24 @@ class Schedule:
         self.figures["dead letters"] += len(self.aws.dead_letters.messages)
 
     def _undue_failure(self, run: Any) -> Iterator[str]:
-        failed = [step for step in run.steps.values() if step.status == "FAILED"]
-        if not failed:
-            yield f"{run.run_id} failed, but none of its steps: {run.error}"
-        for found in failed:
-            attempts = self.plans[found.name].retry.max + 1
-            key = (run.run_id, found.name, found.attempt)
-            if found.error.type == "WorkerLost":
-                if found.attempt < max(attempts, ATTEMPTS_UNDER_CRASHES):
-                    yield f"{key} was given up too early"
-            elif found.attempt < attempts or self.ends.get(key) not in ("raised", "overran"):
-                yield f"{key} failed of {attempts} attempts: {self.ends.get(key)}, {found.error}"
+        """Why a run must not have failed: nobody used its attempts up, nor its time."""
+        if run.error.type == "RunTimeout":
+            timeout = self.weather.timeout
+            if timeout is None or run.duration < timeout - 2 * SKEW / 1000:
+                yield f"{run.run_id} failed for its time after {run.duration} of {timeout} s"
+            return
+        found = run.steps.get(run.error.step)
+        if found is None or found.status != "FAILED":
+            yield f"{run.run_id} failed for a step that did not: {run.error}"
+            return
+        attempts = self.plans[found.name].retry.max + 1
+        had = found.attempt - found.redriven_at
+        key = (run.run_id, found.name, found.attempt)
+        if found.error.type == "WorkerLost":
+            if had < max(attempts, ATTEMPTS_UNDER_CRASHES):
+                yield f"{key} was given up too early"
+        elif had < attempts or self.ends.get(key) not in ("raised", "overran"):
+            yield f"{key} failed of {attempts} attempts: {self.ends.get(key)}, {found.error}"
 
     def _wrong_result(self, run: Any) -> Iterator[str]:
         if run.status != "SUCCEEDED":
@@ -866,20 +922,6 @@ def _virtual_alarm(schedule: Schedule) -> Iterator[None]:
         fluxio.attempt._alarm = before
 
 
-@contextmanager
-def _seeded(rng: random.Random) -> Iterator[None]:
-    """The module `random`, as the worker uses it, follows the seed."""
-    before = getattr(fluxio.worker, "random", None)
-    fluxio.worker.random = rng  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        if before is None:
-            del fluxio.worker.random  # type: ignore[attr-defined]
-        else:
-            fluxio.worker.random = before  # type: ignore[attr-defined]
-
-
 def run_many(seeds: range, each: Callable[[Schedule], None] | None = None) -> Counter[str]:
     """Run schedules and add up their figures."""
     figures: Counter[str] = Counter()
@@ -897,7 +939,7 @@ def summary(figures: Counter[str], seconds: float) -> str:
     named = (
         "deaths", "invocations timed out", "takeovers", "duplicates", "answers lost", "unanswered",
         "throttled", "half-sent batches", "deletes lost", "stale deletes", "runs failed",
-        "dead letters",
+        "cancels", "redrives", "dead letters",
     )  # fmt: skip
     parts = [f"{figures[name]:,} {name}" for name in named]
     return (

@@ -17,10 +17,12 @@ from tests.simulation.aws import Aws
 from tests.simulation.expressions import Item
 
 OPEN = ("PENDING", "RUNNING")
-#: Where a run may go from where; nobody redrives here.
+#: Where a run may go from where; of FAILED and WAITING, only by an operator's redrive.
 RUN_MOVES = {
-    "PENDING": {"PENDING", "RUNNING", "FAILED", "WAITING", "CANCELLED"},
-    "RUNNING": {"RUNNING", "SUCCEEDED", "FAILED", "WAITING", "CANCELLED"},
+    "PENDING": {"RUNNING", "FAILED", "WAITING", "CANCELLED"},
+    "RUNNING": {"SUCCEEDED", "FAILED", "WAITING", "CANCELLED"},
+    "FAILED": {"RUNNING", "PENDING"},
+    "WAITING": {"RUNNING", "PENDING", "CANCELLED"},
 }
 
 StepKey = tuple[str, str]
@@ -86,6 +88,12 @@ class Watch:
             yield f"is {status} with failed={new.get('failed')}"
         if ("ended_at" in new) is (open_ or status == "WAITING"):
             yield f"is {status} with ended_at={new.get('ended_at')}"
+        if ("ttl" in new) is not ("ended_at" in new):
+            yield f"is {status} with ttl={new.get('ttl')}"
+        if ("error" in new) is not (status in ("FAILED", "WAITING")):
+            yield f"is {status} with error={new.get('error')}"
+        if ("result" in new or "result_ref" in new) is not (status == "SUCCEEDED"):
+            yield f"is {status} with a result, or without"
         steps, graph = new.get("steps", {}), self.graphs[new["workflow"]]
         if status == "PENDING":
             if steps:
@@ -120,6 +128,11 @@ class Watch:
                 yield f"was changed after its commit: {old} to {new}"
             return
         claimed = new["attempt"] != old["attempt"]
+        if before == "FAILED" and new != old:
+            reset = status == "PENDING" and new.get("redriven_at") == new["attempt"]
+            if not reset or run["status"] != "RUNNING":
+                yield f"was changed after it had failed: {old} to {new}"
+            return
         if status == "SUCCEEDED":
             self.commits[run_id, name] += 1
             if before != "RUNNING":

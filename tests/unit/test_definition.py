@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, TypedDict
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from fluxio import Retry, step, workflow
-from fluxio.definition import MAX_DEPENDENTS, MAX_STEPS, WorkflowDefinition, definition_of
+from fluxio.definition import (
+    MAX_DEPENDENTS,
+    MAX_STEP_NAME,
+    MAX_STEPS,
+    WorkflowDefinition,
+    definition_of,
+)
 from fluxio.errors import DefinitionError
 from fluxio_client import FluxioError
 
@@ -233,12 +240,12 @@ class TestNames:
 
         assert f"W: workflow name {name!r}: use 1 to 64 letters" in refusal(define)
 
-    @pytest.mark.parametrize("name", ["x" * 49, "größe"])
+    @pytest.mark.parametrize("name", ["x" * (MAX_STEP_NAME + 1), "größe"])
     def test_a_step_name_that_cannot_be_one(self, name: str) -> None:
         def method(self): ...
 
         method.__name__ = name
-        assert "a step's name is at most 48 ASCII letters, digits and '_'" in refusal(
+        assert "a step's name is at most 40 ASCII letters, digits and '_'" in refusal(
             lambda: step(method)
         )
 
@@ -270,6 +277,16 @@ class TestStepArguments:
     )
     def test_what_cannot_be_used(self, arguments: dict[str, Any], message: str) -> None:
         assert message in refusal(self.define(**arguments))
+
+    @pytest.mark.parametrize("timeout", [0, -1, "60", True, 31_536_001, float("inf")])
+    def test_a_workflows_timeout_that_cannot_be_used(self, timeout: Any) -> None:
+        def define() -> None:
+            @workflow(timeout=timeout)
+            class W:
+                @step
+                def a(self): ...
+
+        assert f"W: timeout is {timeout!r}; pass seconds above 0" in refusal(define)
 
     @pytest.mark.parametrize("timeout", [0.01, 1, 900, 900.0])
     def test_timeouts_that_can(self, timeout: float) -> None:
@@ -343,6 +360,10 @@ class Price(BaseModel):
     amount: float
 
 
+class Aliased(BaseModel):
+    order_id: str = Field(alias="orderId")
+
+
 class Loose(BaseModel):
     model_config = {"extra": "allow"}
     order_id: str
@@ -410,12 +431,26 @@ class TestSuppliers:
 
         assert made(W).steps["a"].signature.required == ("anything",)
 
-    @pytest.mark.xfail(reason="a model that allows extras is taken for one that has none")
     def test_a_model_that_allows_extras_may_supply_anything(self) -> None:
         @workflow(input=Loose)
         class W:
             @step
             def a(self, anything: int): ...
+
+
+    def test_a_field_is_known_by_the_name_it_is_stored_under(self) -> None:
+        @workflow(input=Aliased)
+        class W:
+            @step
+            def a(self, orderId: str): ...  # noqa: N803
+
+        def define() -> None:
+            @workflow(input=Aliased)
+            class W:
+                @step
+                def a(self, order_id: str): ...
+
+        assert "nothing supplies the parameter 'order_id'" in refusal(define)
 
 
 class TestClasses:
@@ -473,6 +508,25 @@ class TestClasses:
 
         assert definition_of(Child) is None
         assert definition_of(Base) is not None
+
+    def test_a_decorator_over_step_stays_in_force(self) -> None:
+        def doubled(function: Callable[..., int]) -> Callable[..., int]:
+            @functools.wraps(function)
+            def inner(*args: Any, **kwargs: Any) -> int:
+                return 2 * function(*args, **kwargs)
+
+            return inner
+
+        @workflow
+        class W:
+            @doubled
+            @step(retry=3)
+            def a(self, n: int) -> int:
+                return n
+
+        a = made(W).steps["a"]
+        assert a.function(W(), n=4) == 8
+        assert (a.retry, a.signature.required) == (Retry(3), ("n",))
 
     def test_the_decorated_class_is_the_class_and_a_step_an_ordinary_method(self) -> None:
         @workflow

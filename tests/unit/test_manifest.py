@@ -216,7 +216,6 @@ class TestLoading:
         assert str(caught.value).startswith(f"entry_points.txt names W = {target}, but ")
         assert problem in str(caught.value)
 
-    @pytest.mark.xfail(reason="SystemExit at import ends the worker")
     def test_a_module_that_exits_when_imported(self, tmp_path: Path, write: Write) -> None:
         write("entry_points.txt", section("W = exiting:W"))
         write("exiting.py", "import sys; sys.exit('no credentials')")

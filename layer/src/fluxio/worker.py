@@ -76,8 +76,10 @@ class Worker:
                 "the event is neither a batch of SQS messages nor a sweep: invoke this function "
                 'through its event source mapping, or with {"fluxio": "sweep"}.'
             )
-        function_timeout = time_left()
-        deadline = self._services.now() + function_timeout
+        left = time_left()
+        deadline = self._services.now() + left
+        # Lambda's timeouts are whole seconds, of which the start has taken some milliseconds already.
+        function_timeout = -(-left // 1000) * 1000
         before, sent = replace(self._services.store.spent), self._services.queue.sent
         back: list[tuple[dict[str, Any], int]] = []
         for record in event["Records"]:

@@ -1,0 +1,60 @@
+"""What importing the worker costs a cold start, beside boto3 with its two clients.
+
+Times are noisy, so the two take turns in one run, and the ratio of their medians is what counts.
+
+    pytest tests/benchmarks -s
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+ROUNDS = 9
+ALLOWED = 1.2
+
+BOTO3 = "import boto3; boto3.client('dynamodb'); boto3.client('sqs')"
+WORKER = "import fluxio.worker as worker; worker._worker()"
+HEAVY = f"{WORKER}; import sys; print(*sorted({{'pydantic', 'aws_xray_sdk'}} & {{*sys.modules}}))"
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "FLUXIO_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/orders.fifo",
+    "FLUXIO_TABLE_NAME": "orders",
+}
+
+
+def python(code: str) -> tuple[float, str]:
+    """Seconds that a fresh interpreter takes for some code, and what it prints."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | ENVIRONMENT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return time.perf_counter() - started, done.stdout.strip()
+
+
+def test_importing_the_worker_costs_at_most_a_fifth_more_than_boto3_with_its_clients() -> None:
+    python(BOTO3), python(WORKER)  # the files are in the cache from here on
+    took: dict[str, list[float]] = {BOTO3: [], WORKER: []}
+    for _ in range(ROUNDS):
+        for code, times in took.items():
+            times.append(python(code)[0])
+    boto3, worker = (statistics.median(times) for times in took.values())
+    sys.stdout.write(
+        f"\nimport with clients: boto3 {boto3 * 1000:.0f} ms, worker {worker * 1000:.0f} ms, "
+        f"ratio {worker / boto3:.2f}\n"
+    )
+    assert worker / boto3 <= ALLOWED
+
+
+def test_neither_pydantic_nor_the_x_ray_sdk_is_imported_before_something_needs_it() -> None:
+    assert python(HEAVY)[1] == ""
