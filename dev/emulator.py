@@ -182,6 +182,7 @@ def _launch(name: str, python: Path, auth: bool, settings: dict[str, str]) -> Em
         emulator = Emulator(process.pid, port, auth, fresh=True)
         kept = asdict(emulator) | {"fresh": False}  # whoever finds it later did not start it
         (folder / "emulator.json").write_text(json.dumps(kept))
+        process.returncode = 0  # let go of it without a warning: it outlives this process
         return emulator
     except BaseException:
         end_group(process)
@@ -205,7 +206,7 @@ def _lock_is_held(name: str) -> bool:
 
 
 def _end_group_of(pid: int, name: str) -> None:
-    """End a server that is not our child, with the workers in its process group."""
+    """End a server that another process may have started, with the workers in its group."""
     os.killpg(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_TIMEOUT
     while _lock_is_held(name) and time.monotonic() < deadline:
@@ -214,6 +215,8 @@ def _end_group_of(pid: int, name: str) -> None:
         os.killpg(pid, signal.SIGKILL)
         while _lock_is_held(name):
             time.sleep(0.05)
+    with suppress(ChildProcessError):  # not our child; else it would stay as a zombie
+        os.waitpid(pid, 0)
 
 
 def _is_healthy(port: int) -> bool:

@@ -1,4 +1,7 @@
-"""One change of each row of the transition table, as a caller makes it, on the run of `ITEM`."""
+"""One change of each row of the transition table, as a caller makes it, on the run of `ITEM`.
+
+Run as a module it writes expressions.json anew: `python -m tests.golden.rows`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 from fluxio_client import Failure, layout
 from fluxio_client import transitions as to
 from fluxio_client.graph import Graph
+from fluxio_client.store import expression
 from fluxio_client.transitions import Change
 
 NOW = 1_800_000_000_000
@@ -77,7 +81,8 @@ TOGETHER: dict[str, list[Change]] = {
 WRITES: dict[str, list[Change]] = {name: [one] for name, one in CHANGES.items()} | TOGETHER
 
 #: The expressions of these writes, as every version has written them.
-EXPRESSIONS: dict[str, Any] = json.loads(Path(__file__).with_name("expressions.json").read_text())
+GOLDEN = Path(__file__).with_name("expressions.json")
+EXPRESSIONS: dict[str, Any] = json.loads(GOLDEN.read_text())
 
 
 def item(run_status: str, step_status: str, **changed: Any) -> layout.Item:
@@ -92,3 +97,8 @@ def item(run_status: str, step_status: str, **changed: Any) -> layout.Item:
         "mine": {name: value for name, value in mine.items() if value is not None}
     }
     return {name: layout.value(value) for name, value in attributes.items() if value is not None}
+
+
+if __name__ == "__main__":
+    made = {name: expression(changes, NOW, 90).arguments() for name, changes in WRITES.items()}
+    GOLDEN.write_text(json.dumps(made, indent=1) + "\n")

@@ -124,7 +124,7 @@ def draw_weather(rng: random.Random) -> Weather:
         throttled=share(),
         unanswered=share(0.5),
         twice=share(),
-        lapses=share(0.3),
+        lapses=share(0.3) if sweeper else 0.0,
         sweeps=share(0.2) if sweeper else 0.0,
         halves=share(3),
         slow=rng.choice([0.0, 0.05]),

@@ -9,7 +9,7 @@ Four rules carry the promise that nothing is lost:
 * A message is acknowledged only when nothing that it answers for is unfinished and nothing that became
   ready by this worker is unsent. It is never given up because somebody else is running the step.
 * A message answers for the step it names and for every step whose `owner` it is: those its holder went on
-  with in the same invocation.
+  with in the same invocation. If somebody else did the step it names, it answers for those behind it.
 * A worker that finds its own step done has arrived after a crash or a duplicate: it looks at the whole run,
   because the one before may have died between its write and its messages.
 * A worker that was fenced neither commits nor acknowledges.
@@ -248,7 +248,7 @@ def decide(
         return Await(_until(run, hand, now))
     if todo:
         return _next_invocation(hand, _nudge(run, todo[0].name, f"again:{hand.token}"))
-    return _put_back(run, hand, now) or _end(run, hand, plan, now) or _sleep(run, now) or Ack()
+    return _put_back(run, hand, plan, now) or _end(run, hand, plan, now) or _sleep(run, now) or Ack()
 
 
 def _first(hand: Hand, plan: Plan | Problem | None, now: int, time_left: int) -> Action:
@@ -488,11 +488,12 @@ def _until(run: Run, hand: Hand, now: int) -> int:
     return min([*hand.running.values(), *backoffs])
 
 
-def _put_back(run: Run, hand: Hand, now: int) -> Action | None:
+def _put_back(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
     """Put the message back while something it answers for is unfinished."""
     held: dict[str, int] = {}
+    gone_on_with = _gone_on_with(run, hand, plan)
     for step in run.steps.values():
-        if not hand.answers_for(step):
+        if not hand.answers_for(step) and step.name not in gone_on_with:
             continue
         if step.status is StepStatus.RUNNING:
             held[step.name] = step.lease_until or now
@@ -505,6 +506,24 @@ def _put_back(run: Run, hand: Hand, now: int) -> Action | None:
     if hand.received >= RENEW_AFTER:
         return Send(tuple(_nudge(run, name, f"again:{hand.token}") for name in held))
     return Nack(max(0, -(-(min(held.values()) - now) // 1000)))
+
+
+def _gone_on_with(run: Run, hand: Hand, plan: Plan) -> set[str]:
+    """The steps behind the one the message names, where somebody else did that one.
+
+    Whoever did it went on with them under another message, which may be gone: a duplicate's holder goes on
+    after the other one has acknowledged. This message is still there, so it answers for them, too.
+    """
+    named = run.steps.get(hand.nudge.step or "")
+    if named is None or named.status is not StepStatus.SUCCEEDED or named.token == hand.token:
+        return set()
+    behind: set[str] = set()
+    front = [named.name]
+    while front:
+        new = {name for step in front for name in plan.graph.dependents[step]} - behind
+        behind |= new
+        front = list(new)
+    return behind
 
 
 def _end(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
