@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +18,14 @@ from fluxio_client import FluxioClient
 from tests.emulator.world import Deployed, Scratch
 
 HERE = Path(__file__).resolve().parent
-WORK = ROOT / ".fluxio" / "test"
+NAME = f"test-{os.getpid()}"  # two test runs at a time do not meet
+WORK = ROOT / ".fluxio" / NAME
 
 
 @pytest.fixture(scope="session")
 def ministack() -> Iterator[emulator.Emulator]:
     """An AWS emulator with nothing in it; while it runs, all SDK calls of these tests go to it."""
-    with emulator.running("test") as running, pytest.MonkeyPatch.context() as patch:
+    with emulator.running(NAME) as running, pytest.MonkeyPatch.context() as patch:
         for name, value in running.environment().items():
             patch.setenv(name, value)
         patch.delenv("AWS_PROFILE", raising=False)
@@ -33,7 +35,6 @@ def ministack() -> Iterator[emulator.Emulator]:
 @pytest.fixture(scope="session")
 def deployed(ministack: emulator.Emulator) -> Iterator[Deployed]:
     """The example's root with the steps of these tests, applied by Terraform; destroyed at the end."""
-    shutil.rmtree(WORK, ignore_errors=True)
     steps = package(HERE / "package", WORK / "steps.zip", ["shop", "entry_points.txt"])
     root = ROOT / "examples" / "order_fulfillment" / "terraform"
     terraform = Terraform(root, WORK / "terraform", ministack.environment())

@@ -179,7 +179,9 @@ class TestStart:
             sqs=world.sqs,
             now=world.clock.now,
         )
-        with pytest.raises(NotNudged, match=r"run g-1 is stored, .* start with run_id='g-1'") as caught:
+        with pytest.raises(
+            NotNudged, match=r"run g-1 is stored, .* start with run_id='g-1'"
+        ) as caught:
             client.start("Greeting", run_id="g-1")
         assert caught.value.__cause__ is not None
         assert world.client.get("g-1").status is RunStatus.PENDING

@@ -179,14 +179,22 @@ class TestTypes:
                 datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
             ),
             (Decimal, "1.10", Decimal("1.10")),
-            (UUID, "12345678-1234-5678-1234-567812345678", UUID(int=0x12345678123456781234567812345678)),
+            (
+                UUID,
+                "12345678-1234-5678-1234-567812345678",
+                UUID(int=0x12345678123456781234567812345678),
+            ),
             (bytes, "abc", b"abc"),
             (Colour, "red", Colour.RED),
             (Line, {"sku": "x"}, Line("x", 1)),
             (list[Line], [{"sku": "x", "count": 2}], [Line("x", 2)]),
             (
                 Customer,
-                {"name": "A", "address": {"street": "B", "number": 1}, "customerSince": "2030-01-02"},
+                {
+                    "name": "A",
+                    "address": {"street": "B", "number": 1},
+                    "customerSince": "2030-01-02",
+                },
                 Customer(
                     name="A", address=Address(street="B", number=1), customerSince=date(2030, 1, 2)
                 ),

@@ -302,9 +302,7 @@ class TestParameters:
             (lambda self, *rest: None, "the parameter *rest cannot be bound by name"),
         ],
     )
-    def test_what_cannot_be_bound_by_name(
-        self, method: Callable[..., Any], message: str
-    ) -> None:
+    def test_what_cannot_be_bound_by_name(self, method: Callable[..., Any], message: str) -> None:
         method.__name__ = "a"
         assert message in refusal(lambda: step(method))
 
@@ -436,7 +434,6 @@ class TestSuppliers:
         class W:
             @step
             def a(self, anything: int): ...
-
 
     def test_a_field_is_known_by_the_name_it_is_stored_under(self) -> None:
         @workflow(input=Aliased)

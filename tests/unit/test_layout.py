@@ -99,7 +99,15 @@ class TestEncode:
 
     @pytest.mark.parametrize(
         "value",
-        [object(), {"x": object()}, float("nan"), [float("-inf")], "\ud800", {(1, 2): 3}, lambda: 0],
+        [
+            object(),
+            {"x": object()},
+            float("nan"),
+            [float("-inf")],
+            "\ud800",
+            {(1, 2): 3},
+            lambda: 0,
+        ],
     )
     def test_what_cannot_be_json_is_an_error_that_names_it(self, value: object) -> None:
         with pytest.raises(PayloadError, match=r"^the output of a cannot be stored as JSON: "):

@@ -80,7 +80,9 @@ class Half:
         self.batches.append(ids)
         self.accepted += ids[: self._accepts]
         failed = Entries[self._accepts :]
-        return {"Failed": [{"Id": e["Id"], "Code": "InternalError", "Message": "x"} for e in failed]}
+        return {
+            "Failed": [{"Id": e["Id"], "Code": "InternalError", "Message": "x"} for e in failed]
+        }
 
 
 class TestSending:
@@ -108,6 +110,8 @@ class TestSending:
     def test_what_is_never_accepted_is_an_error_that_says_how_many(self) -> None:
         sqs = Half(accepts=1)
         queue = Queue(sqs, "url")
-        with pytest.raises(QueueError, match="did not accept 2 of 5 messages after 3 tries: Internal"):
+        with pytest.raises(
+            QueueError, match="did not accept 2 of 5 messages after 3 tries: Internal"
+        ):
             queue.send([Nudge("r", "W", f"s{at}") for at in range(5)])
         assert queue.sent == 3

@@ -1,0 +1,613 @@
+"""The policy, rule by rule, on runs made by hand; and what holds for any run at all."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from fluxio.decide import (
+    HOLD,
+    RENEW_AFTER,
+    Ack,
+    Action,
+    Await,
+    Execute,
+    Hand,
+    Nack,
+    Plan,
+    Problem,
+    Read,
+    Send,
+    StepPolicy,
+    StoreResult,
+    Succeeded,
+    Write,
+    decide,
+)
+from fluxio_client import Failure, Run, RunStatus, StepStatus
+from fluxio_client.queue import Nudge
+from fluxio_client.store import expression
+from tests.unit.views import (
+    ME,
+    MINUTES,
+    NOW,
+    OTHER,
+    hand,
+    pending,
+    plan,
+    raised,
+    random_view,
+    returned,
+    run,
+    running,
+    succeeded,
+)
+
+CHAIN = plan({"a": (), "b": ("a",), "c": ("b",)})
+FAN: dict[str, tuple[str, ...]] = {
+    "a": (),
+    "b1": ("a",),
+    "b2": ("a",),
+    "b3": ("a",),
+    "end": ("b1", "b2", "b3"),
+}
+
+
+def decided(
+    seen: Run | None,
+    held: Hand,
+    by: Plan | Problem | None = CHAIN,
+    now: int = NOW,
+    time_left: int = 10 * MINUTES,
+) -> Action:
+    return decide(seen, held, by, now, time_left)
+
+
+def rows(action: Action) -> list[tuple[str, str | None]]:
+    """The rows of a write and the steps they are applied to."""
+    assert isinstance(action, Write)
+    return [(change.row.name, change.step) for change in action.changes]
+
+
+def sent(action: Action) -> list[tuple[str | None, int, str]]:
+    assert isinstance(action, Send)
+    return [(nudge.step, nudge.attempt, nudge.occasion) for nudge in action.nudges]
+
+
+class TestFirstLook:
+    """A fresh message spares the read: what it hopes for is tried at once."""
+
+    def test_a_new_run_is_opened_and_its_roots_are_taken(self) -> None:
+        action = decided(None, hand())
+        assert rows(action) == [("open", None)]
+        assert isinstance(action, Write)
+        a = action.changes[0].steps["a"]
+        assert (a["status"], a["attempt"], a["token"]) == ("RUNNING", 1, ME)
+        assert a["lease_until"] == NOW + 30_000 + 10_000
+
+    def test_more_roots_than_inline_branches_are_left_for_nudges(self) -> None:
+        by = plan({"x": (), "y": (), "z": ()}, inline_branches=2)
+        action = decided(None, hand(), by)
+        assert isinstance(action, Write)
+        statuses = {name: of["status"] for name, of in action.changes[0].steps.items()}
+        assert statuses == {"x": "RUNNING", "y": "RUNNING", "z": "PENDING"}
+
+    def test_a_named_step_is_claimed(self) -> None:
+        assert rows(decided(None, hand("b"))) == [("claim", "b")]
+
+    @pytest.mark.parametrize(
+        ("held", "by"),
+        [
+            (hand(received=2), CHAIN),
+            (hand("b", received=2), CHAIN),
+            (hand(occasion="sweep:1"), CHAIN),
+            (hand("b", occasion="again:x"), CHAIN),
+            (hand("unknown"), CHAIN),
+            (hand(), None),
+            (hand(), Problem(Failure("E", "m"), parks=True)),
+            (hand(), plan({"a": ()}, timeout=1_000)),
+        ],
+        ids=[
+            "a message that came back",
+            "a step's message that came back",
+            "a sweep",
+            "a renewal",
+            "an unknown step",
+            "an unknown workflow",
+            "a deployment that cannot",
+            "a run with a deadline",
+        ],
+    )
+    def test_otherwise_the_run_is_read(self, held: Hand, by: Any) -> None:
+        assert isinstance(decided(None, held, by), Read)
+
+    @pytest.mark.parametrize("step", [None, "b"])
+    def test_too_little_time_sends_the_message_to_another_invocation(
+        self, step: str | None
+    ) -> None:
+        assert decided(None, hand(step), time_left=31_999) == Nack(0)
+        assert isinstance(decided(None, hand(step), time_left=32_000), Write)
+
+
+class TestCommit:
+    """What has ended is committed with what comes next, in one write."""
+
+    def test_a_chain_goes_on_in_the_same_write(self) -> None:
+        seen = run({"a": running(), "b": pending(0, 1), "c": pending(0, 1)})
+        action = decided(seen, hand(outcomes={"a": returned('{"x":1}')}))
+        assert rows(action) == [("complete", "a"), ("claim", "b")]
+        assert isinstance(action, Write)
+        assert action.changes[0].dependents == ("b",)
+        assert action.changes[1].total_deps == 1
+
+    def test_the_last_step_finishes_the_run(self) -> None:
+        seen = run({"a": succeeded(), "b": succeeded(), "c": running()})
+        action = decided(seen, hand(outcomes={"c": returned('{"x":1}')}))
+        assert rows(action) == [("complete", "c"), ("finish", None)]
+        assert isinstance(action, Write)
+        assert action.changes[1].values == {"ended_at": NOW, "result": '{"x":1}'}
+
+    def test_a_long_result_is_referred_to(self) -> None:
+        seen = run({"a": succeeded(), "b": succeeded(), "c": running()})
+        long = Succeeded(("output_ref", "out#c#1"))
+        action = decided(seen, hand(outcomes={"c": long}))
+        assert isinstance(action, Write)
+        assert action.changes[1].values["result_ref"] == "out#c#1"
+
+    def test_several_leaves_make_a_result_by_name(self) -> None:
+        by = plan({"a": (), "x": ("a",), "y": ("a",)})
+        seen = run({"a": succeeded(), "x": succeeded(output="1"), "y": running()})
+        action = decided(seen, hand(outcomes={"y": returned("2")}), by)
+        assert isinstance(action, Write)
+        assert action.changes[1].values["result"] == '{"x":1,"y":2}'
+
+    def test_several_long_leaves_get_an_item_before_the_run_finishes(self) -> None:
+        by = plan({"x": (), "y": ()})
+        long = '"' + "x" * 300 + '"'
+        seen = run({"x": succeeded(output=long), "y": running()})
+        held = hand(outcomes={"y": returned(long)})
+        assert rows(decided(seen, held, by)) == [("complete", "y")]
+        seen = run({"x": succeeded(output=long), "y": succeeded(output=long)})
+        assert isinstance(decided(seen, hand(), by), StoreResult)
+        action = decided(seen, hand(result_stored=True), by)
+        assert rows(action) == [("finish", None)]
+        assert isinstance(action, Write)
+        assert action.changes[0].values["result_ref"] == "result"
+
+    def test_a_result_that_cannot_be_stored_fails_the_run(self) -> None:
+        seen = run({"x": succeeded(), "y": succeeded()})
+        held = hand(result_failure=Failure("PayloadError", "too large"))
+        assert rows(decided(seen, held, plan({"x": (), "y": ()}))) == [("fail_run", None)]
+
+    def test_a_fan_out_is_taken_up_to_inline_branches_and_the_rest_is_sent(self) -> None:
+        by = plan(FAN, inline_branches=2)
+        before = run(
+            {"a": running()}
+            | {b: pending(0, 1) for b in ("b1", "b2", "b3")}
+            | {"end": pending(0, 3)}
+        )
+        held = hand(outcomes={"a": returned()})
+        assert rows(decided(before, held, by)) == [
+            ("complete", "a"),
+            ("claim", "b1"),
+            ("claim", "b2"),
+        ]
+        after = run(
+            {
+                "a": succeeded(),
+                "b1": running(),
+                "b2": running(),
+                "b3": pending(1, 1),
+                "end": pending(0, 3),
+            }
+        )
+        held = hand()
+        assert sent(decided(after, held, by)) == [("b3", 1, "")]
+        held.sent = {("b3", 1)}
+        assert decided(after, held, by) == Execute(("b1", "b2"))
+        held.running = {"b1": NOW + 30_000, "b2": NOW + 30_000}
+        assert decided(after, held, by) == Await(NOW + 30_000)
+
+    def test_without_inline_branches_one_is_gone_on_with_and_the_rest_is_sent(self) -> None:
+        by = plan(FAN, inline_branches=0)
+        seen = run(
+            {"a": running()}
+            | {b: pending(0, 1) for b in ("b1", "b2", "b3")}
+            | {"end": pending(0, 3)}
+        )
+        action = decided(seen, hand(outcomes={"a": returned()}), by)
+        assert rows(action) == [("complete", "a"), ("claim", "b1")]
+
+    def test_branches_that_end_together_commit_together_and_the_fan_in_is_taken(self) -> None:
+        seen = run(
+            {
+                "a": succeeded(),
+                "b1": succeeded(),
+                "b2": running(),
+                "b3": running(),
+                "end": pending(1, 3),
+            }
+        )
+        held = hand(outcomes={"b2": returned(), "b3": returned()})
+        assert rows(decided(seen, held, plan(FAN))) == [
+            ("complete", "b2"),
+            ("complete", "b3"),
+            ("claim", "end"),
+        ]
+
+    def test_the_fan_in_is_left_to_the_branch_that_ends_last(self) -> None:
+        seen = run(
+            {
+                "a": succeeded(),
+                "b1": running(),
+                "b2": running(OTHER),
+                "b3": succeeded(),
+                "end": pending(1, 3),
+            }
+        )
+        action = decided(seen, hand("b1", outcomes={"b1": returned()}), plan(FAN))
+        assert rows(action) == [("complete", "b1")]
+
+    def test_an_isolated_step_is_sent_even_in_a_chain(self) -> None:
+        by = plan({"a": (), "b": ("a",)}, b=StepPolicy(30_000, 1, 5, isolated=True))
+        seen = run({"a": running(), "b": pending(0, 1)})
+        assert rows(decided(seen, hand(outcomes={"a": returned()}), by)) == [("complete", "a")]
+        seen = run({"a": succeeded(), "b": pending(1, 1)})
+        assert sent(decided(seen, hand(), by)) == [("b", 1, "")]
+        assert rows(decided(seen, hand("b", received=2), by)) == [("claim", "b")]
+
+    def test_what_does_not_fit_the_time_left_is_sent(self) -> None:
+        seen = run({"a": running(), "b": pending(0, 1), "c": pending(0, 1)})
+        held = hand(outcomes={"a": returned()})
+        assert rows(decided(seen, held, time_left=31_999)) == [("complete", "a")]
+        seen = run({"a": succeeded(), "b": pending(1, 1), "c": pending(0, 1)})
+        assert sent(decided(seen, hand(), time_left=31_999)) == [("b", 1, "")]
+
+    def test_a_step_with_writes_of_its_own_commits_alone(self) -> None:
+        by = plan({"x": (), "y": (), "z": ()})
+        mine = {"Put": {"TableName": "t"}}
+        held = hand(outcomes={"x": returned(), "y": Succeeded(("output", "1"), (mine,))})
+        seen = run({"x": running(), "y": running(), "z": running(OTHER)})
+        action = decided(seen, held, by)
+        assert rows(action) == [("complete", "y")]
+        assert isinstance(action, Write)
+        assert action.operations == (mine,)
+
+    def test_more_than_fits_one_expression_is_committed_in_parts(self) -> None:
+        names = [f"b{at}" for at in range(40)]
+        by = plan(dict.fromkeys(names, ()) | {"end": tuple(names)})
+        seen = run(dict.fromkeys(names, running()) | {"end": pending(0, 40)})
+        held = hand(outcomes={name: returned() for name in names})
+        action = decided(seen, held, by)
+        assert isinstance(action, Write)
+        assert 10 < len(action.changes) < 40
+        assert not expression(action.changes, NOW, 90).too_long
+
+
+class TestFailure:
+    @pytest.mark.parametrize(
+        ("attempt", "retry_after", "row"),
+        [(1, 5_000, "retry"), (2, 5_000, "retry"), (3, 5_000, "fail"), (1, None, "fail")],
+        ids=["first of three", "second of three", "last of three", "not to be retried"],
+    )
+    def test_it_is_retried_while_attempts_are_left(
+        self, attempt: int, retry_after: int | None, row: str
+    ) -> None:
+        seen = run({"a": running(attempt=attempt), "b": pending(0, 1), "c": pending(0, 1)})
+        action = decided(seen, hand(outcomes={"a": raised(retry_after)}))
+        ends = [("fail_run", None)] if row == "fail" else []
+        assert rows(action) == [(row, "a"), *ends]
+        assert isinstance(action, Write)
+        if row == "retry":
+            assert action.changes[0].values["not_before"] == NOW + 5_000
+
+    def test_attempts_count_from_the_last_redrive(self) -> None:
+        steps = {"a": running(attempt=4, redriven_at=3), "b": pending(0, 1), "c": pending(0, 1)}
+        action = decided(run(steps), hand(outcomes={"a": raised(5_000)}))
+        assert rows(action) == [("retry", "a")]
+
+    def test_a_failure_takes_nothing_up_but_commits_what_has_ended(self) -> None:
+        seen = run(
+            {
+                "a": succeeded(),
+                "b1": running(),
+                "b2": running(),
+                "b3": succeeded(),
+                "end": pending(1, 3),
+            }
+        )
+        held = hand(outcomes={"b1": returned(), "b2": raised(None, "b2")})
+        assert rows(decided(seen, held, plan(FAN))) == [
+            ("complete", "b1"),
+            ("fail", "b2"),
+            ("fail_run", None),
+        ]
+
+    @pytest.mark.parametrize("status", [RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.WAITING])
+    def test_in_a_run_that_has_stopped_it_is_recorded_and_nothing_follows(
+        self, status: RunStatus
+    ) -> None:
+        seen = run({"a": running(), "b": pending(0, 1), "c": pending(0, 1)}, status)
+        assert rows(decided(seen, hand(outcomes={"a": returned()}))) == [("complete", "a")]
+        assert rows(decided(seen, hand(outcomes={"a": raised(1_000)}))) == [("fail", "a")]
+
+
+class TestAcknowledging:
+    """A message goes when nothing it answers for is unfinished, and not before."""
+
+    BUSY = {"a": succeeded(OTHER), "c": pending(0, 1)}
+
+    @pytest.mark.parametrize(
+        ("held", "b", "verdict"),
+        [
+            (hand("b", 2), running(OTHER, owner=""), Nack(40)),
+            (hand("x", 2), running(OTHER, owner="x"), Nack(40)),
+            (hand(None, 2), running(OTHER, owner=""), Nack(40)),
+            (hand("a", 2), running(OTHER, owner="b"), Nack(40)),
+            (hand("c", 2), running(OTHER, owner="b"), Ack()),
+            (hand(None, 2), running(OTHER, owner="b"), Ack()),
+            (hand("b", 2), running(OTHER, lease_until=NOW + 1), Nack(1)),
+        ],
+        ids=[
+            "its own step runs elsewhere",
+            "it owns a step that runs elsewhere",
+            "the run's message owns it",
+            "somebody did its step and went on",
+            "somebody else's step",
+            "not the run's message's",
+            "seconds are rounded up",
+        ],
+    )
+    def test_while_a_step_runs_elsewhere(self, held: Hand, b: Any, verdict: Action) -> None:
+        action = decided(run(self.BUSY | {"b": b}), held)
+        assert type(action) is type(verdict)
+        assert isinstance(action, Ack) or action == verdict
+
+    def test_while_a_short_backoff_lasts_the_message_waits_for_it(self) -> None:
+        b = pending(1, 1, 1, not_before=NOW + HOLD, token=OTHER, owner="b")
+        assert decided(run(self.BUSY | {"b": b}), hand("b", 2)) == Nack(120)
+
+    def test_a_long_backoff_is_left_to_the_sweeper(self) -> None:
+        until = NOW + HOLD + 1
+        b = pending(1, 1, 1, not_before=until, token=OTHER, owner="b")
+        seen = run(self.BUSY | {"b": b})
+        action = decided(seen, hand("b", 2))
+        assert rows(action) == [("wake", None)]
+        assert isinstance(action, Write)
+        assert action.changes[0].values == {"wake_at": until}
+        assert action.changes[0].wake_seen == seen.wake_at
+        assert isinstance(decided(run(self.BUSY | {"b": b}, wake_at=until), hand("b", 2)), Ack)
+
+    def test_a_long_backoff_does_not_put_the_watchdog_off_while_others_run(self) -> None:
+        by = plan({"x": (), "y": ()})
+        waits = pending(0, 0, 1, not_before=NOW + 20 * MINUTES, token=OTHER, owner="x")
+        seen = run({"x": waits, "y": running(OTHER, owner="y")})
+        assert isinstance(decided(seen, hand("x", 2), by), Ack)
+
+    def test_a_message_that_came_back_often_is_replaced_by_a_fresh_one(self) -> None:
+        seen = run(self.BUSY | {"b": running(OTHER, owner="b")})
+        assert decided(seen, hand("b", RENEW_AFTER - 1)) == Nack(40)
+        held = hand("b", RENEW_AFTER)
+        action = decided(seen, held)
+        assert sent(action) == [("b", 2, f"again:{ME}")]
+        held.sent = {("b", 2)}
+        assert isinstance(decided(seen, held), Ack)
+
+    def test_a_message_for_which_time_is_short_again_and_again_is_replaced_too(self) -> None:
+        held = hand("b", RENEW_AFTER)
+        seen = run(self.BUSY | {"b": pending(1, 1)})
+        action = decided(seen, held, time_left=1_000)
+        assert sent(action) == [("b", 1, f"again:{ME}")]
+        held.sent = {("b", 1)}
+        assert isinstance(decided(seen, held, time_left=1_000), Ack)
+
+    @pytest.mark.parametrize(
+        "status",
+        [RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.WAITING],
+    )
+    def test_a_run_that_has_stopped_needs_no_message(self, status: RunStatus) -> None:
+        seen = run(self.BUSY | {"b": running(OTHER, owner="b")}, status)
+        assert isinstance(decided(seen, hand("b", 2)), Ack)
+
+    def test_attempts_under_way_are_waited_for_even_then(self) -> None:
+        seen = run(self.BUSY | {"b": running()}, RunStatus.CANCELLED)
+        assert decided(seen, hand("b", running={"b": NOW + 7})) == Await(NOW + 7)
+
+    def test_a_fenced_worker_neither_commits_nor_acknowledges(self) -> None:
+        seen = run(self.BUSY | {"b": running(OTHER, owner="b", attempt=2)})
+        held = hand("b", outcomes={"b": returned()})
+        held.settle(seen)
+        assert (held.fenced, held.outcomes) == (True, {})
+        assert isinstance(decided(seen, held), Nack)
+
+    def test_a_commit_whose_answer_was_lost_is_known_by_its_token(self) -> None:
+        seen = run(self.BUSY | {"b": succeeded(ME), "c": running(ME, owner="b")})
+        held = hand("b", outcomes={"b": returned()})
+        held.settle(seen)
+        assert (held.fenced, held.outcomes) == (False, {})
+        assert decided(seen, held) == Execute(("c",))
+
+
+class TestRecovery:
+    """Whoever comes without a claim of his own looks at the whole run."""
+
+    def test_a_step_whose_lease_is_over_is_taken_over(self) -> None:
+        lost = running(OTHER, attempt=2, lease_until=NOW, owner="b")
+        seen = run({"a": succeeded(OTHER), "b": lost, "c": pending(0, 1)})
+        action = decided(seen, hand("b", 3))
+        assert rows(action) == [("take_over", "b")]
+        assert isinstance(action, Write)
+        assert action.changes[0].attempt == 2
+
+    def test_a_step_that_lost_a_worker_in_each_attempt_is_given_up(self) -> None:
+        lost = running(OTHER, attempt=5, lease_until=NOW, owner="b")
+        seen = run({"a": succeeded(OTHER), "b": lost, "c": pending(0, 1)})
+        action = decided(seen, hand("b", 3))
+        assert rows(action) == [("give_up", "b"), ("fail_run", None)]
+        assert isinstance(action, Write)
+        assert "WorkerLost" in str(action.changes[0].values["error"])
+
+    def test_a_message_of_a_step_that_is_done_sees_to_what_it_released(self) -> None:
+        # The worker before may have died between its write and its messages.
+        seen = run({"a": succeeded(OTHER), "b": pending(1, 1), "c": pending(0, 1)})
+        assert rows(decided(seen, hand(None, 2))) == [("claim", "b")]
+
+    def test_a_sweep_finishes_what_nobody_did(self) -> None:
+        seen = run({"a": succeeded(OTHER), "b": succeeded(OTHER), "c": succeeded(OTHER)})
+        assert rows(decided(seen, hand(None, occasion="sweep:1"))) == [("finish", None)]
+
+    def test_a_sweep_opens_a_run_whose_first_message_was_lost(self) -> None:
+        seen = run({}, RunStatus.PENDING)
+        assert rows(decided(seen, hand(None, occasion="sweep:1"))) == [("open", None)]
+
+    def test_one_that_has_work_leaves_alone_what_others_released(self) -> None:
+        by = plan({"x": (), "x2": ("x",), "y": (), "y2": ("y",)})
+        seen = run(
+            {
+                "x": succeeded(OTHER),
+                "x2": pending(1, 1),
+                "y": succeeded(ME),
+                "y2": running(ME, owner="y"),
+            }
+        )
+        assert decided(seen, hand("y"), by) == Execute(("y2",))
+
+
+class TestProblems:
+    FAILURE = Failure("DeploymentError", "no module")
+
+    @pytest.mark.parametrize("parks", [True, False])
+    @pytest.mark.parametrize("status", [RunStatus.PENDING, RunStatus.RUNNING])
+    def test_a_run_that_the_deployment_cannot_go_on_with_is_parked_or_fails(
+        self, status: RunStatus, parks: bool
+    ) -> None:
+        seen = run({}, status)
+        action = decided(seen, hand(None, 2), Problem(self.FAILURE, parks))
+        assert rows(action) == [("park" if parks else "fail_run", None)]
+
+    @pytest.mark.parametrize("status", [RunStatus.WAITING, RunStatus.FAILED, RunStatus.SUCCEEDED])
+    def test_then_its_messages_are_not_needed(self, status: RunStatus) -> None:
+        action = decided(run({}, status), hand(None, 2), Problem(self.FAILURE, parks=True))
+        assert isinstance(action, Ack)
+
+    def test_a_run_whose_time_is_over_fails(self) -> None:
+        seen = run({"a": pending(), "b": pending(0, 1), "c": pending(0, 1)}, deadline=NOW)
+        action = decided(seen, hand(None, 2))
+        assert rows(action) == [("expire", None)]
+        assert isinstance(action, Write)
+        assert "RunTimeout" in str(action.changes[0].values["error"])
+
+    def test_what_has_ended_is_committed_before_the_run_expires(self) -> None:
+        seen = run({"a": running(), "b": pending(0, 1), "c": pending(0, 1)}, deadline=NOW)
+        assert rows(decided(seen, hand(outcomes={"a": returned()})))[0] == ("complete", "a")
+
+
+class TestAnyRun:
+    """Thousands of runs as they may stand: what holds for every one of them."""
+
+    SEEDS = range(4_000)
+
+    def views(self) -> Any:
+        for seed in self.SEEDS:
+            seen, held, by, time_left = random_view(random.Random(seed))
+            yield seed, seen, held, by, time_left, decide(seen, held, by, NOW, time_left)
+
+    def test_a_message_is_never_given_up_while_it_answers_for_something(self) -> None:
+        met: Counter[str] = Counter()
+        for seed, seen, held, _, _, action in self.views():
+            met[type(action).__name__] += 1
+            if not isinstance(action, Ack):
+                continue
+            assert seen is not None, seed
+            assert not held.running, seed
+            assert not held.outcomes, seed
+            if seen.status is not RunStatus.RUNNING:
+                assert seen.status is not RunStatus.PENDING, seed
+                continue
+            assert any(s.status is not StepStatus.SUCCEEDED for s in seen.steps.values()), seed
+            assert seen.deadline is None or seen.deadline > NOW, seed
+            for step in seen.steps.values():
+                if not held.answers_for(step) or (step.name, step.attempt + 1) in held.sent:
+                    continue
+                assert step.status is not StepStatus.RUNNING, (seed, step)
+                if step.status is StepStatus.PENDING and step.completed_deps == step.total_deps:
+                    # a long backoff, and the sweeper knows of it
+                    assert step.not_before is not None, (seed, step)
+                    assert step.not_before > NOW + HOLD, (seed, step)
+                    assert seen.wake_at is not None, seed
+                    assert seen.wake_at <= step.not_before, (seed, step)
+        assert min(met[kind] for kind in ("Ack", "Nack", "Write", "Send", "Execute", "Await")) > 50
+
+    def test_what_it_released_itself_is_sent_or_taken_before_it_acknowledges(self) -> None:
+        for seed, seen, held, by, _, action in self.views():
+            if not isinstance(action, Ack) or seen.status is not RunStatus.RUNNING:
+                continue
+            for step in seen.steps.values():
+                released = any(
+                    seen.steps[dep].token == ME for dep in by.graph.depends_on[step.name]
+                )
+                due = (step.not_before or 0) <= NOW
+                if released and due and step.status is StepStatus.PENDING:
+                    waits = step.completed_deps < step.total_deps
+                    assert waits or (step.name, step.attempt + 1) in held.sent, (seed, step)
+
+    def test_every_write_is_legal_and_fits(self) -> None:
+        for seed, _, _, _, _, action in self.views():
+            if isinstance(action, Write):
+                made = expression(action.changes, NOW, 90)
+                assert not made.too_long, seed
+                steps = [change.step for change in action.changes if change.step]
+                assert len({*steps}) == len(steps), seed
+
+    def test_only_what_is_ready_and_fits_the_time_is_taken(self) -> None:
+        for seed, seen, held, by, time_left, action in self.views():
+            if not isinstance(action, Write) or seen is None:
+                continue
+            completed = [c.step for c in action.changes if c.row.name == "complete"]
+            for change in action.changes:
+                if change.row.step_to is not StepStatus.RUNNING:
+                    continue
+                step = seen.steps[change.step]
+                done = {s.name for s in seen.steps.values() if s.status is StepStatus.SUCCEEDED}
+                assert {*by.graph.depends_on[change.step]} <= done | {*completed}, seed
+                assert (step.not_before or 0) <= NOW, seed
+                assert by.policies[change.step].timeout < time_left, seed
+                if step.status is StepStatus.RUNNING:
+                    assert (step.lease_until or 0) <= NOW, seed
+                    assert change.row.name == "take_over", seed
+
+    def test_only_its_own_steps_are_run_and_each_once(self) -> None:
+        for seed, seen, held, _, _, action in self.views():
+            if isinstance(action, Execute):
+                for name in action.steps:
+                    assert held.holds(seen.steps[name]), seed
+                    assert name not in held.running, seed
+
+    def test_no_more_branches_run_here_than_are_allowed(self) -> None:
+        for seed, seen, held, by, _, action in self.views():
+            if isinstance(action, Write) and seen is not None:
+                taken = sum(c.row.step_to is StepStatus.RUNNING for c in action.changes)
+                busy = sum(
+                    held.holds(s) and s.name not in held.outcomes for s in seen.steps.values()
+                )
+                assert not taken or taken + busy <= max(by.inline_branches, 1), seed
+
+    def test_nobody_is_nudged_twice_or_in_vain(self) -> None:
+        for seed, seen, held, _, _, action in self.views():
+            if not isinstance(action, Send):
+                continue
+            keys = [(nudge.step, nudge.attempt) for nudge in action.nudges]
+            assert len({*keys}) == len(keys), seed
+            assert held.sent.isdisjoint(keys), seed
+            for nudge in action.nudges:
+                assert isinstance(nudge, Nudge)
+                if seen is not None and nudge.step in seen.steps:
+                    assert seen.steps[nudge.step].status is not StepStatus.SUCCEEDED, seed
+
+    def test_a_message_is_never_hidden_for_longer_than_sqs_can(self) -> None:
+        for seed, _, _, _, _, action in self.views():
+            if isinstance(action, Nack):
+                assert 0 <= action.seconds <= 1_000, seed
