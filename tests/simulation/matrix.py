@@ -5,8 +5,8 @@ mapping (its deletes) and the sweeper alike. Then each call in turn goes wrong i
 until everything is quiet; whatever went wrong, the run must have ended with the right result.
 
 The sweeper is off, but for the cases that are about it: what a worker leaves undone when it dies comes back by
-its message. Only where a message is delivered twice at one moment and, besides, something else goes wrong is the
-sweeper needed: one of the two may delete the message that the other one, which then dies, takes for its own.
+its message. Only where a message is delivered twice at one moment and, besides, something else goes wrong may
+the sweeper be needed: one of the two may delete the message that the other one, which then dies, takes for its own.
 """
 
 from __future__ import annotations

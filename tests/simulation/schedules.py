@@ -53,6 +53,8 @@ SKEW = 3_000
 PATIENCE = 8 * 3600 * 1000
 #: Turns after which a schedule counts as one that goes on for ever.
 TURNS = 30_000
+#: Calls of one invocation that no workflow here needs.
+MANY_CALLS = 250
 NAME = "Random"
 
 
@@ -227,6 +229,7 @@ class Task:
     #: When SIGALRM would interrupt the step that runs.
     alarm: int | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
+    calls: int = 0
 
 
 class Branches:
@@ -362,22 +365,27 @@ class Schedule:
 
     def _turn(self) -> None:
         clock, rng = self.aws.clock, self.rng
+        busy = 0
+        ready = []
         for task in self.tasks:
-            if task.deadline is not None and task.deadline <= clock.at:
-                self.say(f"{task.name}: Lambda ends it at its timeout")
-                self.figures["invocations timed out"] += 1
-                self._kill(task.process)
-                return
-        ready = [task for task in self.tasks if task.ready_at <= clock.at]
-        busy = sum(task.deadline is not None for task in self.tasks)
-        if busy < self.weather.workers and (not ready or rng.random() < 0.3) and self._deliver():
+            if task.deadline is not None:
+                busy += 1
+                if task.deadline <= clock.at:
+                    self.say(f"{task.name}: Lambda ends it at its timeout")
+                    self.figures["invocations timed out"] += 1
+                    self._kill(task.process)
+                    return
+            if task.ready_at <= clock.at:
+                ready.append(task)
+        room = busy < self.weather.workers
+        if room and (not ready or rng.random() < 0.3) and self._deliver():
             return
         if ready:
             self._resume(rng.choice(ready))
             return
         times = [task.ready_at for task in self.tasks]
         times += [task.deadline for task in self.tasks if task.deadline is not None]
-        if busy < self.weather.workers:
+        if room:
             times += [m.visible_at for m in self.aws.queue.messages if m.visible_at > clock.at]
         if self.weather.sweeper:
             times.append(self._next_sweep)
@@ -502,7 +510,9 @@ class Schedule:
         return process
 
     def _deliver(self) -> bool:
-        queue = self.aws.queue
+        queue, now = self.aws.queue, self.aws.clock.at
+        if not any(message.visible_at <= now for message in queue.messages):
+            return False
         groups = list(dict.fromkeys(message.group for message in queue.messages))
         self.rng.shuffle(groups)
         queue.messages.sort(key=lambda message: groups.index(message.group))
@@ -701,6 +711,9 @@ class Schedule:
     def _wire(self, call: Call) -> dict[str, Any]:
         name, weather = self.current.name, self.weather
         self.figures["calls"] += 1
+        self.current.calls += 1
+        if self.current.calls == MANY_CALLS:
+            self.problems.append(f"{name} goes round in a circle: {MANY_CALLS} calls and no end")
         self.pause(self._latency())
         if self._strikes(weather.dies):
             self.say(f"{name}: {call} - dies before it")
@@ -714,11 +727,14 @@ class Schedule:
         try:
             answer = call.land()
         except ClientError as error:
-            self.say(f"{name}: {call} {_asked(call)} - refused: {error.response['Error']['Code']}")
+            if self._tell is not None:
+                code = error.response["Error"]["Code"]
+                self.say(f"{name}: {call} {_asked(call)} - refused: {code}")
             if not twice:
                 raise
         else:
-            self.say(f"{name}: {call} {_asked(call)}")
+            if self._tell is not None:
+                self.say(f"{name}: {call} {_asked(call)}")
         if self._strikes(weather.dies):
             self.say(f"{name}: {call} - dies after it")
             raise Death

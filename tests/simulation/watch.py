@@ -62,8 +62,8 @@ class Watch:
         if new is None:
             self._blame(f"the item {key} was deleted")
         elif key[1] == layout.RUN:
-            before, after = self._last.get(key[0], {}), plain(new)
-            self._last[key[0]] = after
+            before = self._last.get(key[0], {})
+            after = self._last[key[0]] = plain(new, old, before)
             for problem in self._run_problems(key[0], before, after):
                 self._blame(f"run {key[0]}: {problem}")
         elif old is not None and "payload" in old and old["payload"] != new["payload"]:
@@ -107,7 +107,10 @@ class Watch:
         done = {name for name, step in steps.items() if step["status"] == "SUCCEEDED"}
         if status == "SUCCEEDED" and done != steps.keys():
             yield f"succeeded without {sorted(steps.keys() - done)}"
+        did = {name for name, step in old.get("steps", {}).items() if step["status"] == "SUCCEEDED"}
         for name, step in steps.items():
+            if did == done and old.get("steps", {}).get(name) is step:
+                continue
             was = old.get("steps", {}).get(name, {"status": "PENDING", "attempt": 0})
             for problem in self._step_problems(run_id, new, name, was, step, done):
                 yield f"step {name} {problem}"
@@ -184,6 +187,13 @@ class Watch:
             yield f"was claimed {old['not_before'] - now} ms before its backoff was over"
 
 
-def plain(item: Item | None) -> dict[str, Any]:
-    """An item with Python's own values."""
-    return {name: layout.plain(value) for name, value in (item or {}).items()}
+def plain(item: Item, old: Item | None, before: dict[str, Any]) -> dict[str, Any]:
+    """An item with Python's own values; steps that the write left alone are those of `before`."""
+    made = {name: layout.plain(value) for name, value in item.items() if name != "steps"}
+    if "steps" in item:
+        was = old["steps"]["M"] if old is not None and "steps" in old else {}
+        made["steps"] = {
+            name: before["steps"][name] if was.get(name) is value else layout.plain(value)
+            for name, value in item["steps"]["M"].items()
+        }
+    return made

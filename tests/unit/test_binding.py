@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, Optional
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 import pytest
@@ -170,7 +170,7 @@ class TestTypes:
             (str, "text", "text"),
             (dict, {"a": 1}, {"a": 1}),
             (list[int], [1, "2"], [1, 2]),
-            (Optional[int], None, None),
+            (int | None, None, None),
             (Literal["a", "b"], "b", "b"),
             (date, "2030-01-02", date(2030, 1, 2)),
             (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -335,10 +335,12 @@ class TestFailure:
         assert rows(decided(seen, hand(outcomes={"a": raised(1_000)}))) == [("fail", "a")]
 
 
+#: The chain's first step is done, its last one waits; a test says what becomes of the one between.
+BUSY = {"a": succeeded(OTHER), "c": pending(0, 1)}
+
+
 class TestAcknowledging:
     """A message goes when nothing it answers for is unfinished, and not before."""
-
-    BUSY = {"a": succeeded(OTHER), "c": pending(0, 1)}
 
     @pytest.mark.parametrize(
         ("held", "b", "verdict"),
@@ -362,24 +364,24 @@ class TestAcknowledging:
         ],
     )
     def test_while_a_step_runs_elsewhere(self, held: Hand, b: Any, verdict: Action) -> None:
-        action = decided(run(self.BUSY | {"b": b}), held)
+        action = decided(run(BUSY | {"b": b}), held)
         assert type(action) is type(verdict)
         assert isinstance(action, Ack) or action == verdict
 
     def test_while_a_short_backoff_lasts_the_message_waits_for_it(self) -> None:
         b = pending(1, 1, 1, not_before=NOW + HOLD, token=OTHER, owner="b")
-        assert decided(run(self.BUSY | {"b": b}), hand("b", 2)) == Nack(120)
+        assert decided(run(BUSY | {"b": b}), hand("b", 2)) == Nack(120)
 
     def test_a_long_backoff_is_left_to_the_sweeper(self) -> None:
         until = NOW + HOLD + 1
         b = pending(1, 1, 1, not_before=until, token=OTHER, owner="b")
-        seen = run(self.BUSY | {"b": b})
+        seen = run(BUSY | {"b": b})
         action = decided(seen, hand("b", 2))
         assert rows(action) == [("wake", None)]
         assert isinstance(action, Write)
         assert action.changes[0].values == {"wake_at": until}
         assert action.changes[0].wake_seen == seen.wake_at
-        assert isinstance(decided(run(self.BUSY | {"b": b}, wake_at=until), hand("b", 2)), Ack)
+        assert isinstance(decided(run(BUSY | {"b": b}, wake_at=until), hand("b", 2)), Ack)
 
     def test_a_long_backoff_does_not_put_the_watchdog_off_while_others_run(self) -> None:
         by = plan({"x": (), "y": ()})
@@ -388,7 +390,7 @@ class TestAcknowledging:
         assert isinstance(decided(seen, hand("x", 2), by), Ack)
 
     def test_a_message_that_came_back_often_is_replaced_by_a_fresh_one(self) -> None:
-        seen = run(self.BUSY | {"b": running(OTHER, owner="b")})
+        seen = run(BUSY | {"b": running(OTHER, owner="b")})
         assert decided(seen, hand("b", RENEW_AFTER - 1)) == Nack(40)
         held = hand("b", RENEW_AFTER)
         action = decided(seen, held)
@@ -398,7 +400,7 @@ class TestAcknowledging:
 
     def test_a_message_for_which_time_is_short_again_and_again_is_replaced_too(self) -> None:
         held = hand("b", RENEW_AFTER)
-        seen = run(self.BUSY | {"b": pending(1, 1)})
+        seen = run(BUSY | {"b": pending(1, 1)})
         action = decided(seen, held, time_left=1_000)
         assert sent(action) == [("b", 1, f"again:{ME}")]
         held.sent = {("b", 1)}
@@ -409,22 +411,22 @@ class TestAcknowledging:
         [RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.WAITING],
     )
     def test_a_run_that_has_stopped_needs_no_message(self, status: RunStatus) -> None:
-        seen = run(self.BUSY | {"b": running(OTHER, owner="b")}, status)
+        seen = run(BUSY | {"b": running(OTHER, owner="b")}, status)
         assert isinstance(decided(seen, hand("b", 2)), Ack)
 
     def test_attempts_under_way_are_waited_for_even_then(self) -> None:
-        seen = run(self.BUSY | {"b": running()}, RunStatus.CANCELLED)
+        seen = run(BUSY | {"b": running()}, RunStatus.CANCELLED)
         assert decided(seen, hand("b", running={"b": NOW + 7})) == Await(NOW + 7)
 
     def test_a_fenced_worker_neither_commits_nor_acknowledges(self) -> None:
-        seen = run(self.BUSY | {"b": running(OTHER, owner="b", attempt=2)})
+        seen = run(BUSY | {"b": running(OTHER, owner="b", attempt=2)})
         held = hand("b", outcomes={"b": returned()})
         held.settle(seen)
         assert (held.fenced, held.outcomes) == (True, {})
         assert isinstance(decided(seen, held), Nack)
 
     def test_a_commit_whose_answer_was_lost_is_known_by_its_token(self) -> None:
-        seen = run(self.BUSY | {"b": succeeded(ME), "c": running(ME, owner="b")})
+        seen = run(BUSY | {"b": succeeded(ME), "c": running(ME, owner="b")})
         held = hand("b", outcomes={"b": returned()})
         held.settle(seen)
         assert (held.fenced, held.outcomes) == (False, {})
@@ -505,19 +507,35 @@ class TestProblems:
         assert rows(decided(seen, hand(outcomes={"a": returned()})))[0] == ("complete", "a")
 
 
+class Case(NamedTuple):
+    """A run as it may stand, its holder, and what is decided."""
+
+    seed: int
+    seen: Run | None
+    held: Hand
+    by: Plan
+    time_left: int
+    action: Action
+
+
+def case(seed: int) -> Case:
+    seen, held, by, time_left = random_view(random.Random(seed))
+    return Case(seed, seen, held, by, time_left, decide(seen, held, by, NOW, time_left))
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    return [case(seed) for seed in range(4_000)]
+
+
 class TestAnyRun:
     """Thousands of runs as they may stand: what holds for every one of them."""
 
-    SEEDS = range(4_000)
-
-    def views(self) -> Any:
-        for seed in self.SEEDS:
-            seen, held, by, time_left = random_view(random.Random(seed))
-            yield seed, seen, held, by, time_left, decide(seen, held, by, NOW, time_left)
-
-    def test_a_message_is_never_given_up_while_it_answers_for_something(self) -> None:
+    def test_a_message_is_never_given_up_while_it_answers_for_something(
+        self, cases: list[Case]
+    ) -> None:
         met: Counter[str] = Counter()
-        for seed, seen, held, _, _, action in self.views():
+        for seed, seen, held, _, _, action in cases:
             met[type(action).__name__] += 1
             if not isinstance(action, Ack):
                 continue
@@ -541,8 +559,10 @@ class TestAnyRun:
                     assert seen.wake_at <= step.not_before, (seed, step)
         assert min(met[kind] for kind in ("Ack", "Nack", "Write", "Send", "Execute", "Await")) > 50
 
-    def test_what_it_released_itself_is_sent_or_taken_before_it_acknowledges(self) -> None:
-        for seed, seen, held, by, _, action in self.views():
+    def test_what_it_released_itself_is_sent_or_taken_before_it_acknowledges(
+        self, cases: list[Case]
+    ) -> None:
+        for seed, seen, held, by, _, action in cases:
             if not isinstance(action, Ack) or seen.status is not RunStatus.RUNNING:
                 continue
             for step in seen.steps.values():
@@ -554,16 +574,16 @@ class TestAnyRun:
                     waits = step.completed_deps < step.total_deps
                     assert waits or (step.name, step.attempt + 1) in held.sent, (seed, step)
 
-    def test_every_write_is_legal_and_fits(self) -> None:
-        for seed, _, _, _, _, action in self.views():
+    def test_every_write_is_legal_and_fits(self, cases: list[Case]) -> None:
+        for seed, _, _, _, _, action in cases:
             if isinstance(action, Write):
                 made = expression(action.changes, NOW, 90)
                 assert not made.too_long, seed
                 steps = [change.step for change in action.changes if change.step]
                 assert len({*steps}) == len(steps), seed
 
-    def test_only_what_is_ready_and_fits_the_time_is_taken(self) -> None:
-        for seed, seen, held, by, time_left, action in self.views():
+    def test_only_what_is_ready_and_fits_the_time_is_taken(self, cases: list[Case]) -> None:
+        for seed, seen, _, by, time_left, action in cases:
             if not isinstance(action, Write) or seen is None:
                 continue
             completed = [c.step for c in action.changes if c.row.name == "complete"]
@@ -579,15 +599,15 @@ class TestAnyRun:
                     assert (step.lease_until or 0) <= NOW, seed
                     assert change.row.name == "take_over", seed
 
-    def test_only_its_own_steps_are_run_and_each_once(self) -> None:
-        for seed, seen, held, _, _, action in self.views():
+    def test_only_its_own_steps_are_run_and_each_once(self, cases: list[Case]) -> None:
+        for seed, seen, held, _, _, action in cases:
             if isinstance(action, Execute):
                 for name in action.steps:
                     assert held.holds(seen.steps[name]), seed
                     assert name not in held.running, seed
 
-    def test_no_more_branches_run_here_than_are_allowed(self) -> None:
-        for seed, seen, held, by, _, action in self.views():
+    def test_no_more_branches_run_here_than_are_allowed(self, cases: list[Case]) -> None:
+        for seed, seen, held, by, _, action in cases:
             if isinstance(action, Write) and seen is not None:
                 taken = sum(c.row.step_to is StepStatus.RUNNING for c in action.changes)
                 busy = sum(
@@ -595,8 +615,8 @@ class TestAnyRun:
                 )
                 assert not taken or taken + busy <= max(by.inline_branches, 1), seed
 
-    def test_nobody_is_nudged_twice_or_in_vain(self) -> None:
-        for seed, seen, held, _, _, action in self.views():
+    def test_nobody_is_nudged_twice_or_in_vain(self, cases: list[Case]) -> None:
+        for seed, seen, held, _, _, action in cases:
             if not isinstance(action, Send):
                 continue
             keys = [(nudge.step, nudge.attempt) for nudge in action.nudges]
@@ -607,7 +627,7 @@ class TestAnyRun:
                 if seen is not None and nudge.step in seen.steps:
                     assert seen.steps[nudge.step].status is not StepStatus.SUCCEEDED, seed
 
-    def test_a_message_is_never_hidden_for_longer_than_sqs_can(self) -> None:
-        for seed, _, _, _, _, action in self.views():
+    def test_a_message_is_never_hidden_for_longer_than_sqs_can(self, cases: list[Case]) -> None:
+        for seed, _, _, _, _, action in cases:
             if isinstance(action, Nack):
                 assert 0 <= action.seconds <= 1_000, seed

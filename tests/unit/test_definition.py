@@ -155,7 +155,7 @@ class TestGraph:
         assert circle[0] == circle[-1]
         assert {*circle} == {"a", "b", "c"}
         waits_for = {"a": "c", "b": "a", "c": "b"}
-        assert all(waits_for[one] == other for one, other in zip(circle, circle[1:], strict=False))
+        assert [waits_for[one] for one in circle[:-1]] == circle[1:]
         assert "Remove one of these dependencies" in said
 
     def test_a_step_that_depends_on_itself(self) -> None:

@@ -107,7 +107,7 @@ class TestExpressions:
             for name in ("a", "b")
         ]
         made = arguments(*changes, to.claim("join", CLAIM, total_deps=3))
-        names = {alias: of for alias, of in made["ExpressionAttributeNames"].items()}
+        names = made["ExpressionAttributeNames"]
         values = made["ExpressionAttributeValues"]
         counted = next(a for a, of in names.items() if of == "completed_deps")
         join = next(a for a, of in names.items() if of == "join")

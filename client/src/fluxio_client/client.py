@@ -209,8 +209,8 @@ class FluxioClient:
         except Exception as error:
             raise NotNudged(
                 f"run {nudge.run_id} is stored, but SQS did not accept its message: {error}. The sweeper "
-                f"sends one within {WATCHDOG_MS // 60_000 + 1} minutes; to send one now, call this again "
-                f"(start with run_id={nudge.run_id!r} and the same input)."
+                f"sends one within {WATCHDOG_MS // 60_000 + 1} minutes; to send one now, repeat the call, "
+                f"a start with run_id={nudge.run_id!r} and the same input."
             ) from error
 
     def _change(self, run_id: str, changes: Sequence[transitions.Change]) -> Run:

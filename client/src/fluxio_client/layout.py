@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +28,11 @@ from fluxio_client.errors import InvalidInput, PayloadError
 from fluxio_client.run import Failure, Run, RunStatus, RunSummary, Step, StepStatus
 
 Item = dict[str, dict[str, Any]]
+
+#: What a stored step has besides its status, its error and its output.
+_STEP_FIELDS = frozenset(
+    {field.name for field in fields(Step)} - {"name", "status", "error", "output_json"}
+)
 
 RUN = "run"
 INPUT = "input"
@@ -157,7 +163,7 @@ def value(of: str | int | dict[str, Any] | None) -> dict[str, Any]:
 
 
 def plain(of: dict[str, Any]) -> Any:
-    """The value behind DynamoDB's wire format, for the kinds that `value` writes."""
+    """The value behind DynamoDB's wire format; a kind that `value` does not write comes as it is."""
     kind, content = next(iter(of.items()))
     if kind == "S":
         return content
@@ -165,11 +171,11 @@ def plain(of: dict[str, Any]) -> Any:
         return int(Decimal(content))
     if kind == "M":
         return {name: plain(part) for name, part in content.items()}
-    raise TypeError(f"no attribute of a run has DynamoDB's type {kind}")
+    return content
 
 
 def run_from_item(item: Item, payloads: dict[str, str] | None = None) -> Run:
-    """The run that an item holds.
+    """The run that an item holds. What a later version of fluxio has added is passed over.
 
     Args:
         item: the run item.
@@ -186,7 +192,7 @@ def run_from_item(item: Item, payloads: dict[str, str] | None = None) -> Run:
             status=StepStatus(status),
             error=Failure.from_json(error) if error else None,
             output_json=output,
-            **part,
+            **{field: part[field] for field in _STEP_FIELDS & part.keys()},
         )
     error, input_ref, result_ref = at.get("error"), at.get("input_ref"), at.get("result_ref")
     return Run(

@@ -86,7 +86,8 @@ class Failure:
     @classmethod
     def from_json(cls, text: str) -> Failure:
         """The failure that `to_json` stored."""
-        return cls(**json.loads(text))
+        at = json.loads(text)
+        return cls(at["type"], at["message"], at.get("step"), at.get("attempt"))
 
     def __str__(self) -> str:
         where = f"step {self.step} (attempt {self.attempt}): " if self.step else ""

@@ -248,7 +248,9 @@ def decide(
         return Await(_until(run, hand, now))
     if todo:
         return _next_invocation(hand, _nudge(run, todo[0].name, f"again:{hand.token}"))
-    return _put_back(run, hand, plan, now) or _end(run, hand, plan, now) or _sleep(run, now) or Ack()
+    return (
+        _put_back(run, hand, plan, now) or _end(run, hand, plan, now) or _sleep(run, now) or Ack()
+    )
 
 
 def _first(hand: Hand, plan: Plan | Problem | None, now: int, time_left: int) -> Action:

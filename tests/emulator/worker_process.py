@@ -1,0 +1,154 @@
+"""A worker in a process of its own, to be killed: what Lambda and its event source mapping are on AWS.
+
+    python worker_process.py worker  --function-timeout 10 --batch-size 5 --lease-margin 1
+    python worker_process.py sweeper --every 1 --watchdog 30
+
+The environment is that of the deployed function: FLUXIO_TABLE_NAME, FLUXIO_QUEUE_URL and so on, with
+LAMBDA_TASK_ROOT for the folder with the steps. A worker takes batches from the queue, hands them to
+`Worker.handle`, deletes what does not come back, and is ended in mid-work when the function's time is
+over. A sweeper does what the schedule asks the deployed worker for. Both end when their parent does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fluxio import decide, sweeper
+from fluxio.worker import Worker
+from fluxio_client import settings, transitions
+from fluxio_client.run import StepStatus
+from fluxio_client.store import Store
+
+#: The exit code of a worker whose invocation took longer than the function may.
+TIMED_OUT = 75
+
+
+class Context:
+    """The part of Lambda's context object that the worker reads."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, round((self._ends - time.monotonic()) * 1000))
+
+
+def work(worker: Worker, function_timeout: float, batch_size: int, early: bool) -> None:
+    sqs, queue_url = settings.aws_client("sqs"), settings.queue_url()
+
+    def delete(records: Sequence[dict[str, Any]]) -> None:
+        for record in records:
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=record["receiptHandle"])
+
+    while parent_lives():
+        answer = sqs.receive_message(
+            QueueUrl=queue_url,
+            MaxNumberOfMessages=batch_size,
+            WaitTimeSeconds=1,
+            AttributeNames=["All"],
+        )
+        records = [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": message["Attributes"],
+            }
+            for message in answer.get("Messages", [])
+        ]
+        if not records:
+            continue
+        if early:
+            delete(records)
+        end = threading.Timer(function_timeout, os._exit, [TIMED_OUT])
+        end.daemon = True
+        end.start()
+        answer = worker.handle({"Records": records}, Context(function_timeout))
+        end.cancel()
+        back = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        if not early:
+            delete([record for record in records if record["messageId"] not in back])
+
+
+def sweep(worker: Worker, every: float) -> None:
+    while parent_lives():
+        worker.handle({"fluxio": "sweep"}, Context(60))
+        time.sleep(every)
+
+
+_parent = os.getppid()
+
+
+def parent_lives() -> bool:
+    return os.getppid() == _parent
+
+
+# --- faults to plant, by which the tests show that they would find them: PLANT=<name> for pytest
+
+
+def no_fence() -> None:
+    """Whoever has run a step commits it, even if another one holds it, or has committed it."""
+    transitions.TABLE["complete"] = transitions.TABLE["complete"]._replace(  # type: ignore[index]
+        guards=frozenset(), step_from=frozenset(StepStatus)
+    )
+
+
+def apart() -> None:
+    """The user's writes go in a transaction of their own, before the step's completion."""
+
+    def apply_with(self: Store, run_id: str, update: Any, operations: Sequence[Any]) -> Any:
+        self._write("transact_write_items", TransactItems=list(operations))
+        return as_it_is(self, run_id, update, [])
+
+    as_it_is = Store._apply_with
+    Store._apply_with = apply_with  # type: ignore[method-assign]
+
+
+PLANTS: dict[str, Callable[[], None]] = {
+    "no_fence": no_fence,
+    "apart": apart,
+    #: messages are deleted before they are worked on; see `work`
+    "early": lambda: None,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["worker", "sweeper"])
+    parser.add_argument("--function-timeout", type=float, default=60.0, help="seconds")
+    parser.add_argument("--batch-size", type=int, default=10)
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between two sweeps")
+    parser.add_argument(
+        "--lease-margin",
+        type=float,
+        default=decide.LEASE_MARGIN / 1000,
+        help="seconds a lease holds beyond the step's timeout; all processes here have one clock",
+    )
+    parser.add_argument(
+        "--watchdog",
+        type=float,
+        default=sweeper.WATCHDOG_MS / 1000,
+        help="seconds after which a run that is still open is nudged again",
+    )
+    parser.add_argument("--plant", choices=PLANTS)
+    given = parser.parse_args()
+    decide.LEASE_MARGIN = round(given.lease_margin * 1000)
+    sweeper.WATCHDOG_MS = round(given.watchdog * 1000)
+    if given.plant:
+        PLANTS[given.plant]()
+    sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
+    worker = Worker.from_environment()
+    if given.what == "worker":
+        work(worker, given.function_timeout, given.batch_size, early=given.plant == "early")
+    else:
+        sweep(worker, given.every)
+
+
+if __name__ == "__main__":
+    main()
