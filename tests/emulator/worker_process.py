@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from fluxio import decide, sweeper
@@ -44,7 +45,9 @@ def work(worker: Worker, function_timeout: float, batch_size: int, early: bool) 
 
     def delete(records: Sequence[dict[str, Any]]) -> None:
         for record in records:
-            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=record["receiptHandle"])
+            # A message that came back meanwhile is no longer this one's to delete.
+            with suppress(sqs.exceptions.ReceiptHandleIsInvalid):
+                sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=record["receiptHandle"])
 
     while parent_lives():
         answer = sqs.receive_message(

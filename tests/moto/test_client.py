@@ -180,7 +180,7 @@ class TestStart:
             now=world.clock.now,
         )
         with pytest.raises(
-            NotNudged, match=r"run g-1 is stored, .* start with run_id='g-1'"
+            NotNudged, match=r"run g-1 is stored, .* \(start with run_id='g-1' and"
         ) as caught:
             client.start("Greeting", run_id="g-1")
         assert caught.value.__cause__ is not None

@@ -5,8 +5,7 @@ mapping (its deletes) and the sweeper alike. Then each call in turn goes wrong i
 until everything is quiet; whatever went wrong, the run must have ended with the right result.
 
 The sweeper is off, but for the cases that are about it: what a worker leaves undone when it dies comes back by
-its message. Only where a message is delivered twice at one moment and, besides, something else goes wrong may
-the sweeper be needed: one of the two may delete the message that the other one, which then dies, takes for its own.
+its message, and must not depend on the sweeper.
 """
 
 from __future__ import annotations
@@ -85,8 +84,6 @@ class Trial:
         steps = definition.steps
         timeouts = {(definition.name, n): int(1000 * (s.timeout or 60)) for n, s in steps.items()}
         self.watch = Watch(self.aws, {definition.name: definition.graph}, timeouts)
-        twice = len(self.faults) > 1 and "delivered again" in self.faults.values()
-        self.sweeps = self.case.sweeps or twice
         self._tokens = count(1)
         self._in_hand: list[list[dict[str, Any]]] = []
         self._worker: Any = None
@@ -219,7 +216,7 @@ class Trial:
             clock.at = max(clock.at + 1, min([self._next_sweep, *later]))
             if clock.at >= self._next_sweep:
                 self._next_sweep += MINUTE
-                if self.sweeps:
+                if self.case.sweeps:
                     self._sweep()
         self.problems.append("it never came to rest")
 

@@ -590,10 +590,8 @@ class Schedule:
                 )
                 if found["nudged"]:
                     self.figures["nudged by a sweep"] += found["nudged"]
-            except ClientError:
-                pass  # Lambda logs it, and a minute later the next sweep comes
-            except (ReadTimeoutError, ConnectTimeoutError):
-                pass
+            except Exception as error:  # noqa: BLE001 - a minute later the next sweep comes
+                self.say(f"{name}: the sweep raised {type(error).__name__}")
             process.busy = False
 
         self.say(f"{name}: begins")
@@ -681,10 +679,12 @@ class Schedule:
             self.pause(max(0, task.alarm - self.aws.clock.at))
             self.ends[key] = "overran"
             raise StepTimeout
-        began = self.aws.clock.at
-        self.pause(lasts)
-        if self.aws.clock.at - began > self.watch.timeouts[NAME, plan.name] - 100:
+        began, timeout = self.aws.clock.at, self.watch.timeouts[NAME, plan.name]
+        if lasts >= timeout:
             self.ends[key] = "overran"  # in a thread, the worker does not wait for it any longer
+        self.pause(lasts)
+        if self.aws.clock.at - began >= timeout:
+            self.ends[key] = "overran"
         elif ctx.attempt in plan.raises:
             self.ends[key] = "raised"
         else:

@@ -571,14 +571,12 @@ def _sleep(run: Run, now: int) -> Action | None:
             step.status is StepStatus.PENDING and _ready(step)
         ):
             underway = True
-    if run.wake_at is None:
+    candidates = [*backoffs, *([] if run.deadline is None else [run.deadline])]
+    if run.wake_at is None or not candidates:
         return None
-    if run.deadline is not None and run.wake_at > run.deadline:
-        backoffs.append(run.deadline)
-    if not backoffs:
-        return None
-    until = min(backoffs)
-    if run.wake_at == until or (underway and run.wake_at < until):
+    until = min(candidates)
+    # Later than the watchdog only where there is nothing it could find: no message that may be lost.
+    if run.wake_at == until or (run.wake_at < until and (underway or not backoffs)):
         return None
     return Write((to.wake(until, run.wake_at),))
 

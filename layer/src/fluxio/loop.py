@@ -111,7 +111,7 @@ class Loop:
             self._services.queue.send(action.nudges)
             self._hand.sent |= {(nudge.step or "", nudge.attempt) for nudge in action.nudges}
         elif isinstance(action, Execute):
-            self._execute(action.steps, now)
+            self._execute(action.steps)
         elif isinstance(action, Await):
             self._await(action.until, now)
         elif isinstance(action, StoreResult):
@@ -167,8 +167,11 @@ class Loop:
 
     # --- steps
 
-    def _execute(self, steps: tuple[str, ...], now: int) -> None:
-        begun = [self._attempt(name, now) for name in steps]
+    def _execute(self, steps: tuple[str, ...]) -> None:
+        given = {name: self._given(name) for name in steps}
+        # What they are given may have taken long to read: their time begins when they do.
+        now = self._services.now()
+        begun = [self._attempt(name, *given[name], now) for name in steps]
         if len(begun) == 1 and not self._hand.running:
             self._keep(begun[0], begun[0].run(interrupt=True), self._services.now())
             return
@@ -176,23 +179,30 @@ class Loop:
             self._hand.running[attempt.context.step] = attempt.context.deadline
             self._threads.start(attempt)
 
-    def _attempt(self, name: str, now: int) -> Attempt:
+    def _given(self, name: str) -> tuple[Any, dict[str, Any]]:
+        """The run's input, and the outputs of the steps that a step depends on."""
+        run, plan = self._run, self._plan
+        assert run is not None
+        assert isinstance(plan, Plan)
+        outputs = {
+            dep: self._value(run.steps[dep].output_json, run.steps[dep].output_ref)
+            for dep in plan.graph.depends_on[name]
+        }
+        return self._value(run.input_json, run.input_ref), outputs
+
+    def _attempt(self, name: str, given: Any, outputs: dict[str, Any], now: int) -> Attempt:
         run, plan = self._run, self._plan
         assert run is not None
         assert isinstance(plan, Plan)
         workflow = self._services.deployment.definition(run.workflow)
         timeout = plan.policies[name].timeout
-        outputs = {
-            dep: self._value(run.steps[dep].output_json, run.steps[dep].output_ref)
-            for dep in plan.graph.depends_on[name]
-        }
         attempt = Attempt(
             definition=workflow.steps[name],
             cls=workflow.cls,
             context=StepContext(
                 run.run_id, run.workflow, name, run.steps[name].attempt, now + timeout
             ),
-            input=self._value(run.input_json, run.input_ref),
+            input=given,
             outputs=outputs,
             timeout=timeout / 1000,
             chance=self._services.chance(),
