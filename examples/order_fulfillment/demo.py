@@ -57,6 +57,7 @@ def deploy() -> dict[str, Any]:
     elif stamp.is_file() and stamp.read_text() == wanted:
         say("deployment: nothing changed since it was applied")
         return terraform.output()
+    stamp.unlink(missing_ok=True)
     outputs = terraform.apply(variables)
     stamp.write_text(wanted)
     return outputs

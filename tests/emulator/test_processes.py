@@ -195,14 +195,18 @@ def deserted(deployed: Deployed, ministack: Emulator) -> Iterator[Transfers]:
     made = Ledger(deployed.clients["dynamodb"])
     starter = FluxioClient(deployed.outputs["table_name"], deployed.outputs["queue_url"])
     transfers = Transfers(starter, made, "deserted")
+    function_name = deployed.outputs["worker_function_name"]
     random = Random(SEED)
     for _ in range(LAMBDA_RUNS):
         transfers.start(random)
-    for _ in range(LAMBDA_KILLS):
-        until(lambda: _at_work(starter, transfers.run_ids), 60, "a step at work in Lambda", 0.005)
-        for pid in _lambda_processes(ministack, deployed.outputs["worker_function_name"]):
+    killed: set[int] = set()
+    while len(killed) < LAMBDA_KILLS:
+        alive = until(lambda: _lambda_processes(ministack, function_name), 60, "a Lambda process")
+        until(lambda: _at_work(starter, transfers.run_ids), 60, "a step at work", pause=0.005)
+        for pid in alive:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        killed.update(alive)
     yield transfers
     made.close()
 
@@ -220,7 +224,7 @@ def _at_work(starter: FluxioClient, run_ids: list[str]) -> bool:
 def _lambda_processes(ministack: Emulator, function_name: str) -> list[int]:
     """The processes in which this emulator runs a function."""
     listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True
     )
     found = [line.split(None, 2) for line in listed.stdout.splitlines()]
     return [
@@ -339,4 +343,5 @@ def test_runs_end_and_the_ledger_balances_though_lambda_kills_the_worker_in_mid_
         f"within {seconds:.0f} s, {len(again)} steps needed more than one attempt, "
         f"{repeats} effects without ctx.transact were repeated\n"
     )
-    assert any(step.error is None for step in again), "no step was taken from the dead"
+    stumbled = -(-LAMBDA_RUNS // 20)
+    assert len(again) > stumbled, "no step was taken from the dead"

@@ -180,7 +180,7 @@ class TestStart:
             now=world.clock.now,
         )
         with pytest.raises(
-            NotNudged, match=r"run g-1 is stored, .* \(start with run_id='g-1' and"
+            NotNudged, match=r"run g-1 is stored, .* repeat the call, a start with run_id='g-1'"
         ) as caught:
             client.start("Greeting", run_id="g-1")
         assert caught.value.__cause__ is not None

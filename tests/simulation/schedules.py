@@ -55,6 +55,9 @@ PATIENCE = 8 * 3600 * 1000
 TURNS = 30_000
 #: Calls of one invocation that no workflow here needs.
 MANY_CALLS = 250
+#: Receipts that something must have struck before a message may become a dead letter: of the ten it has,
+#: waiting takes at most four.
+HARM = 5
 NAME = "Random"
 
 
@@ -230,6 +233,9 @@ class Task:
     alarm: int | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
     calls: int = 0
+    #: Whether it came to its end, and nothing went wrong on the way.
+    sound: bool = False
+    struck: bool = False
 
 
 class Branches:
@@ -308,6 +314,8 @@ class Schedule:
         self.problems: list[str] = []
         self.figures: Counter[str] = Counter()
         self.storm = True
+        #: How often a message was received by somebody who was then struck by something.
+        self.harmed: Counter[str] = Counter()
         #: What operators were asked to do: (run id, "cancel" or "redrive").
         self.asked: set[tuple[str, str]] = set()
         self.executions: Counter[tuple[str, str, int]] = Counter()
@@ -344,7 +352,7 @@ class Schedule:
 
     def _go_round(self) -> None:
         weather, rng, clock = self.weather, self.rng, self.aws.clock
-        over_at = 0
+        over_at = self._begin
         for turn in range(TURNS):
             if self.storm and self.figures["calls"] >= weather.storm:
                 self.storm, over_at = False, clock.at
@@ -418,8 +426,13 @@ class Schedule:
     def _after(self, task: Task) -> None:
         self.current = None
         if task.greenlet.dead and task in self.tasks:
-            self.tasks.remove(task)
-            task.process.tasks.remove(task)
+            self._forget(task)
+
+    def _forget(self, task: Task) -> None:
+        self.tasks.remove(task)
+        task.process.tasks.remove(task)
+        if task.struck or not task.sound:
+            self.harmed.update(record["messageId"] for record in task.records)
 
     def spawn(self, name: str, process: Process, work: Callable[[], None], **more: Any) -> Task:
         """Put something under way; it begins when it is its turn."""
@@ -461,8 +474,7 @@ class Schedule:
             self._end(task)
 
     def _end(self, task: Task) -> None:
-        self.tasks.remove(task)
-        task.process.tasks.remove(task)
+        self._forget(task)
         if task.greenlet.dead:
             return
         task.greenlet.parent = greenlet.getcurrent()
@@ -537,6 +549,7 @@ class Schedule:
             for record in acknowledged(records, answer):
                 self._delete(record)
             process.busy = False
+            self.current.sound = True
 
         process.busy = True
         self.figures["invocations"] += 1
@@ -574,6 +587,7 @@ class Schedule:
         if held:
             message = self.rng.choice(held)
             message.visible_at = self.aws.clock.at
+            self.harmed[message.message_id] += 1
             self.figures["duplicates"] += 1
             self.say(f"{message.message_id} can be received a second time")
 
@@ -672,6 +686,9 @@ class Schedule:
         lasts = rng.choice([0, 1, 50, 800])
         if rng.random() < plan.overruns:
             lasts = self.watch.timeouts[NAME, plan.name] + rng.choice([100, 5_000, 20_000])
+        began, timeout = self.aws.clock.at, self.watch.timeouts[NAME, plan.name]
+        if lasts >= timeout:
+            self.ends[key] = "overran"  # in a thread, the worker does not wait for it any longer
         if self.storm and rng.random() < self.weather.dies:
             self.pause(lasts // 2)
             raise Death
@@ -679,9 +696,6 @@ class Schedule:
             self.pause(max(0, task.alarm - self.aws.clock.at))
             self.ends[key] = "overran"
             raise StepTimeout
-        began, timeout = self.aws.clock.at, self.watch.timeouts[NAME, plan.name]
-        if lasts >= timeout:
-            self.ends[key] = "overran"  # in a thread, the worker does not wait for it any longer
         self.pause(lasts)
         if self.aws.clock.at - began >= timeout:
             self.ends[key] = "overran"
@@ -699,7 +713,10 @@ class Schedule:
     # --- what goes wrong
 
     def _strikes(self, share: float) -> bool:
-        return self.storm and share > 0 and self.rng.random() < share
+        struck = self.storm and share > 0 and self.rng.random() < share
+        if struck and self.current is not None:
+            self.current.struck = True
+        return struck
 
     def _latency(self) -> int:
         if self._strikes(self.weather.stalls):
@@ -809,8 +826,10 @@ class Schedule:
                     self.problems.append(f"{run_id} {name}: attempt {found.attempt} of {found}")
             self.problems += self._wrong_result(run)
             self.problems += self._wrong_ledger(run)
-        # What goes round until it is a dead letter was lost; what a fault each time brought there was not.
-        self.figures["dead letters"] += len(self.aws.dead_letters.messages)
+        for message in self.aws.dead_letters.messages:
+            self.figures["dead letters"] += 1
+            if self.harmed[message.message_id] < HARM:
+                self.problems.append(f"a dead letter, received in health: {message}")
 
     def _undue_failure(self, run: Any) -> Iterator[str]:
         """Why a run must not have failed: nobody used its attempts up, nor its time."""

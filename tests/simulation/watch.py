@@ -178,7 +178,8 @@ class Watch:
         self.claimed_at[run_id, name, attempt] = now
         if old["status"] == "RUNNING":
             self.takeovers += 1
-            held = now - self.claimed_at[run_id, name, old["attempt"]]
+            # Since the claim was decided on: the write itself may have been long on its way.
+            held = now - old["started_at"]
             if held < self.timeouts[run["workflow"], name]:
                 yield f"was taken over {held} ms after its claim, within its timeout"
         elif old["status"] != "PENDING":

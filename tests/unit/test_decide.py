@@ -465,6 +465,18 @@ class TestRecovery:
         seen = run({}, RunStatus.PENDING)
         assert rows(decided(seen, hand(None, occasion="sweep:1"))) == [("open", None)]
 
+    @pytest.mark.xfail(reason="SQS would take the nudges of a redrive for duplicates")
+    def test_a_redrive_sends_nudges_that_sqs_does_not_take_for_the_first_ones(self) -> None:
+        by = plan({"a": (), "x": ("a",), "y": ("a",)}, inline_branches=0)
+        seen = run({"a": succeeded(OTHER), "x": pending(1, 1), "y": pending(1, 1)})
+        first = decided(seen, hand(None, 2), by)
+        again = decided(seen, hand(None, occasion="redrive:1800000000000"), by)
+        assert isinstance(first, Send)
+        assert isinstance(again, Send)
+        assert [nudge.step for nudge in first.nudges] == [nudge.step for nudge in again.nudges]
+        ids = {nudge.deduplication_id for nudge in (*first.nudges, *again.nudges)}
+        assert len(ids) == 2
+
     def test_one_that_has_work_leaves_alone_what_others_released(self) -> None:
         by = plan({"x": (), "x2": ("x",), "y": (), "y2": ("y",)})
         seen = run(
@@ -476,6 +488,14 @@ class TestRecovery:
             }
         )
         assert decided(seen, hand("y"), by) == Execute(("y2",))
+
+    def test_a_step_whose_claim_was_answered_too_late_is_left_to_others(self) -> None:
+        held = running(ME, lease_until=NOW + 29_999)
+        seen = run({"a": held, "b": pending(0, 1), "c": pending(0, 1)})
+        assert decided(seen, hand()) == Nack(30)
+        in_time = running(ME, lease_until=NOW + 30_000)
+        seen = run({"a": in_time, "b": pending(0, 1), "c": pending(0, 1)})
+        assert decided(seen, hand()) == Execute(("a",))
 
 
 class TestProblems:

@@ -114,8 +114,9 @@ def random_view(chance: random.Random) -> tuple[Run | None, Hand, Plan, int]:
                 done, len(deps), attempt, not_before=not_before, token=token, owner=owner
             )
         elif kind == "running":
-            lease = NOW + chance.choice([-1_000, 0, 1, 20_000])
             token, owner = chance.choice(tokens), chance.choice(owners)
+            leases = [20_000, 40_000, 40_000] if token == ME else [-1_000, 0, 1, 20_000]
+            lease = NOW + chance.choice(leases)
             barrier = {"completed_deps": done, "total_deps": len(deps)}
             steps[name] = running(token, attempt, lease_until=lease, owner=owner, **barrier)
         else:

@@ -176,7 +176,7 @@ class FluxioClient:
             )
         if run.ended:
             raise RunEnded(f"run {run_id} is {run.status}: only a run that FAILED can be redriven.")
-        self._nudge(Nudge(run_id, run.workflow, occasion=f"redrive:{now}"))
+        self._nudge(Nudge(run_id, run.workflow, occasion=_redrive(now)))
         return run
 
     def redrive_dead_letters(self, dlq_url: str, limit: int = 1000) -> Redriven:
@@ -198,7 +198,7 @@ class FluxioClient:
                 except MalformedNudge:
                     malformed += 1
                     continue
-                self._nudge(Nudge(nudge.run_id, occasion=f"redrive:{message.message_id}"))
+                self._nudge(Nudge(nudge.run_id, occasion=_redrive(self._now())))
                 dead.delete(message)
                 nudged += 1
         return Redriven(nudged, malformed)
@@ -314,6 +314,11 @@ class Redriven:
     nudged: int
     #: Messages that are no nudges of fluxio; they are still there.
     malformed: int
+
+
+def _redrive(now: int) -> str:
+    """The occasion of a redrive's nudges: one a second, in few characters, since message ids have 128."""
+    return f"redrive:{now // 1000:x}"
 
 
 def _canonical(text: str) -> str:

@@ -45,6 +45,8 @@ class Attempt(NamedTuple):
     outputs: Mapping[str, Any]
     #: Seconds it may take.
     timeout: float
+    #: Which try it is, counted from the last redrive: backoffs grow with it.
+    tries: int
     #: A number from 0 to 1 for the backoff's jitter.
     chance: float
 
@@ -86,7 +88,7 @@ class Attempt(NamedTuple):
         again = not hopeless and retry.allows(error)
         return Failed(
             Failure(type(error).__name__, str(error), context.step, context.attempt),
-            retry.delay(context.attempt, self.chance) if again else None,
+            retry.delay(self.tries, self.chance) if again else None,
         )
 
     def timed_out(self) -> Failed:

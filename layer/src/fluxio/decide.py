@@ -236,12 +236,12 @@ def decide(
     if lost:
         return _give_up(lost[0], now)
     inline, elsewhere = _divide(run, hand, plan, [step.name for step in todo], time_left)
-    nudges = [_nudge(run, name) for name in elsewhere]
+    nudges = [_nudge(run, name, _occasion(hand)) for name in elsewhere]
     if nudges:
         return Send(tuple(nudges))
     if inline:
         return Write(tuple(_claim(run.steps[name], hand, plan, now) for name in inline))
-    begin = [s.name for s in run.steps.values() if hand.holds(s) and s.name not in hand.running]
+    begin = [step.name for step in run.steps.values() if _can_begin(step, hand, plan, now)]
     if begin:
         return Execute(tuple(begin))
     if hand.running:
@@ -300,11 +300,12 @@ def _open(created_at: int | None, hand: Hand, plan: Plan, now: int, time_left: i
     roots = plan.graph.roots
     if not any(_in_time(plan, name, time_left) for name in roots):
         return _next_invocation(hand, hand.nudge._replace(occasion=f"again:{hand.token}"))
-    inline, _ = _divide(None, hand, plan, roots, time_left)
-    claims = {name: _claim_values(name, hand, plan, now) for name in inline}
     deadline = None
     if plan.timeout is not None and created_at is not None:
         deadline = created_at + plan.timeout
+    overdue = deadline is not None and deadline <= now  # then it ends next, and nothing may begin
+    inline, _ = _divide(None, hand, plan, () if overdue else roots, time_left)
+    claims = {name: _claim_values(name, hand, plan, now) for name in inline}
     return Write((to.open_run(plan.workflow, plan.graph, claims, deadline),))
 
 
@@ -354,6 +355,8 @@ def _committing(
     if len(succeeded) == len(run.steps):
         result = _result(run, outcomes, plan)
         return (*changes, to.finish(result, now)) if result else tuple(changes)
+    if run.deadline is not None and run.deadline <= now:
+        return tuple(changes)  # the run ends next, and nothing may begin
     ready = [
         name
         for name in _in_order(plan.graph, (d for n in done for d in plan.graph.dependents[n]))
@@ -471,6 +474,25 @@ def _claim(step: Step, hand: Hand, plan: Plan, now: int) -> Change:
     if step.status is StepStatus.RUNNING:
         return to.take_over(step.name, values, step.attempt)
     return to.claim(step.name, values)
+
+
+def _can_begin(step: Step, hand: Hand, plan: Plan, now: int) -> bool:
+    """Whether a step is claimed here, not begun, and the lease still holds for its whole timeout.
+
+    The answer to a claim may come so late that it does not; then somebody takes the step over.
+    """
+    if not hand.holds(step) or step.name in hand.running:
+        return False
+    return (step.lease_until or 0) - now >= plan.policies[step.name].timeout
+
+
+def _occasion(hand: Hand) -> str:
+    """Under which occasion the holder of a message sends others.
+
+    After a sweep or a redrive under theirs: what was sent before may have been acknowledged while the run
+    stood still, and SQS would take the same nudge for a duplicate for five minutes.
+    """
+    return hand.nudge.occasion if hand.nudge.occasion.startswith(("sweep:", "redrive:")) else ""
 
 
 def _nudge(run: Run, name: str, occasion: str = "") -> Nudge:

@@ -205,6 +205,7 @@ class Loop:
             input=given,
             outputs=outputs,
             timeout=timeout / 1000,
+            tries=run.steps[name].attempt - run.steps[name].redriven_at,
             chance=self._services.chance(),
         )
         self._attempts[name] = attempt
@@ -219,13 +220,16 @@ class Loop:
         return None if text is None else json.loads(text)
 
     def _await(self, until: int, now: int) -> None:
-        for attempt, outcome in self._threads.wait((until - now) / 1000):
-            self._keep(attempt, outcome, self._services.now())
+        ended = self._threads.wait((until - now) / 1000)
         now = self._services.now()
-        for name, deadline in list(self._hand.running.items()):
-            if deadline <= now and name not in self._hand.outcomes:
-                attempt = self._threads.give_up(name)
-                self._keep(attempt, attempt.timed_out(), now)
+        for attempt, _ in ended:
+            del self._hand.running[attempt.context.step]
+        # Keeping an outcome may take long: who has overrun is settled before.
+        for name in [name for name, deadline in self._hand.running.items() if deadline <= now]:
+            attempt = self._threads.give_up(name)
+            ended.append((attempt, attempt.timed_out()))
+        for attempt, outcome in ended:
+            self._keep(attempt, outcome, now)
 
     def _keep(self, attempt: Attempt, outcome: Returned | Failed, now: int) -> None:
         """Hold an attempt's outcome until it is committed; a long output is stored first."""

@@ -7,17 +7,20 @@ the time on. It sends before it writes: if it dies in between, the next sweep se
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from fluxio.log import count, log
 from fluxio_client import layout
 from fluxio_client import transitions as to
 from fluxio_client.client import WATCHDOG_MS
-from fluxio_client.queue import Nudge, Queue
+from fluxio_client.queue import BATCH, Nudge, Queue
 from fluxio_client.store import Store
 
 #: Runs read from a shard at a time.
 PAGE = 100
+
+#: Milliseconds of the invocation that are left to themselves: a page takes some.
+MARGIN = 5_000
 
 
 def sweep(
@@ -27,21 +30,39 @@ def sweep(
 
     Returns:
         How many runs were nudged, and by how many milliseconds the latest of them was late.
+
+    Raises:
+        Exception: some shard could not be swept; the others were, and the next sweep tries again.
     """
     nudged = latest = 0
+    failed: Exception | None = None
     for shard in range(layout.SHARDS):
-        while time_left() > 5_000:
-            found = store.due(shard, now(), PAGE)
-            for start in range(0, len(found), 10):
-                some = found[start : start + 10]
-                queue.send([Nudge(run_id, occasion=f"sweep:{seen}") for run_id, seen in some])
-                for run_id, seen in some:
-                    at = now()
-                    latest = max(latest, at - seen)
-                    store.apply(run_id, [to.wake(at + WATCHDOG_MS, seen)], at)
-            nudged += len(found)
-            if len(found) < PAGE:
-                break
-    count("sweeps", now())
+        try:
+            for seen, at in _sweep_shard(shard, store, queue, now, time_left):
+                nudged += 1
+                latest = max(latest, at - seen)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other shards are swept
+            log("ERROR", "shard not swept", shard=shard, error=type(error).__name__)
+            failed = error
     log("INFO", "sweep", nudged=nudged, latest_ms=latest)
+    if failed is not None:
+        raise failed
+    count("sweeps", now())
     return {"nudged": nudged, "latest_ms": latest}
+
+
+def _sweep_shard(
+    shard: int, store: Store, queue: Queue, now: Callable[[], int], time_left: Callable[[], int]
+) -> Iterator[tuple[int, int]]:
+    """Nudge the due runs of a shard; yields of each when it was due, and when it was nudged."""
+    while time_left() > MARGIN:
+        found = store.due(shard, now(), PAGE)
+        for start in range(0, len(found), BATCH):
+            some = found[start : start + BATCH]
+            queue.send([Nudge(run_id, occasion=f"sweep:{seen:x}") for run_id, seen in some])
+            for run_id, seen in some:
+                at = now()
+                store.apply(run_id, [to.wake(at + WATCHDOG_MS, seen)], at)
+                yield seen, at
+        if len(found) < PAGE:
+            return
