@@ -160,7 +160,6 @@ class TestRedrive:
         assert switch.executions == [("good", 1), ("bad", 1), ("bad", 2)]
         assert world.client.list("Failing", status="FAILED").runs == []
 
-    @pytest.mark.xfail(reason="the backoff goes on from the attempts before the redrive")
     def test_a_failed_step_gets_all_its_attempts_again(self, world: World, switch: Switch) -> None:
         broken = failing(switch, retry=Retry(2, initial=1, jitter=0))
         world.client.start("Failing", run_id="f-1")
@@ -337,7 +336,6 @@ class TestRunTimeout:
         assert run.steps["second"].status is not StepStatus.SUCCEEDED
         assert ran == ["first"]
 
-    @pytest.mark.xfail(reason="the write before the run expires takes the next step")
     def test_a_run_that_expires_leaves_no_step_taken(self, world: World) -> None:
         late = self.make(lambda _: world.clock.advance(60))
         run = world.run(late, function_timeout=300)
@@ -374,7 +372,6 @@ class TestRunTimeout:
         self.expired(world, run_id)
         assert ran == []
 
-    @pytest.mark.xfail(reason="the write before the run expires takes the next step")
     def test_a_redriven_run_has_no_limit_any_more(self, world: World) -> None:
         run_id = world.client.start("Limited").run_id
         world.clock.advance(60)

@@ -465,7 +465,6 @@ class TestRecovery:
         seen = run({}, RunStatus.PENDING)
         assert rows(decided(seen, hand(None, occasion="sweep:1"))) == [("open", None)]
 
-    @pytest.mark.xfail(reason="SQS would take the nudges of a redrive for duplicates")
     def test_a_redrive_sends_nudges_that_sqs_does_not_take_for_the_first_ones(self) -> None:
         by = plan({"a": (), "x": ("a",), "y": ("a",)}, inline_branches=0)
         seen = run({"a": succeeded(OTHER), "x": pending(1, 1), "y": pending(1, 1)})
