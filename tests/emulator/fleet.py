@@ -32,26 +32,33 @@ class Fleet:
     Args:
         members: the arguments of each process, see `worker_process`.
         environment: the environment of the next process to start.
-        log: where all of them write.
+        folder: where they write their log, and say that they are at work.
     """
 
     def __init__(
         self,
         members: Sequence[Sequence[str]],
         environment: Callable[[], Mapping[str, str]],
-        log: Path,
+        folder: Path,
     ) -> None:
         self._environment = environment
-        self._log_path = log
-        self._log = log.open("ab")
+        self._at_work = folder / "at-work"
+        self._at_work.mkdir()
+        self._log_path = folder / "log"
+        self._log = self._log_path.open("ab")
         self.kills = self.freezes = self.timeouts = 0
         self._members: list[Member] = []
         for arguments in members:
             self._members.append(Member(arguments, self._start(arguments)))
 
+    @property
+    def log(self) -> str:
+        """What all of them have written so far."""
+        return self._log_path.read_text(errors="replace")
+
     def _start(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, SCRIPT, *arguments],
+            [sys.executable, SCRIPT, *arguments, "--at-work", self._at_work],
             env=dict(self._environment()),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -60,8 +67,7 @@ class Fleet:
 
     def kill(self, random: Random) -> None:
         """End a process without warning, at whatever it is, and put another one in its place."""
-        member = random.choice(self._members)
-        if self._replace_if_ended(member):
+        if (member := self._pick(random)) is None:
             return
         member.process.kill()
         member.process.wait()
@@ -70,12 +76,21 @@ class Fleet:
 
     def freeze(self, random: Random, seconds: float) -> None:
         """Let a process stand still, as a paused machine does: it goes on with what it took for true."""
-        member = random.choice(self._members)
-        if member.thaw_at is not None or self._replace_if_ended(member):
+        if (member := self._pick(random)) is None:
             return
         os.kill(member.process.pid, signal.SIGSTOP)
         member.thaw_at = time.monotonic() + seconds
         self.freezes += 1
+
+    def _pick(self, random: Random) -> Member | None:
+        """One that has begun to work; whoever strikes the newborn strikes nothing but the fleet's pace."""
+        self.tend()
+        grown = [
+            member
+            for member in self._members
+            if member.thaw_at is None and (self._at_work / str(member.process.pid)).exists()
+        ]
+        return random.choice(grown) if grown else None
 
     def tend(self) -> None:
         """Thaw those whose time is over, and replace those that came to the end of their function's."""
@@ -83,22 +98,15 @@ class Fleet:
             if member.thaw_at is not None and member.thaw_at <= time.monotonic():
                 os.kill(member.process.pid, signal.SIGCONT)
                 member.thaw_at = None
-            self._replace_if_ended(member)
-
-    def _replace_if_ended(self, member: Member) -> bool:
-        code = member.process.poll()
-        if code is None:
-            return False
-        if code != worker_process.TIMED_OUT:
-            end = self._log_path.read_text(errors="replace")[-4000:]
-            raise AssertionError(f"a worker ended by itself (exit {code}):\n{end}")
-        self.timeouts += 1
-        self._replace(member)
-        return True
+            code = member.process.poll()
+            if code == worker_process.TIMED_OUT:
+                self.timeouts += 1
+                self._replace(member)
+            elif code is not None:
+                raise AssertionError(f"a process ended by itself ({code}):\n{self.log[-4000:]}")
 
     def _replace(self, member: Member) -> None:
         member.process = self._start(member.arguments)
-        member.thaw_at = None
 
     def close(self) -> None:
         for member in self._members:

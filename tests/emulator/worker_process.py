@@ -1,7 +1,7 @@
 """A worker in a process of its own, to be killed: what Lambda and its event source mapping are on AWS.
 
-    python worker_process.py worker  --function-timeout 10 --batch-size 5 --lease-margin 1
-    python worker_process.py sweeper --every 1 --watchdog 30
+    python worker_process.py worker  --at-work <folder> --function-timeout 10 --lease-margin 1
+    python worker_process.py sweeper --at-work <folder> --every 1 --watchdog 30
 
 The environment is that of the deployed function: FLUXIO_TABLE_NAME, FLUXIO_QUEUE_URL and so on, with
 LAMBDA_TASK_ROOT for the folder with the steps. A worker takes batches from the queue, hands them to
@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from fluxio import decide, sweeper
@@ -40,7 +41,9 @@ class Context:
         return max(0, round((self._ends - time.monotonic()) * 1000))
 
 
-def work(worker: Worker, function_timeout: float, batch_size: int, early: bool) -> None:
+def work(
+    worker: Worker, function_timeout: float, batch_size: int, early: bool, at_work: Path
+) -> None:
     sqs, queue_url = settings.aws_client("sqs"), settings.queue_url()
 
     def delete(records: Sequence[dict[str, Any]]) -> None:
@@ -67,6 +70,7 @@ def work(worker: Worker, function_timeout: float, batch_size: int, early: bool) 
         ]
         if not records:
             continue
+        at_work.touch()
         if early:
             delete(records)
         end = threading.Timer(function_timeout, os._exit, [TIMED_OUT])
@@ -79,8 +83,9 @@ def work(worker: Worker, function_timeout: float, batch_size: int, early: bool) 
             delete([record for record in records if record["messageId"] not in back])
 
 
-def sweep(worker: Worker, every: float) -> None:
+def sweep(worker: Worker, every: float, at_work: Path) -> None:
     while parent_lives():
+        at_work.touch()
         worker.handle({"fluxio": "sweep"}, Context(60))
         time.sleep(every)
 
@@ -124,6 +129,12 @@ PLANTS: dict[str, Callable[[], None]] = {
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["worker", "sweeper"])
+    parser.add_argument(
+        "--at-work",
+        type=Path,
+        required=True,
+        help="a folder; a file named by the process id appears there when it begins to work",
+    )
     parser.add_argument("--function-timeout", type=float, default=60.0, help="seconds")
     parser.add_argument("--batch-size", type=int, default=10)
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two sweeps")
@@ -146,11 +157,12 @@ def main() -> None:
     if given.plant:
         PLANTS[given.plant]()
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
-    worker = Worker.from_environment()
+    worker, at_work = Worker.from_environment(), given.at_work / str(os.getpid())
     if given.what == "worker":
-        work(worker, given.function_timeout, given.batch_size, early=given.plant == "early")
+        early = given.plant == "early"
+        work(worker, given.function_timeout, given.batch_size, early, at_work)
     else:
-        sweep(worker, given.every)
+        sweep(worker, given.every, at_work)
 
 
 if __name__ == "__main__":

@@ -51,17 +51,18 @@ class Transfer:
             {"Update": add(ledger, target, amount)},
             {"Update": add(ledger, f"moved#{ctx.run_id}", 1)},
         )
-        time.sleep(0.02)
+        time.sleep(0.03)
         return {"moved": amount}
 
     @step(depends_on=["check"], retry=PATIENT, timeout=2)
     def notify(self, ledger: str, ctx: StepContext) -> dict:
         # Without ctx.transact: who dies between this write and the step's completion writes it again.
         dynamodb().update_item(**add(ledger, f"noticed#{ctx.run_id}", 1))
-        time.sleep(0.02)
+        time.sleep(0.03)
         return {"noticed": True}
 
     @step(depends_on=["move", "notify"], retry=PATIENT, timeout=2)
     def close(self, ledger: str, ctx: StepContext) -> dict:
         ctx.transact({"Update": add(ledger, f"closed#{ctx.run_id}", 1)})
+        time.sleep(0.01)
         return {"closed": True}
