@@ -125,9 +125,10 @@ data "aws_iam_policy_document" "schedule" {
 
 # Not attached to anything here: an output, for the role of whatever service starts and watches runs.
 data "aws_iam_policy_document" "client" {
+  # Query on the table itself: a run with a long input or output is several items, which are read together.
   statement {
     sid       = "StartReadAndSteerRuns"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
     resources = [local.arn_of.table]
   }
 

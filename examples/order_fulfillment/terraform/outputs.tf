@@ -18,6 +18,11 @@ output "worker_function_name" {
   value       = module.fluxio.worker_function_name
 }
 
+output "client_policy_json" {
+  description = "IAM policy for a service that starts, reads and steers runs."
+  value       = module.fluxio.client_policy_json
+}
+
 output "alarm_arns" {
   description = "ARNs of the alarms by short name."
   value       = module.fluxio.alarm_arns

@@ -52,7 +52,7 @@ run "the_worker_a_client_the_schedule_and_the_queues" {
 
   assert {
     condition = { for s in jsondecode(output.client_policy_json).Statement : s.Sid => join(" ", sort(flatten([s.Action]))) } == {
-      StartReadAndSteerRuns       = "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
+      StartReadAndSteerRuns       = "dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem"
       FindRunsByWorkflowOrFailure = "dynamodb:Query"
       NudgeTheWorker              = "sqs:SendMessage"
     }
