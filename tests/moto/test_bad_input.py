@@ -122,6 +122,21 @@ class TestOutage:
         pump.pass_time(5 * 60, step=5)
         assert world.client.get("good").result == "done"
 
+    def test_what_is_not_fluxios_own_error_is_logged_by_its_type_alone(
+        self, world: World, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: object) -> Any:
+            raise ConnectionError(f"could not send {SECRET}")
+
+        world.client.start("Good", run_id="good")
+        with monkeypatch.context() as outage:
+            outage.setattr(Store, "apply", refuse)
+            world.pump(Good).drain()
+        lines = log_lines()
+        assert SECRET not in str(lines)
+        (line,) = [line for line in lines if line["message"] == "message put back"]
+        assert (line["error"], line["run_id"], line["received"]) == ("ConnectionError", "good", 1)
+
     def test_the_others_of_the_batch_go_on(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -192,7 +207,7 @@ class TestDeployment:
         assert run.error is not None
         assert run.error.type == "UnknownWorkflow"
         assert "this deployment has no workflow 'Unknown'; it has: Fine." in run.error.message
-        assert "Add it to the manifest (entry_points.txt" in run.error.message
+        assert "add Unknown to the manifest (entry_points.txt" in run.error.message
         assert pump.answers == [{"batchItemFailures": []}]
         assert [run.run_id for run in world.client.list("Unknown", status="FAILED").runs] == [
             run_id
@@ -202,6 +217,11 @@ class TestDeployment:
         ("entry_points", "modules", "message"),
         [
             ("no section\n", {}, "cannot be read"),
+            (
+                "[other.group]\nW = a:A\n",
+                {},
+                "the worker's zip has no manifest that names a workflow. Put an entry_points.txt",
+            ),
             (
                 "[fluxio.workflows]\nW = a:A\nW = b:B\n",
                 {},
@@ -345,6 +365,23 @@ class TestDeployment:
         run = world.client.get("old")
         assert (run.status, run.result) == (RunStatus.SUCCEEDED, "ab of after")
         assert {*run.steps} == {"a", "b"}
+
+    def test_a_run_under_way_is_parked_where_its_workflow_is_not_deployed_any_more(
+        self, world: World
+    ) -> None:
+        @workflow
+        class Dropped:
+            @step
+            def only(self) -> None:
+                raise Killed
+
+        world.client.start("Dropped", run_id="old")
+        world.pump(Dropped).drain()
+        world.pump(Good).pass_time(200, step=10)
+        run = world.client.get("old")
+        assert run.parked
+        assert run.error is not None
+        assert run.error.type == "UnknownWorkflow"
 
     def test_a_run_whose_step_is_not_deployed_any_more_is_parked(self, world: World) -> None:
         @workflow(name="Changing")

@@ -40,6 +40,9 @@ class Greeting:
         return {"greeting": f"Hello, {name}"}
 
 
+T0 = 1_800_000_000_000
+
+
 class Order(BaseModel):
     order_id: str
     lines: int
@@ -180,7 +183,7 @@ class TestStart:
             now=world.clock.now,
         )
         with pytest.raises(
-            NotNudged, match=r"run g-1 is stored, .* repeat the call, a start with run_id='g-1'"
+            NotNudged, match=r"run g-1 is stored, .* call start again with run_id='g-1'"
         ) as caught:
             client.start("Greeting", run_id="g-1")
         assert caught.value.__cause__ is not None
@@ -249,12 +252,13 @@ class TestList:
 
     def pages(self, client: FluxioClient, limit: int, **options: Any) -> list[list[RunSummary]]:
         found, page = [], None
-        while True:
+        for _ in range(30):
             answer = client.list("Greeting", limit=limit, page=page, **options)
             found.append(answer.runs)
             page = answer.next_page
             if page is None:
                 return found
+        raise AssertionError("the pages go round in circles")
 
     def test_listing(self, world: World, ids: list[str]) -> None:
         # One population of runs serves all the questions: making it takes the time.
@@ -307,6 +311,10 @@ class TestList:
         [
             ({"limit": 0}, "limit is 0: ask for 1 to 1,000"),
             ({"limit": 1_001}, "limit is 1001"),
+            ({"limit": "50"}, "limit is '50'"),
+            ({"since": 1_800_000_000}, "since is 1800000000: pass an aware datetime"),
+            ({"until": 1.8e12}, "until is 1800000000000.0: pass an aware datetime"),
+            ({"since": T0 + 1, "until": T0}, "until lies before since"),
             ({"status": "DONE"}, "status 'DONE' is none of PENDING, RUNNING"),
             ({"since": datetime(2030, 1, 1)}, "since is .* no time zone"),  # noqa: DTZ001
             ({"until": datetime(2030, 1, 1)}, "until is .* no time zone"),  # noqa: DTZ001
@@ -421,6 +429,14 @@ class TestWait:
 
 
 class TestSettings:
+    @pytest.mark.parametrize("call", ["start", "get", "list"])
+    def test_a_table_that_is_not_there_is_named(self, world: World, call: str) -> None:
+        client = FluxioClient(
+            "no-such-table", world.queue_url, dynamodb=world.dynamodb, sqs=world.sqs
+        )
+        with pytest.raises(SettingError, match="there is no table 'no-such-table' in this Region"):
+            getattr(client, call)("Greeting")
+
     def test_table_and_queue_come_from_the_environment(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -220,6 +220,26 @@ class TestGraph:
         assert version() == version(retry=3, timeout=9)
         assert version() != version(depends_on=["a"])
 
+    @pytest.mark.xfail(
+        reason="the version follows the order of the dependencies, which a set has not"
+    )
+    def test_the_version_does_not_follow_the_order_of_dependencies(self) -> None:
+        def version(*deps: str) -> str:
+            @workflow
+            class W:
+                @step
+                def a(self): ...
+
+                @step
+                def b(self): ...
+
+                @step(depends_on=deps)
+                def c(self): ...
+
+            return made(W).graph.version
+
+        assert version("a", "b") == version("b", "a")
+
 
 class TestNames:
     def test_a_workflow_may_have_a_name_of_its_own(self) -> None:
@@ -261,12 +281,14 @@ class TestStepArguments:
         ("arguments", "message"),
         [
             ({"depends_on": "b"}, "W.a: depends_on is 'b'; pass a list of step names"),
+            ({"depends_on": 7}, "W.a: depends_on is 7; pass a list of step names"),
+            ({"depends_on": None}, "W.a: depends_on is None; pass a list of step names"),
             ({"depends_on": [1]}, "W.a: depends_on is [1]; pass a list of step names"),
             ({"depends_on": ["b", "b"]}, "W.a: depends_on names a step twice: ['b', 'b']"),
             ({"retry": "3"}, "W.a: retry is '3'; pass a whole number or a Retry(…)"),
             ({"retry": True}, "W.a: retry is True; pass a whole number"),
             ({"retry": 1.5}, "W.a: retry is 1.5; pass a whole number"),
-            ({"retry": -1}, "Retry(max=-1): use a whole number from 0 to 100"),
+            ({"retry": -1}, "W.a: Retry(max=-1): use a whole number from 0 to 100"),
             ({"timeout": 0}, "W.a: timeout is 0; pass seconds above 0 and at most 900"),
             ({"timeout": 901}, "W.a: timeout is 901"),
             ({"timeout": -5}, "W.a: timeout is -5"),

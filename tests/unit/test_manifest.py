@@ -83,7 +83,7 @@ class TestWhereItIs:
 
     def test_nowhere(self, tmp_path: Path) -> None:
         assert Manifest([tmp_path]).entries() == {}
-        with pytest.raises(UnknownWorkflow, match="no workflow 'Fine'; it has: none"):
+        with pytest.raises(DeploymentError, match="zip has no manifest that names a workflow"):
             Manifest([tmp_path]).load("Fine")
 
     def test_names_keep_their_case_and_comments_are_skipped(
@@ -187,9 +187,9 @@ class TestLoading:
         with pytest.raises(UnknownWorkflow) as caught:
             Manifest([tmp_path]).load("C")
         assert str(caught.value) == (
-            "this deployment has no workflow 'C'; it has: A, B. Add it to the manifest "
-            "(entry_points.txt, section [fluxio.workflows]) of the worker's zip and deploy that, or "
-            "start the run under another name."
+            "this deployment has no workflow 'C'; it has: A, B. Start a run of one of these, or add C to "
+            "the manifest (entry_points.txt, section [fluxio.workflows]) of the worker's zip, deploy it, "
+            "and redrive the run."
         )
 
     @pytest.mark.parametrize(
@@ -197,8 +197,12 @@ class TestLoading:
         [
             ("not_there:W", "", "but there is no module 'not_there'. Put it into the worker's zip"),
             ("loaded.sub:W", "", "but there is no module 'loaded.sub'"),
-            ("loaded:W", "import not_there_either", "but there is no module 'not_there_either'"),
-            ("loaded:W", "1/0", "importing loaded raises ZeroDivisionError: division by zero"),
+            (
+                "loaded:W",
+                "import not_there_either",
+                "but loaded imports 'not_there_either' (loaded.py, line 1)",
+            ),
+            ("loaded:W", "1/0", "raises ZeroDivisionError: division by zero (loaded.py, line 1)"),
             ("loaded:W", "def", "importing loaded raises SyntaxError"),
             ("loaded:W", "", "the module loaded has no class 'W'"),
             ("loaded:Outer.W", MODULE, "the module loaded has no class 'Outer.W'"),

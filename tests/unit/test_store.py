@@ -33,12 +33,17 @@ class Refused(ClientError):
         super().__init__(response | image, "UpdateItem")
 
 
+class Missing(ClientError):
+    """There is no such table."""
+
+
 class Scripted:
     """A DynamoDB client that answers as it is told: an answer, or an error to raise."""
 
     class exceptions:  # noqa: N801 - as boto3 has it
         ConditionalCheckFailedException = Refused
         TransactionCanceledException = Canceled
+        ResourceNotFoundException = Missing
 
     def __init__(self, *answers: Any) -> None:
         self._answers = list(answers)

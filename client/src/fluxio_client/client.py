@@ -26,6 +26,9 @@ from fluxio_client.queue import Nudge, Queue
 from fluxio_client.run import Page, Run, RunStatus, StepStatus
 from fluxio_client.store import Spent, Store
 
+#: What milliseconds since 1970 may be, as times of a listing; a time in seconds is far below.
+EARLIEST, LATEST = 10**11, 10**14
+
 #: Milliseconds until the sweeper looks after an open run of which it has heard nothing.
 WATCHDOG_MS = 300_000
 
@@ -79,7 +82,8 @@ class FluxioClient:
         Args:
             workflow: the workflow's name, as the manifest of the worker's zip has it.
             input: a JSON object (a dict, a pydantic model, a dataclass); its names become arguments of
-                the steps. At most 390,000 bytes as JSON.
+                the steps. At most 390,000 bytes as JSON. The same input means the same JSON, in any order
+                of its names; 99 and 99.0 differ.
             run_id: 1 to 64 letters, digits, '.', '_', ':' or '-'. Omitted: "wf-" and 12 hex digits.
 
         Returns:
@@ -106,7 +110,8 @@ class FluxioClient:
         if not written.applied:
             run = self._same_run(run, workflow, text)
         if run.status is RunStatus.PENDING:
-            self._nudge(Nudge(run_id, workflow))
+            again = f"call start again with run_id={run_id!r} and the same input"
+            self._nudge(Nudge(run_id, workflow), again)
         return run
 
     def _same_run(self, there: Run, workflow: str, text: str) -> Run:
@@ -176,7 +181,7 @@ class FluxioClient:
             )
         if run.ended:
             raise RunEnded(f"run {run_id} is {run.status}: only a run that FAILED can be redriven.")
-        self._nudge(Nudge(run_id, run.workflow, occasion=_redrive(now)))
+        self._nudge(Nudge(run_id, run.workflow, occasion=_redrive(now)), "redrive it again")
         return run
 
     def redrive_dead_letters(self, dlq_url: str, limit: int = 1000) -> Redriven:
@@ -198,19 +203,20 @@ class FluxioClient:
                 except MalformedNudge:
                     malformed += 1
                     continue
-                self._nudge(Nudge(nudge.run_id, occasion=_redrive(self._now())))
+                again = Nudge(nudge.run_id, occasion=_redrive(self._now()))
+                self._nudge(again, "redrive the dead letters again")
                 dead.delete(message)
                 nudged += 1
         return Redriven(nudged, malformed)
 
-    def _nudge(self, nudge: Nudge) -> None:
+    def _nudge(self, nudge: Nudge, again: str) -> None:
         try:
             self._queue.send([nudge])
         except Exception as error:
             raise NotNudged(
-                f"run {nudge.run_id} is stored, but SQS did not accept its message: {error}. The sweeper "
-                f"sends one within {WATCHDOG_MS // 60_000 + 1} minutes; to send one now, repeat the call, "
-                f"a start with run_id={nudge.run_id!r} and the same input."
+                f"run {nudge.run_id} is stored, but SQS did not accept its message: "
+                f"{str(error).rstrip('.')}. The sweeper sends one within {WATCHDOG_MS // 60_000 + 1} "
+                f"minutes; to send one now, see that FLUXIO_QUEUE_URL is right and {again}."
             ) from error
 
     def _change(self, run_id: str, changes: Sequence[transitions.Change]) -> Run:
@@ -257,8 +263,13 @@ class FluxioClient:
         Raises:
             InvalidInput: an argument is out of its bounds, or the page is not of this listing.
         """
-        if not 1 <= limit <= 1000:
-            raise InvalidInput(f"limit is {limit}: ask for 1 to 1,000 runs a page.")
+        if type(limit) is not int or not 1 <= limit <= 1000:
+            raise InvalidInput(f"limit is {limit!r}: ask for 1 to 1,000 runs a page.")
+        first, last = _milliseconds(since, "since") or 0, _milliseconds(until, "until")
+        if last is not None and last < first:
+            raise InvalidInput(
+                "until lies before since: no run can be between them. Exchange them."
+            )
         try:
             wanted = None if status is None else RunStatus(status)
         except ValueError:
@@ -267,8 +278,8 @@ class FluxioClient:
         return self._store.list_runs(
             layout.check_workflow(workflow),
             wanted,
-            _milliseconds(since, "since") or 0,
-            _milliseconds(until, "until"),
+            first,
+            last,
             limit,
             page,
         )
@@ -294,7 +305,8 @@ class FluxioClient:
                 return self.get(run_id)
             if run.parked:
                 raise RunParked(
-                    f"run {run_id} is parked: {run.error}. Deploy what is missing and redrive the run."
+                    f"run {run_id} is parked: {str(run.error).rstrip('.')}. When that is mended, redrive "
+                    "the run."
                 )
             left = (deadline - self._now()) / 1000
             if left <= 0:
@@ -327,8 +339,15 @@ def _canonical(text: str) -> str:
 
 
 def _milliseconds(of: datetime | int | None, name: str) -> int | None:
-    if of is None or isinstance(of, int):
+    if of is None:
+        return None
+    if type(of) is int and EARLIEST <= of < LATEST:
         return of
+    if not isinstance(of, datetime):
+        raise InvalidInput(
+            f"{name} is {of!r}: pass an aware datetime, datetime.now(timezone.utc) for example, or whole "
+            "milliseconds since 1970."
+        )
     if of.tzinfo is None:
         raise InvalidInput(
             f"{name} is {of!r}, which has no time zone: pass an aware datetime, "

@@ -6,6 +6,7 @@ All times are integers, milliseconds since 1970-01-01T00:00Z; durations are seco
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -197,3 +198,6 @@ class Page:
 
     runs: list[RunSummary]
     next_page: str | None = None
+
+    def __iter__(self) -> Iterator[RunSummary]:
+        return iter(self.runs)

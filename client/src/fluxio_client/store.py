@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError, ParamValidationError
 
 from fluxio_client import layout
-from fluxio_client.errors import FluxioError, InvalidInput
+from fluxio_client.errors import FluxioError, InvalidInput, SettingError
 from fluxio_client.graph import Graph
 from fluxio_client.layout import Item
 from fluxio_client.run import ENDED, Page, Run, RunStatus, RunSummary, StepStatus
@@ -360,9 +360,7 @@ class Store:
     def _write(self, call: str, **arguments: Any) -> dict[str, Any]:
         """One call that writes, with what it cost."""
         self.spent.writes += 1
-        answer: dict[str, Any] = getattr(self._client, call)(
-            ReturnConsumedCapacity="INDEXES", **arguments
-        )
+        answer = self._call(call, ReturnConsumedCapacity="INDEXES", **arguments)
         consumed = answer.get("ConsumedCapacity", [])
         for table in consumed if isinstance(consumed, list) else [consumed]:
             total = table.get("WriteCapacityUnits", table.get("CapacityUnits", 0))
@@ -370,6 +368,19 @@ class Store:
             units = own.get("WriteCapacityUnits", own.get("CapacityUnits", total))
             self.spent.write_units += units
             self.spent.index_write_units += total - units
+        return answer
+
+    def _call(self, call: str, **arguments: Any) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = getattr(self._client, call)(**arguments)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code != "ResourceNotFoundException" or call == "transact_write_items":
+                raise  # in a transaction it may be about a table of the user's
+            raise SettingError(
+                f"there is no table {self._table!r} in this Region, or it lacks an index of fluxio's: set "
+                "FLUXIO_TABLE_NAME to the module's output `table_name`, and AWS_DEFAULT_REGION to its Region."
+            ) from error
         return answer
 
     def _refused(self, run_id: str, answer: dict[str, Any]) -> Run | None:
@@ -519,14 +530,14 @@ class Store:
 
     def _get(self, key: Item, consistent: bool) -> Item | None:
         self.spent.reads += 1
-        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=consistent)
+        answer = self._call("get_item", TableName=self._table, Key=key, ConsistentRead=consistent)
         item: Item | None = answer.get("Item")
         return item
 
     def _query(self, **arguments: Any) -> Iterator[Item]:
         while True:
             self.spent.reads += 1
-            answer = self._client.query(TableName=self._table, **arguments)
+            answer = self._call("query", TableName=self._table, **arguments)
             yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return

@@ -146,14 +146,19 @@ def _define_step(
         raise DefinitionError(
             f"{where}: a step's name is at most {MAX_STEP_NAME} ASCII letters, digits and '_'. Rename it."
         )
-    if isinstance(depends_on, str) or not all(isinstance(dep, str) for dep in depends_on):
+    if not isinstance(depends_on, (list, tuple, set, frozenset)) or not all(
+        isinstance(dep, str) for dep in depends_on
+    ):
         raise DefinitionError(
             f'{where}: depends_on is {depends_on!r}; pass a list of step names: depends_on=["…"].'
         )
     if len({*depends_on}) < len(depends_on):
         raise DefinitionError(f"{where}: depends_on names a step twice: {list(depends_on)}.")
     if type(retry) is int:
-        retry = Retry(retry)
+        try:
+            retry = Retry(retry)
+        except DefinitionError as error:
+            raise DefinitionError(f"{where}: {error}") from None
     if not isinstance(retry, Retry):
         raise DefinitionError(f"{where}: retry is {retry!r}; pass a whole number or a Retry(…).")
     if timeout is not None and (

@@ -50,7 +50,9 @@ class Deployment:
             }
             graph = self._graph(definition, run)
         except UnknownWorkflow as error:
-            return Problem(Failure("UnknownWorkflow", str(error)), parks=False)
+            # A run under way knew its workflow once: what is missing is a part of the deployment.
+            parks = run is not None and run.version is not None
+            return Problem(Failure("UnknownWorkflow", str(error)), parks)
         except DeploymentError as error:
             return Problem(Failure("DeploymentError", str(error)), parks=True)
         timeout = None if definition.timeout is None else round(definition.timeout * 1000)

@@ -159,7 +159,15 @@ class Loop:
             if change.row.run_to in (RunStatus.FAILED, RunStatus.WAITING):
                 error = Failure.from_json(str(change.values["error"]))
                 message = "run failed" if change.row.run_to is RunStatus.FAILED else "run parked"
-                log("ERROR", message, run_id=run_id, step=error.step, error=error.type)
+                log(
+                    "ERROR",
+                    message,
+                    run_id=run_id,
+                    step=error.step,
+                    error=error.type,
+                    # fluxio's own words where no step is to blame; a step's may hold what it worked on
+                    reason=None if error.step else error.message,
+                )
                 if change.row.run_to is RunStatus.WAITING:
                     count("runs_parked", self._services.now(), run_id=run_id)
             elif change.row.name == "take_over":

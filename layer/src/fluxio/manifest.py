@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Iterable
 from configparser import ConfigParser, DuplicateOptionError
 from configparser import Error as ConfigError
@@ -80,12 +81,17 @@ class Manifest:
 
     def _load(self, name: str) -> WorkflowDefinition:
         entries = self.entries()
+        if not entries:
+            raise DeploymentError(
+                f"the worker's zip has no manifest that names a workflow. Put an entry_points.txt with a "
+                f"section [{GROUP}] and lines 'Name = module:Class' at its root, deploy it, and redrive "
+                "the run."
+            )
         if name not in entries:
-            known = ", ".join(sorted(entries)) or "none"
             raise UnknownWorkflow(
-                f"this deployment has no workflow {name!r}; it has: {known}. Add it to the manifest "
-                f"(entry_points.txt, section [{GROUP}]) of the worker's zip and deploy that, or start "
-                "the run under another name."
+                f"this deployment has no workflow {name!r}; it has: {', '.join(sorted(entries))}. Start "
+                f"a run of one of these, or add {name} to the manifest (entry_points.txt, section "
+                f"[{GROUP}]) of the worker's zip, deploy it, and redrive the run."
             )
         target, file = self._entries[name] if self._entries else ("", Path())
         place = f"{file.name} names {name} = {target}"
@@ -93,13 +99,20 @@ class Manifest:
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
+            own = error.name is None or f"{module_name}.".startswith(f"{error.name}.")
+            problem = (
+                "there is"
+                if own
+                else f"{module_name} imports {error.name!r}{_where(error)}: there is"
+            )
+            remedy = ", or correct the entry" if own else ""
             raise DeploymentError(
-                f"{place}, but there is no module {error.name!r}. Put it into the worker's zip, or "
-                "correct the entry."
+                f"{place}, but {problem} no module {error.name!r}. Put it into the worker's zip{remedy}."
             ) from error
         except (Exception, SystemExit) as error:
             raise DeploymentError(
-                f"{place}, but importing {module_name} raises {type(error).__name__}: {error}"
+                f"{place}, but importing {module_name} raises {type(error).__name__}: "
+                f"{error}{_where(error)}. Mend that and deploy again."
             ) from error
         found: object = module
         for part in class_name.split("."):
@@ -112,6 +125,17 @@ class Manifest:
                 "entry or the module."
             )
         return definition
+
+
+def _where(error: BaseException) -> str:
+    """Where in the user's code it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame
+        for frame in frames
+        if "importlib" not in frame.filename and frame.filename != __file__
+    ]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def _parse(file: Path) -> dict[str, str]:
