@@ -41,7 +41,6 @@ FAULTS = {
     "after": "its caller dies after it has landed",
     "twice": "its answer is lost after it has landed, and the SDK sends it again",
     "delivered again": "at that moment a second worker is handed the same messages",
-    "overtaken": "it stands still until its leases and its messages' time are over, and a second worker has them",
     "unanswered": "its answer is lost after it has landed, and the SDK gives up",
     "throttled": "it is refused for its rate, and the SDK gives up",
 }
@@ -49,8 +48,6 @@ FAULTS = {
 #: Milliseconds after which a case counts as one that never ends.
 PATIENCE = 4 * 3600 * 1000
 MINUTE = 60_000
-#: Calls that no case here needs.
-MANY_CALLS = 1_000
 RUN_ID = "run-1"
 
 
@@ -105,10 +102,6 @@ class Trial:
     def _wire(self, call: Call) -> dict[str, Any]:
         number = len(self.calls)
         self.calls.append(Made(str(call), bool(self._in_hand)))
-        if number >= MANY_CALLS:
-            if number == MANY_CALLS:
-                self.problems.append(f"it goes round in a circle: {number} calls and no end")
-            raise Death
         fault = self.faults.get(number)
         if fault is None:
             return call.land()
@@ -117,9 +110,7 @@ class Trial:
         if fault == "throttled":
             code = "RequestThrottled" if call.service == "sqs" else "ThrottlingException"
             raise call.error(code)
-        if fault in ("delivered again", "overtaken"):
-            if fault == "overtaken":
-                self.aws.clock.advance(self.aws.queue.visibility + 1)
+        if fault == "delivered again":
             self._deliver_again()
             return call.land()
         with suppress(ClientError):  # a refusal is an answer too, and is lost
@@ -209,7 +200,7 @@ class Trial:
         aws, clock = self.aws, self.aws.clock
         until = clock.at + PATIENCE
         mapping = aws.sqs.client()
-        while clock.at < until and len(self.calls) <= MANY_CALLS:
+        while clock.at < until:
             records = records_of(
                 mapping.receive_message(
                     QueueUrl=aws.queue.url, MaxNumberOfMessages=self.case.batch_size
@@ -288,7 +279,7 @@ def single_faults(trial: Trial, first: int = 0) -> Iterator[tuple[int, str]]:
     """Every fault at every call of a trial, from one call on."""
     for number, made in enumerate(trial.calls[first:], first):
         for fault in FAULTS:
-            if fault in ("delivered again", "overtaken") and not made.deliverable:
+            if fault == "delivered again" and not made.deliverable:
                 continue
             yield number, fault
 

@@ -27,11 +27,13 @@ SCHEDULES = "schedules"
 
 @dataclass(frozen=True)
 class Planted:
-    """A breakage: what is broken, how, and which net sees it."""
+    """A breakage: what is broken, how, and what sees it."""
 
     what: str
     break_it: Callable[[Patch], None]
     net: str
+    #: What the net says, in part.
+    says: str
 
 
 def _without(row: str, guard: Guard) -> Callable[[Patch], None]:
@@ -150,66 +152,79 @@ PLANTED = [
         "a completion does not ask whose claim it is",
         _without("complete", Guard.FENCE),
         SCHEDULES,
+        "another claim than its last",
     ),
     Planted(
         "a claim does not ask whether the steps before have succeeded",
         _without("claim", Guard.BARRIER),
         MATRIX,
+        "claimed before",
     ),
     Planted(
         "a claim does not ask whether the backoff is over",
         _without("claim", Guard.DUE),
         SCHEDULES,
+        "before its backoff was over",
     ),
     Planted(
         "a take-over does not ask whether the lease is over",
         _without("take_over", Guard.LEASE_OVER),
         SCHEDULES,
+        "within its timeout",
     ),
     Planted(
         "a run that is open is opened again",
         _row("open", run_from=frozenset({to.RunStatus.PENDING, to.RunStatus.RUNNING})),
         MATRIX,
+        "step",
     ),
     Planted(
         "a failed run may be finished",
         _row("finish", run_from=frozenset(to.RunStatus)),
         SCHEDULES,
+        "goes from",
     ),
     Planted(
         "a message is acknowledged while somebody else runs its step",
         _wrap(fluxio.decide, "_put_back", _ack_instead),
         MATRIX,
+        "never came to rest",
     ),
     Planted(
         "a worker that lost its lease acknowledges",
         _wrap(Hand, "settle", _never_fenced),
         SCHEDULES,
+        "",
     ),
     Planted(
         "a completion counts each dependent twice",
         _wrap(to, "complete", _count_twice),
         MATRIX,
+        "counts",
     ),
     Planted(
         "a completion forgets a dependent",
         _wrap(to, "complete", _count_some),
         MATRIX,
+        "counts",
     ),
     Planted(
         "the barrier is counted up by a write of its own",
         _wrap(Store, "apply", _barrier_apart),
         MATRIX,
+        "counts",
     ),
     Planted(
         "a nudge of a fan-out is not sent",
         _wrap(Queue, "send", _send_all_but_one),
         MATRIX,
+        "never came to rest",
     ),
     Planted(
         "entries that SQS refused are not sent again",
         _wrap(Queue, "send", _send_once),
         SCHEDULES,
+        "never came to its end",
     ),
     Planted(
         "a message answers for the step it names alone",
@@ -217,21 +232,25 @@ PLANTED = [
             Hand, "answers_for", lambda self, step: step.name == self.nudge.step
         ),
         MATRIX,
+        "never came to rest",
     ),
     Planted(
         "a redelivered message looks at its own step alone",
-        _wrap(fluxio.decide, "_todo", _own_step_alone),
+        lambda patch: patch.setattr(fluxio.decide, "_todo", _own_step_alone),
         MATRIX,
+        "never came to rest",
     ),
     Planted(
         "the sweeper moves the clock on before it sends",
         lambda patch: patch.setattr(fluxio.worker, "sweep", _wake_before_send),
         MATRIX,
+        "never came to rest",
     ),
     Planted(
         "the sweeper finds nothing",
         lambda patch: patch.setattr(Store, "due", lambda *_: []),
         MATRIX,
+        "never came to rest",
     ),
     Planted(
         "a step is given up but its run does not fail",
@@ -243,11 +262,13 @@ PLANTED = [
             ),
         ),
         SCHEDULES,
+        "never came to its end",
     ),
     Planted(
         "a step is given up after one death",
         lambda patch: patch.setattr(fluxio.decide, "_lost_for_good", lambda *_: True),
         MATRIX,
+        "FAILED",
     ),
     Planted(
         "messages of different attempts have one deduplication id",
@@ -255,16 +276,19 @@ PLANTED = [
             Nudge, "deduplication_id", property(lambda self: f"{self.run_id}/{self.step}")
         ),
         MATRIX,
+        "never came to rest",
     ),
     Planted(
         "the writes of ctx.transact go before the completion, not with it",
         _wrap(Store, "apply", _write_first),
         MATRIX,
+        "account",
     ),
     Planted(
         "an error that comes with one message is everybody's",
         _wrap(Worker, "_outage", _raise_at_once),
         MATRIX,
+        "the handler raised",
     ),
     Planted(
         "a run is started without a watchdog",
@@ -276,11 +300,13 @@ PLANTED = [
             ),
         ),
         MATRIX,
+        "never came to rest",
     ),
     Planted(
         "start does not nudge a run that it finds stored",
         lambda patch: patch.setattr(FluxioClient, "_nudge", _only_once()),
         MATRIX,
+        "",
     ),
 ]
 
@@ -289,12 +315,13 @@ def _only_once() -> Any:
     return lambda self, nudge: None
 
 
-def _own_step_alone(sound: Any, run: Any, hand: Hand, plan: Any, now: int) -> list[Any]:
-    mine = {name for name in run.steps if hand.answers_for(run.steps[name])}
-    mine |= {name for name, step in run.steps.items() if step.token == hand.token}
-    return [
-        step
-        for step in sound(run, hand, plan, now)
-        if hand.nudge.step is None
-        or mine.intersection((step.name, *plan.graph.depends_on[step.name]))
-    ]
+def _own_step_alone(run: Any, hand: Any, plan: Any, now: int) -> list[Any]:
+    found = []
+    for step in run.steps.values():
+        mine = hand.answers_for(step) or step.token == hand.token
+        ready = step.status == "PENDING" and step.completed_deps == step.total_deps
+        lost = step.status == "RUNNING" and not hand.holds(step) and step.lease_until <= now
+        due = (step.not_before or 0) <= now
+        if (lost and mine) or (ready and due and (mine or not hand.nudge.step)):
+            found.append(step)
+    return found

@@ -93,8 +93,6 @@ class Weather:
     #: Shares of turns.
     lapses: float
     sweeps: float
-    #: Share of messages that come to another worker while theirs stands still.
-    handed_on: float
     #: Share of batches of which SQS takes only a part.
     halves: float
     #: Share of calls that take seconds, and that take minutes.
@@ -131,12 +129,11 @@ def draw_weather(rng: random.Random) -> Weather:
         throttled=share(),
         unanswered=share(0.5),
         twice=share(),
-        lapses=share(),
-        handed_on=rng.choice([0.0, 0.5, 1.0]),
+        lapses=share(0.3) if sweeper else 0.0,
         sweeps=share(0.2) if sweeper else 0.0,
         halves=share(3),
         slow=rng.choice([0.0, 0.05]),
-        stalls=rng.choice([0.0, 0.0, 0.01, 0.05]),
+        stalls=rng.choice([0.0, 0.0, 0.01]),
         stale_deletes=rng.choice([0.0, 0.5]) if sweeper else 0.0,
         lag=rng.choice([0, 0, 50, 2000]),
         storm=rng.choice([30, 60, 120, 250]),
@@ -723,23 +720,10 @@ class Schedule:
 
     def _latency(self) -> int:
         if self._strikes(self.weather.stalls):
-            return self._stall(self.rng.choice([20_000, 70_000, 200_000]))
+            return self.rng.choice([20_000, 70_000, 200_000])
         if self._strikes(self.weather.slow):
             return self.rng.randint(500, 6_000)
         return self.rng.randint(1, 20)
-
-    def _stall(self, lasts: int) -> int:
-        """Long enough for a lease to end; and its messages may come to somebody else meanwhile."""
-        self.figures["stalls"] += 1
-        self.say(f"{self.current.name}: stands still for {lasts // 1000} s")
-        held = {record["messageId"] for record in self.current.records}
-        for message in self.aws.queue.messages:
-            if message.message_id in held and self.rng.random() < self.weather.handed_on:
-                until = self.aws.clock.at + self.rng.randint(0, lasts)
-                message.visible_at = min(message.visible_at, until)
-                self.harmed[message.message_id] += 1
-                self.figures["duplicates"] += 1
-        return lasts
 
     def _wire(self, call: Call) -> dict[str, Any]:
         name, weather = self.current.name, self.weather
