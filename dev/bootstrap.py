@@ -171,6 +171,9 @@ def _pip_environment() -> dict[str, str]:
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     env.setdefault("PIP_CACHE_DIR", str(STATE / "pip"))
+    # An interrupted pip leaves its temporary folders: inside this one, where `make clean` finds them.
+    (STATE / "tmp").mkdir(parents=True, exist_ok=True)
+    env["TMPDIR"] = str(STATE / "tmp")
     env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     env["PIP_USER"] = "0"  # some make `--user` their default, which a venv refuses
     return env

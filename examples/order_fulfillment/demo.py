@@ -199,6 +199,7 @@ def run_or_clean_up(arguments: list[str]) -> None:
     try:
         main(arguments)
     except KeyboardInterrupt:
+        say("\ninterrupted: ending the emulator, and what was deployed in it")
         emulator.stop("demo")
         raise
 
