@@ -4,12 +4,12 @@ PYTHON ?= python3
 VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test check layer venv format clean
+.PHONY: help demo demo-down test check layer release venv format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: layer ## Run OrderFulfillment on the real module in a local AWS emulator
+demo: terraform layer ## Run OrderFulfillment on the real module in a local AWS emulator
 	@$(VENV) -m dev.bootstrap ministack
 	@$(VENV) examples/order_fulfillment/demo.py
 
@@ -17,14 +17,15 @@ demo-down: python ## End what `make demo` left running, and remove it
 	@$(PYTHON) -m dev.emulator stop demo
 	@rm -rf .fluxio/demo
 
-test: check layer ## Check, build the layer and run all tests
+test: terraform check layer ## Check, build the layer and run all tests
 	@$(VENV) -m dev.test
 
-check: venv ## Check format, lint, types, versions and the Terraform code
+check: venv ## Check format, lint, types, versions, workflows and the Terraform code
 	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --diff .; exit 1; }
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
 	@$(VENV) -m dev.version --check
+	@.venv/bin/zizmor --offline --quiet .github
 	@$(VENV) -m dev.terraform check
 
 format: venv ## Format the Python and Terraform code
@@ -35,11 +36,14 @@ format: venv ## Format the Python and Terraform code
 layer: venv ## Build the wheels and the Lambda layer's zips in layer/dist
 	@$(VENV) -m dev.layer
 
+release: venv ## Build everything that a version publishes, in dist
+	@$(VENV) -m dev.release
+
 venv: python
 	@$(PYTHON) -m dev.bootstrap dev
 
 clean: demo-down ## Remove all that was made here
-	@rm -rf .fluxio .venv .venv-* client/dist layer/dist .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .fluxio .venv .venv-* dist client/dist layer/dist .mypy_cache .pytest_cache .ruff_cache
 	@find client dev examples layer tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Asked before any of our files is read, since an old Python could not even parse them.
@@ -49,3 +53,8 @@ python:
 	  echo "error: fluxio needs Python 3.10 or later; $(PYTHON) is: $$($(PYTHON) -V 2>&1)." >&2; \
 	  echo "Install one and name it, like this: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
 	  exit 1; }
+
+# Asked first as well: to learn after minutes of set-up that it is missing would be late.
+.PHONY: terraform
+terraform: python
+	@$(PYTHON) -m dev.terraform find

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from dev import ROOT, STATE
 from dev.bootstrap import SUPPORTED
-from dev.package import write_zip
 from dev.stage import DevError, command_line, run, say
+from fluxio_client.cli.archive import write_zip
 
 ARCHITECTURES = {"x86_64": "x86_64", "arm64": "aarch64"}
 """Lambda's names and those of wheels."""
@@ -46,8 +46,10 @@ def version(source: Path = ROOT) -> str:
     return (source / "VERSION").read_text().strip()
 
 
-def zip_path(architecture: str, folder: Path = ROOT / "layer" / "dist") -> Path:
-    return folder / f"fluxio-layer-{version()}-{architecture}.zip"
+def zip_path(
+    architecture: str, folder: Path = ROOT / "layer" / "dist", source: Path = ROOT
+) -> Path:
+    return folder / f"fluxio-layer-{version(source)}-{architecture}.zip"
 
 
 def host_architecture() -> str:
@@ -71,16 +73,17 @@ def build(source: Path = ROOT, target: Path = ROOT / "layer" / "dist") -> list[P
             f"wheel of {project}",
             # hatchling is pinned in this environment: no isolation, no download.
             [sys.executable, "-m", "build", "--no-isolation", source / project],
+            env=_without_a_date(),
             log=log,
         )
     zips = []
     for architecture in ARCHITECTURES:
         merged: dict[str, bytes] = {}
-        for wheel in [*wheels(source), *_dependencies(source, architecture)]:
+        for wheel in contents(source, architecture):
             _merge(wheel, merged)
         _refuse_what_the_runtime_brings(merged)
         size = sum(map(len, merged.values()))
-        zipped = zip_path(architecture, target)
+        zipped = zip_path(architecture, target, source)
         write_zip(zipped, merged)
         say(
             f"{zipped.name}: {_megabytes(zipped.stat().st_size)} zipped, "
@@ -90,6 +93,16 @@ def build(source: Path = ROOT, target: Path = ROOT / "layer" / "dist") -> list[P
             raise DevError(f"{zipped.name} is larger than Lambda takes.")
         zips.append(zipped)
     return zips
+
+
+def contents(source: Path, architecture: str) -> list[Path]:
+    """The wheels whose files make up one layer; the first two are there once they are built."""
+    return [*wheels(source), *_dependencies(source, architecture)]
+
+
+def _without_a_date() -> dict[str, str]:
+    """This environment, but for a date that some CI sets and that would get into the wheels."""
+    return {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
 
 
 def is_current() -> bool:
@@ -108,7 +121,6 @@ def _stamp() -> Path:
 def _state() -> dict[str, str]:
     """Digests of all that goes in and all that comes out; a missing product is never current."""
     sources = [ROOT / "VERSION", ROOT / "layer" / "requirements.txt", Path(__file__)]
-    sources.append(ROOT / "dev" / "package.py")
     for project in (ROOT / "client", ROOT / "layer"):
         sources += [project / name for name in ("LICENSE", "README.md", "pyproject.toml")]
         sources += [p for p in (project / "src").rglob("*") if "__pycache__" not in p.parts]

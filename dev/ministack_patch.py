@@ -7,8 +7,11 @@ Run it in place of `ministack`, with the same environment:
 or call `apply()` before MiniStack is started in the same process. Found with MiniStack 1.5.33:
 
 - DescribeAlarms in the query protocol (XML), which Terraform's AWS provider speaks, leaves most fields of
-  an alarm out, so that every plan wants to change every alarm. They are added from what MiniStack has
-  stored. What is there is left alone: once MiniStack answers in full by itself, this does nothing.
+  an alarm out, also of a composite one, so that every plan wants to change every alarm. They are added from
+  what MiniStack has stored. What is there is left alone: once MiniStack answers in full by itself, this does
+  nothing.
+- PutMetricAlarm in that protocol drops the metrics of an alarm on metric math. They are stored, so that
+  DescribeAlarms can tell them; such an alarm is never evaluated.
 - With AUTH=true, SendMessageBatch asks for the action sqs:SendMessageBatch. On AWS there is no such action:
   the right to send covers the batch (and so for DeleteMessageBatch and ChangeMessageVisibilityBatch).
 - With AUTH=true, the queues' policy refuses requests without TLS: all of them, on a plain loopback port.
@@ -37,6 +40,7 @@ def main() -> None:
 def apply(*, behind_tls: bool = False) -> None:
     """Patch the MiniStack of this process. Must be called before it serves."""
     _describe_alarms_in_full()
+    _keep_metric_math()
     _let_a_right_cover_its_batch()
     if behind_tls:
         _take_requests_for_tls()
@@ -50,10 +54,50 @@ def _describe_alarms_in_full() -> None:
     def describe_alarms(params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> Any:
         status, headers, body = as_shipped(params, data, is_cbor, is_json)
         if status == 200 and not is_cbor and not is_json:
-            body = add_missing_fields(body, cloudwatch._alarms)
+            body = add_missing_fields(body, cloudwatch._alarms, cloudwatch._composite_alarms)
         return status, headers, body
 
     cloudwatch._describe_alarms = describe_alarms
+
+
+def _keep_metric_math() -> None:
+    from ministack.services import cloudwatch
+
+    as_shipped: Callable[..., Any] = cloudwatch._put_metric_alarm
+
+    def put_metric_alarm(params: Any, data: Any, is_cbor: bool, is_json: bool = False) -> Any:
+        answer = as_shipped(params, data, is_cbor, is_json)
+        metrics = {} if is_cbor or is_json else nested(params).get("Metrics")
+        if answer[0] == 200 and metrics:
+            alarm = cloudwatch._alarms[cloudwatch._p(params, "AlarmName")]
+            alarm["Metrics"] = metrics
+            # An alarm has either a metric of its own or these.
+            for field in ("MetricName", "Namespace", "Statistic", "Period", "Dimensions"):
+                alarm.pop(field, None)
+        return answer
+
+    cloudwatch._put_metric_alarm = put_metric_alarm
+
+
+def nested(params: Any) -> dict[str, Any]:
+    """Flat parameters of the query protocol (`A.member.1.B=x`) as what they stand for (`{A: [{B: x}]}`)."""
+    found: dict[str, Any] = {}
+    for name, values in params.items():
+        *path, last = name.split(".")
+        at = found
+        for part in path:
+            at = at.setdefault(part, {})
+        at[last] = values[0] if isinstance(values, list) else values
+    unfolded: dict[str, Any] = _with_lists(found)
+    return unfolded
+
+
+def _with_lists(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"member"}:
+        return [_with_lists(value["member"][at]) for at in sorted(value["member"], key=int)]
+    return {name: _with_lists(part) for name, part in value.items()}
 
 
 def _let_a_right_cover_its_batch() -> None:
@@ -77,17 +121,18 @@ def _take_requests_for_tls() -> None:
     app.pin_request_origin = lambda source_ip, _: as_shipped(source_ip, True)
 
 
-def add_missing_fields(body: bytes, stored: Any) -> bytes:
-    """A DescribeAlarms answer whose metric alarms have all the fields in `stored`, keyed by name."""
+def add_missing_fields(body: bytes, metric_alarms: Any, composite_alarms: Any) -> bytes:
+    """A DescribeAlarms answer whose alarms have all the fields that are stored of them by name."""
     ElementTree.register_namespace("", NAMESPACE)
     answer = ElementTree.fromstring(body)
-    for member in answer.iterfind(f".//{{{NAMESPACE}}}MetricAlarms/{{{NAMESPACE}}}member"):
-        alarm = stored.get(member.findtext(f"{{{NAMESPACE}}}AlarmName")) or {}
-        present = {child.tag.rpartition("}")[2] for child in member}
-        for field, value in alarm.items():
-            # Timestamps are stored as numbers, while this protocol wants ISO 8601; Terraform reads none.
-            if field not in present and not field.endswith("Timestamp"):
-                _append(member, field, value)
+    for kind, stored in (("MetricAlarms", metric_alarms), ("CompositeAlarms", composite_alarms)):
+        for member in answer.iterfind(f".//{{{NAMESPACE}}}{kind}/{{{NAMESPACE}}}member"):
+            alarm = stored.get(member.findtext(f"{{{NAMESPACE}}}AlarmName")) or {}
+            present = {child.tag.rpartition("}")[2] for child in member}
+            for field, value in alarm.items():
+                # Timestamps are stored as numbers, while this protocol wants ISO 8601; Terraform reads none.
+                if field not in present and not field.endswith("Timestamp"):
+                    _append(member, field, value)
     mended: bytes = ElementTree.tostring(answer, encoding="utf-8", xml_declaration=True)
     return mended
 

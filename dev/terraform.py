@@ -1,6 +1,7 @@
 """Real Terraform, kept inside this folder: a copy of the root, its state and its plugins.
 
     python -m dev.terraform check     format, validity and the module's own tests
+    python -m dev.terraform find      only whether there is a Terraform that will do
 
 A root is copied to a work folder under `.fluxio`, so that neither a lock file nor state appears
 beside the committed files. The copy lies as deep as the root, since modules are named by relative
@@ -399,9 +400,12 @@ def check() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    if arguments != ["check"]:
-        raise DevError("say: python -m dev.terraform check")
-    check()
+    if arguments == ["find"]:
+        find_terraform()
+    elif arguments == ["check"]:
+        check()
+    else:
+        raise DevError("say: python -m dev.terraform check, or find")
 
 
 if __name__ == "__main__":

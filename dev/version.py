@@ -20,19 +20,27 @@ FORM = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 STAMPED = {
     "client/pyproject.toml": [r'(?m)^(version = ")[^"]*'],
     "layer/pyproject.toml": [r'(?m)^(version = ")[^"]*', r'("fluxio-client==)[^"]*'],
+    "modules/fluxio/release.tf": [r'(?m)^(  version = ")[^"]*'],
 }
 """In each file, what stands right before every place of the version."""
+
+DOCUMENTS = ("README.md", "docs/quickstart.md", "docs/upgrading.md", "modules/fluxio/README.md")
+"""Here it stands in names of released files, as often as the text needs them."""
+
+RELEASED = re.compile(r"((?:terraform-aws-fluxio|fluxio-layer)-)\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?")
+
+FILES = (*STAMPED, *DOCUMENTS)
 
 
 def wrong_files(root: Path = ROOT) -> list[str]:
     """The files that do not say what VERSION says."""
     version = _read(root)
-    return [name for name in STAMPED if _stamped(root, name, version) != (root / name).read_text()]
+    return [name for name in FILES if _stamped(root, name, version) != (root / name).read_text()]
 
 
 def stamp(root: Path = ROOT) -> None:
     version = _read(root)
-    for name in STAMPED:
+    for name in FILES:
         (root / name).write_text(_stamped(root, name, version))
 
 
@@ -45,6 +53,8 @@ def _read(root: Path) -> str:
 
 def _stamped(root: Path, name: str, version: str) -> str:
     text = (root / name).read_text()
+    if name in DOCUMENTS:
+        return RELEASED.sub(rf"\g<1>{version}", text)
     for pattern in STAMPED[name]:
         text, count = re.subn(pattern, rf"\g<1>{version}", text)
         if count != 1:

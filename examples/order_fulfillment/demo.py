@@ -155,12 +155,16 @@ def cost(run: Run, worker: str, client: FluxioClient) -> str:
         events = logs.filter_log_events(
             logGroupName=f"/aws/lambda/{worker}", startTime=run.created_at - 1000
         )["events"]
-        lines = [line for line in map(_json_line, events) if line.get("message") == "batch"]
-        if lines and lines[-1]["back"] == 0:
+        lines = [
+            line
+            for line in map(_json_line, events)
+            if line.get("message") == "message handled" and line.get("run_id") == run.run_id
+        ]
+        if lines and lines[-1]["verdict"] == "acknowledged":
             break
         time.sleep(0.2)
+    spent["invocations"] = len({line["request_id"] for line in lines})
     for line in lines:
-        spent["invocations"] += 1
         for name in ("writes", "write_units", "index_write_units", "sent"):
             spent[name] += line[name]
     return (

@@ -61,6 +61,17 @@ data "aws_iam_policy_document" "worker" {
     resources = ["${local.arn_of.logs}:*"]
   }
 
+  # X-Ray knows no resources to which these could be confined.
+  dynamic "statement" {
+    for_each = var.tracing == "Active" ? ["*"] : []
+
+    content {
+      sid       = "WriteTraces"
+      actions   = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+      resources = [statement.value]
+    }
+  }
+
   dynamic "statement" {
     for_each = var.kms_key_arn[*]
 

@@ -15,8 +15,10 @@
 #     worker.tf     the Lambda: engine from the layer, steps from the user's zip
 #     iam.tf        what the worker, the schedule and a client may do
 #     schedule.tf   the sweep
+#     logs.tf       the worker's log, and what to ask it
 #     alarms.tf     what wakes somebody up, and what to do first
 #     dashboard.tf  one page with all of it
+#     release.tf    which release this is, and the layer that belongs to it
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -34,6 +36,8 @@ locals {
     log_group = "/aws/lambda/${var.name}-worker"
     schedule  = "${var.name}-sweep"
     dashboard = var.name
+
+    composite_alarm = "${var.name}-needs-a-person"
   }
 
   # The one place where time is set, in seconds.
@@ -48,8 +52,8 @@ locals {
   timing = {
     function_timeout    = var.timeout
     queue_visibility    = var.timeout + 30
-    queue_retention     = 14 * 24 * 3600                   # the most that SQS keeps
-    oldest_nudge_alarms = max(900, 3 * (var.timeout + 30)) # two dead workers in a row, and then some
+    queue_retention     = 14 * 24 * 3600                                                                # the most that SQS keeps
+    oldest_nudge_alarms = coalesce(var.alarms.oldest_nudge.threshold, max(900, 3 * (var.timeout + 30))) # two dead workers in a row, and then some
   }
 
   # Built here and not read from the resources: the queues name each other (redrive, redrive-allow), and a plan then
@@ -59,6 +63,7 @@ locals {
     dlq    = "arn:${local.aws.partition}:sqs:${local.aws.region}:${local.aws.account}:${local.names.dlq}"
     table  = "arn:${local.aws.partition}:dynamodb:${local.aws.region}:${local.aws.account}:table/${local.names.table}"
     worker = "arn:${local.aws.partition}:lambda:${local.aws.region}:${local.aws.account}:function:${local.names.worker}"
+    alarm  = "arn:${local.aws.partition}:cloudwatch:${local.aws.region}:${local.aws.account}:alarm:"
     logs   = "arn:${local.aws.partition}:logs:${local.aws.region}:${local.aws.account}:log-group:${local.names.log_group}"
   }
 

@@ -57,8 +57,13 @@ output "client_environment" {
 }
 
 output "alarm_arns" {
-  description = "ARNs of the alarms by short name: dlq_not_empty, oldest_nudge, runs_parked, sweep_silent, worker_errors, worker_throttles."
+  description = "ARNs of the alarms that are on, by short name: dlq_not_empty, oldest_nudge, runs_failed, runs_parked, runs_stuck, sweep_silent, table_throttled, worker_duration, worker_errors, worker_throttles."
   value       = { for short_name, alarm in aws_cloudwatch_metric_alarm.this : short_name => alarm.arn }
+}
+
+output "composite_alarm_arn" {
+  description = "ARN of the alarm \"fluxio needs a person\", raised while any other alarm is; null if all are off."
+  value       = one(aws_cloudwatch_composite_alarm.needs_a_person[*].arn)
 }
 
 output "dashboard_name" {

@@ -52,7 +52,7 @@ variable "package_s3" {
 }
 
 variable "layer_zip" {
-  description = "Path of the engine's layer zip (`fluxio-layer-<version>-<architecture>.zip`). Exactly one of `layer_zip` and `layer_arn`."
+  description = "Path of the engine's layer zip (`fluxio-layer-<version>-<architecture>.zip`), of the module's own series of versions. At most one of `layer_zip` and `layer_arn`. Without both, a release of the module uses the layer inside it."
   type        = string
   default     = null
 
@@ -63,7 +63,7 @@ variable "layer_zip" {
 }
 
 variable "layer_arn" {
-  description = "ARN of a published layer version with the engine. Exactly one of `layer_zip` and `layer_arn`."
+  description = "ARN of a published layer version with the engine. Its version cannot be checked here: take the module's own. At most one of `layer_zip` and `layer_arn`. Without both, a release of the module uses the layer inside it."
   type        = string
   default     = null
 
@@ -212,6 +212,44 @@ variable "log_retention_days" {
   }
 }
 
+variable "tracing" {
+  description = "Traces in AWS X-Ray: \"Active\" records the runs that are sampled (docs/tracing.md), \"PassThrough\" none."
+  type        = string
+  default     = "PassThrough"
+  nullable    = false
+
+  validation {
+    condition     = contains(["PassThrough", "Active"], var.tracing)
+    error_message = "tracing must be \"Active\" or \"PassThrough\" (Lambda's names for on and off), spelled like that."
+  }
+}
+
+variable "log_level" {
+  description = "Least level of the lines in the worker's log: DEBUG, INFO, WARNING or ERROR. What a run costs (`fluxio cost`) is counted from INFO lines; metrics are written at every level."
+  type        = string
+  default     = "INFO"
+  nullable    = false
+
+  validation {
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.log_level)
+    error_message = "log_level must be \"DEBUG\", \"INFO\", \"WARNING\" or \"ERROR\", spelled like that."
+  }
+}
+
+variable "log_payloads" {
+  description = "Whether the worker's log shows what each step is given and returns, cut at 4,000 characters. For finding an error; whoever may read the log then reads what runs work on."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "saved_queries" {
+  description = "Whether to save queries in CloudWatch Logs Insights: everything about a run, and what failed. An emulator may not know them."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 # ---- Who may and who must know --------------------------------------------------------------------------------------
 
 variable "kms_key_arn" {
@@ -245,5 +283,60 @@ variable "alarm_actions" {
   validation {
     condition     = length(var.alarm_actions) <= 5 && alltrue([for arn in var.alarm_actions : can(regex("^arn:aws[a-z-]*:[a-z0-9-]+:", arn))])
     error_message = "alarm_actions takes at most 5 ARNs, CloudWatch's bound, such as arn:aws:sns:<region>:<account>:<topic>. For more receivers, subscribe them to one SNS topic."
+  }
+}
+
+variable "composite_alarm_actions" {
+  description = "ARNs that hear when the first of all alarms is raised and when the last one is over: for whoever wants one call instead of several. At most five."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(var.composite_alarm_actions) <= 5 && alltrue([for arn in var.composite_alarm_actions : can(regex("^arn:aws[a-z-]*:[a-z0-9-]+:", arn))])
+    error_message = "composite_alarm_actions takes at most 5 ARNs, CloudWatch's bound, such as arn:aws:sns:<region>:<account>:<topic>. For more receivers, subscribe them to one SNS topic."
+  }
+}
+
+variable "alarms" {
+  description = "Alarms that are not as they should be for you: `{ runs_failed = { threshold = 10 }, worker_duration = { enabled = false } }`. What is not named keeps its default; the table below has them all."
+  type = object({
+    dlq_not_empty    = optional(object({ enabled = optional(bool, true), threshold = optional(number, 0) }), {})
+    oldest_nudge     = optional(object({ enabled = optional(bool, true), threshold = optional(number) }), {})
+    runs_failed      = optional(object({ enabled = optional(bool, true), threshold = optional(number, 0) }), {})
+    runs_parked      = optional(object({ enabled = optional(bool, true), threshold = optional(number, 0) }), {})
+    runs_stuck       = optional(object({ enabled = optional(bool, true), threshold = optional(number, 0) }), {})
+    sweep_silent     = optional(object({ enabled = optional(bool, true), threshold = optional(number, 5) }), {})
+    table_throttled  = optional(object({ enabled = optional(bool, true), threshold = optional(number, 0) }), {})
+    worker_duration  = optional(object({ enabled = optional(bool, true), threshold = optional(number, 90) }), {})
+    worker_errors    = optional(object({ enabled = optional(bool, true), threshold = optional(number, 0) }), {})
+    worker_throttles = optional(object({ enabled = optional(bool, true), threshold = optional(number, 0) }), {})
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition = alltrue([
+      for alarm in [
+        var.alarms.dlq_not_empty, var.alarms.runs_failed, var.alarms.runs_parked, var.alarms.runs_stuck,
+        var.alarms.table_throttled, var.alarms.worker_errors, var.alarms.worker_throttles,
+      ] : alarm.threshold >= 0 && floor(alarm.threshold) == alarm.threshold
+    ])
+    error_message = "alarms: the threshold of dlq_not_empty, runs_failed, runs_parked, runs_stuck, table_throttled, worker_errors and worker_throttles is the most that is still well, a whole number from 0. To hear nothing of one, set enabled = false instead of a threshold."
+  }
+
+  validation {
+    condition     = coalesce(var.alarms.oldest_nudge.threshold, 60) >= 60 && coalesce(var.alarms.oldest_nudge.threshold, 60) <= 1209600 && floor(coalesce(var.alarms.oldest_nudge.threshold, 60)) == coalesce(var.alarms.oldest_nudge.threshold, 60)
+    error_message = "alarms: the threshold of oldest_nudge is a whole number of seconds from 60 to 1209600 (14 days, then SQS drops a message). Leave it out for three times what a dead worker costs, at least 900."
+  }
+
+  validation {
+    condition     = var.alarms.sweep_silent.threshold >= 2 && var.alarms.sweep_silent.threshold <= 60 && floor(var.alarms.sweep_silent.threshold) == var.alarms.sweep_silent.threshold
+    error_message = "alarms: the threshold of sweep_silent is a whole number of minutes without a sweep, from 2 (one sweep may be late) to 60."
+  }
+
+  validation {
+    condition     = var.alarms.worker_duration.threshold >= 1 && var.alarms.worker_duration.threshold < 100
+    error_message = "alarms: the threshold of worker_duration is a share of the worker's timeout in percent, from 1 to below 100: what takes longer than all of it is killed, and worker_errors tells of that."
   }
 }

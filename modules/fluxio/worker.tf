@@ -2,12 +2,12 @@
 # the queue and the schedule.
 
 resource "aws_lambda_layer_version" "engine" {
-  count = var.layer_zip == null ? 0 : 1
+  count = local.layer_zip == null ? 0 : 1
 
   layer_name               = local.names.layer
   description              = "fluxio engine"
-  filename                 = var.layer_zip
-  source_code_hash         = filebase64sha256(var.layer_zip)
+  filename                 = local.layer_zip
+  source_code_hash         = filebase64sha256(local.layer_zip)
   compatible_runtimes      = [var.runtime]
   compatible_architectures = [var.architecture]
 
@@ -16,8 +16,13 @@ resource "aws_lambda_layer_version" "engine" {
     create_before_destroy = true
 
     precondition {
-      condition     = !can(regex("-(x86_64|arm64)[.]zip$", var.layer_zip)) || endswith(var.layer_zip, "-${var.architecture}.zip")
-      error_message = "layer_zip is ${basename(var.layer_zip)} but architecture is \"${var.architecture}\": the worker could not import it. Give the zip that ends in -${var.architecture}.zip, or set architecture to match."
+      condition     = !can(regex("-(x86_64|arm64)[.]zip$", local.layer_zip)) || endswith(local.layer_zip, "-${var.architecture}.zip")
+      error_message = "layer_zip is ${local.layer_zip_name} but architecture is \"${var.architecture}\": the worker could not import it. Give the zip that ends in -${var.architecture}.zip, or set architecture to match."
+    }
+
+    precondition {
+      condition     = local.layer_fits
+      error_message = "layer_zip is ${local.layer_zip_name}, but this is version ${local.version} of the module, which takes a layer of version ${local.series}.x only: others may lay out the table differently. Give the layer zip of this version, leave layer_zip out where the module comes from a release (it has its layer inside), or take the module of the layer's version."
     }
   }
 }
@@ -47,7 +52,13 @@ resource "aws_lambda_function" "worker" {
       FLUXIO_QUEUE_URL       = aws_sqs_queue.nudges.url
       FLUXIO_INLINE_BRANCHES = tostring(var.inline_branches)
       FLUXIO_RETENTION_DAYS  = tostring(var.retention_days)
-    })
+      FLUXIO_LOG_LEVEL       = var.log_level
+      FLUXIO_LOG_PAYLOADS    = var.log_payloads ? "1" : "0"
+    }, var.tracing == "Active" ? { FLUXIO_TRACING = "1" } : {})
+  }
+
+  tracing_config {
+    mode = var.tracing
   }
 
   logging_config {
@@ -62,8 +73,8 @@ resource "aws_lambda_function" "worker" {
     }
 
     precondition {
-      condition     = (var.layer_zip == null) != (var.layer_arn == null)
-      error_message = "Give the engine exactly once: layer_zip (the file that `make layer` builds) or layer_arn (a published layer version). ${var.layer_zip == null ? "Neither is set." : "Both are set."}"
+      condition     = (local.layer_zip == null) != (var.layer_arn == null)
+      error_message = "Give the engine exactly once: layer_zip (the file that `make layer` builds) or layer_arn (a published layer version). ${local.layer_zip == null ? "Neither is set, and only a release of the module has its layer inside." : "Both are set."}"
     }
   }
 }
@@ -94,14 +105,7 @@ resource "aws_lambda_event_source_mapping" "nudges" {
   depends_on = [aws_iam_role_policy.worker, aws_lambda_function_recursion_config.worker]
 }
 
-resource "aws_cloudwatch_log_group" "worker" {
-  name              = local.names.log_group
-  retention_in_days = var.log_retention_days
-  kms_key_id        = var.kms_key_arn
-  tags              = var.tags
-}
-
 locals {
-  # A list of one, or empty where layer_zip and layer_arn are both missing: then the precondition above speaks.
+  # A list of one, or empty where there is no layer at all: then the precondition above speaks.
   layer_arn = try(coalesce(one(aws_lambda_layer_version.engine[*].arn), var.layer_arn), null)
 }

@@ -15,6 +15,7 @@ from dev import ROOT, emulator, layer
 from dev.package import package
 from dev.terraform import Terraform
 from fluxio_client import FluxioClient
+from tests.emulator.guarded import Guarded
 from tests.emulator.world import Deployed, Scratch
 
 HERE = Path(__file__).resolve().parent
@@ -62,7 +63,11 @@ def _left_behind(clients: dict[str, Any]) -> list[str]:
         *(one["UUID"] for one in clients["lambda"].list_event_source_mappings()["EventSourceMappings"]),
         *(one["LayerName"] for one in clients["lambda"].list_layers()["Layers"]),
         *(one["RoleName"] for one in boto3.client("iam").list_roles()["Roles"]),
-        *(one["AlarmName"] for one in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]),
+        *(
+            one["AlarmName"]
+            for kind in ("MetricAlarm", "CompositeAlarm")
+            for one in boto3.client("cloudwatch").describe_alarms(AlarmTypes=[kind])[f"{kind}s"]
+        ),
         *(one["DashboardName"] for one in boto3.client("cloudwatch").list_dashboards()["DashboardEntries"]),
         *(one["Name"] for one in boto3.client("scheduler").list_schedules()["Schedules"]),
     ]  # fmt: skip
@@ -80,3 +85,31 @@ def scratch(deployed: Deployed, request: pytest.FixtureRequest) -> Iterator[Scra
     made = Scratch.make(deployed, HERE / "package")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Guarded]:
+    """The module once more, in an emulator of its own that enforces IAM policies.
+
+    It takes an apply of its own, so it lives only as long as the module of tests that asks for it; what was
+    applied goes away with the emulator.
+    """
+    name = f"{NAME}-access"
+    work = ROOT / ".fluxio" / name
+    steps = package(HERE / "package", work / "steps.zip", ["shop", "entry_points.txt"])
+    try:
+        with emulator.running(name, auth=True) as running:
+            root = ROOT / "examples" / "order_fulfillment" / "terraform"
+            terraform = Terraform(root, work / "terraform", running.environment())
+            outputs = terraform.apply(
+                {
+                    "name": "fluxio-test",
+                    "package": str(steps),
+                    "layer_zip": str(layer.zip_path(layer.host_architecture())),
+                    "endpoint": running.endpoint,
+                    "region": emulator.REGION,
+                }
+            )
+            yield Guarded(running, outputs)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

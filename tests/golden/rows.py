@@ -33,8 +33,10 @@ ITEM: dict[str, Any] = {
     "deadline": NOW,
     "version": "0a1b2c3d",
     "input": "{}",
+    "signal:go": "{}",
     "steps": {
         "mine": {
+            "awaits": "go",
             "attempt": 2,
             "completed_deps": 1,
             "total_deps": 1,
@@ -50,7 +52,7 @@ ITEM: dict[str, Any] = {
 
 CHANGES: dict[str, Change] = {
     "open": to.open_run("W", GRAPH, {"before": CLAIM}),
-    "claim": to.claim("mine", CLAIM),
+    "claim": to.claim("mine", CLAIM, awaits=("go",)),
     "take_over": to.take_over("mine", CLAIM, 2),
     "complete": to.complete("mine", "token", 2, ("output", "{}"), ("after",), NOW),
     "retry": to.retry("mine", "token", 2, FAILURE, NOW + 1_000),
@@ -64,6 +66,8 @@ CHANGES: dict[str, Change] = {
     "redrive": to.redrive(opened=True, due=3, now=NOW),
     "restart": to.redrive(opened=False, due=3, now=NOW),
     "reset": to.reset("mine", 2),
+    "signal": to.signal("later", "{}", NOW),
+    "keep_signal": to.keep_signal("later", "{}"),
     "wake": to.wake(NOW + 300_000, NOW - 1_000),
 }
 

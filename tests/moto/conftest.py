@@ -83,10 +83,11 @@ def calls(world: World) -> Iterator[Calls]:
 
 @pytest.fixture
 def log_lines(capfd: pytest.CaptureFixture[str]) -> LogLines:
-    """What was logged since the last look; with a message, only its lines."""
+    """What was logged since the last look, metrics apart; with a message, only its lines."""
 
     def read(message: str | None = None) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+        lines = [line for line in lines if "_aws" not in line]
         return [line for line in lines if message is None or line["message"] == message]
 
     return read
@@ -104,6 +105,7 @@ def create_table(dynamodb: Any, name: str) -> None:
     dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
+        SSESpecification={"Enabled": True, "SSEType": "KMS"},
         KeySchema=_keys("pk", "sk"),
         AttributeDefinitions=[
             {"AttributeName": name, "AttributeType": kind} for name, kind in kinds.items()

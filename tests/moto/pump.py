@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 from fluxio import FluxioEngine
 from fluxio.definition import definition_of
@@ -95,6 +96,7 @@ class Invocation:
     seconds: float
 
     def __post_init__(self) -> None:
+        self.aws_request_id = str(uuid4())
         self._ends = self.clock.now() + round(self.seconds * 1000)
 
     def get_remaining_time_in_millis(self) -> int:

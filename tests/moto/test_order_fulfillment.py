@@ -134,13 +134,13 @@ class TestBudgets:
         self.warm(world)  # by a new worker, which reads before it writes
         assert calls.of("PutItem") == 1, "the run's own"
 
-    def test_the_log_tells_what_a_batch_cost(
+    def test_the_log_tells_what_a_message_cost(
         self, world: World, calls: Calls, log_lines: LogLines
     ) -> None:
         world.client.start("OrderFulfillment", ORDER)
         calls.reset()
         world.pump(OrderFulfillment).drain()
-        (batch,) = log_lines("batch")
-        assert (batch["received"], batch["back"], batch["sent"]) == (1, 0, 0)
-        assert batch["writes"] == calls.writes
-        assert batch["reads"] == calls.of("GetItem") + calls.of("Query")
+        (line,) = log_lines("message handled")
+        assert (line["received"], line["verdict"], line["sent"]) == (1, "acknowledged", 0)
+        assert line["writes"] == calls.writes
+        assert line["reads"] == calls.of("GetItem") + calls.of("Query")

@@ -471,5 +471,5 @@ class TestWhatIsLogged:
 
         assert world.run(Secretive, {"card": SECRET}).result == SECRET
         lines = log_lines()
-        assert len(lines) == 3
+        assert len(lines) == 4
         assert SECRET not in str(lines)

@@ -92,6 +92,8 @@ BREAKING: dict[Guard, list[dict[str, Any]]] = {
     ],
     Guard.WORKFLOW: [{"workflow": "Other"}],
     Guard.OVERDUE: [{"deadline": NOW + 1}, {"deadline": None}],
+    Guard.SIGNALLED: [{"signal:go": None}],
+    Guard.UNSIGNALLED: [{"signal:later": "{}"}],
     Guard.OPENED: [{"version": None}],
     Guard.UNOPENED: [{"version": "0a1b2c3d"}],
     Guard.WAKE_SEEN: [{"wake_at": NOW}, {"wake_at": None, "due": None}],

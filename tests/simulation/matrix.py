@@ -30,10 +30,9 @@ from tests.simulation.platform import (
     make_client,
     make_worker,
     records_of,
-    unheard,
 )
 from tests.simulation.watch import Watch
-from tests.simulation.workflows import Case
+from tests.simulation.workflows import ANY, Case
 
 #: What may go wrong at a call.
 FAULTS = {
@@ -41,13 +40,23 @@ FAULTS = {
     "after": "its caller dies after it has landed",
     "twice": "its answer is lost after it has landed, and the SDK sends it again",
     "delivered again": "at that moment a second worker is handed the same messages",
+    "overtaken": "it stands still until a lease is over and a second worker has handled its messages",
+    "crossed": "the same, but it lands right after the first write of that second worker",
+    "late": "its answer is lost, the SDK sends it again, and copies of it land before the next calls",
     "unanswered": "its answer is lost after it has landed, and the SDK gives up",
     "throttled": "it is refused for its rate, and the SDK gives up",
 }
 
+#: The faults that take a second worker, and messages to hand it.
+SECOND_WORKER = ("delivered again", "overtaken", "crossed")
+
 #: Milliseconds after which a case counts as one that never ends.
 PATIENCE = 4 * 3600 * 1000
 MINUTE = 60_000
+#: Calls before each of which a late copy lands.
+LATE = 4
+#: Calls that no case here needs.
+MANY_CALLS = 1_000
 RUN_ID = "run-1"
 
 
@@ -88,11 +97,19 @@ class Trial:
         self._in_hand: list[list[dict[str, Any]]] = []
         self._worker: Any = None
         self._next_sweep = self.aws.clock.at + MINUTE
+        self._signals = list(self.case.signals)
+        #: Calls that stand still until somebody else has written; and what came of those that did.
+        self._crossing: list[Call] = []
+        self._crossed: dict[int, dict[str, Any] | ClientError] = {}
+        #: Requests of which copies are on their way, and how many.
+        self._late: list[tuple[Call, int]] = []
 
     def run(self) -> Trial:
-        with logging_to(unheard):
+        with logging_to(self.watch.hear):
             self._start()
             if (RUN_ID, "run") in self.aws.table.items:
+                while self.case.early and self._signals:
+                    self._signal()
                 self._settle()
         self._judge()
         return self
@@ -102,24 +119,75 @@ class Trial:
     def _wire(self, call: Call) -> dict[str, Any]:
         number = len(self.calls)
         self.calls.append(Made(str(call), bool(self._in_hand)))
+        if number >= MANY_CALLS:
+            if number == MANY_CALLS:
+                self.problems.append(f"it goes round in a circle: {number} calls and no end")
+            raise Death
+        self._land_late()
         fault = self.faults.get(number)
         if fault is None:
-            return call.land()
+            return self._land(call)
         if fault == "before":
             raise Death
         if fault == "throttled":
             code = "RequestThrottled" if call.service == "sqs" else "ThrottlingException"
             raise call.error(code)
-        if fault == "delivered again":
+        if fault in SECOND_WORKER:
+            if fault != "delivered again":
+                self._stand_still()
+            if fault == "crossed":
+                return self._cross(call)
             self._deliver_again()
-            return call.land()
+            return self._land(call)
         with suppress(ClientError):  # a refusal is an answer too, and is lost
-            call.land()
-        if fault == "twice":
-            return call.land()
+            self._land(call)
+        if fault == "late":
+            self._late.append((call, LATE))
+        if fault in ("twice", "late"):
+            return self._land(call)
         if fault == "after":
             raise Death
         raise ReadTimeoutError(endpoint_url="https://aws")
+
+    def _land(self, call: Call) -> dict[str, Any]:
+        """The call lands; and if it has written, so does one that has waited for that."""
+        answer = call.land()
+        if self._crossing and call.operation in ("update_item", "transact_write_items"):
+            crossing = self._crossing.pop()
+            try:
+                self._crossed[id(crossing)] = crossing.land()
+            except ClientError as error:
+                self._crossed[id(crossing)] = error
+        return answer
+
+    def _cross(self, call: Call) -> dict[str, Any]:
+        self._crossing.append(call)
+        self._deliver_again()
+        if call in self._crossing:  # the second worker has written nothing
+            self._crossing.remove(call)
+            return self._land(call)
+        answer = self._crossed.pop(id(call))
+        if isinstance(answer, ClientError):
+            raise answer
+        return answer
+
+    def _land_late(self) -> None:
+        late, self._late = self._late, []
+        for call, copies in late:
+            with suppress(ClientError):  # nobody hears the answer
+                call.land()
+            if copies > 1:
+                self._late.append((call, copies - 1))
+
+    def _stand_still(self) -> None:
+        """Until the first lease is over; without one, until the messages are visible again."""
+        item = self.aws.table.items.get((RUN_ID, "run"), {})
+        steps = item.get("steps", {"M": {}})["M"].values()
+        leases = [
+            int(step["M"]["lease_until"]["N"]) for step in steps if "lease_until" in step["M"]
+        ]
+        until = self.aws.clock.at + 1000 * (self.aws.queue.visibility + 1)
+        self.aws.clock.at = max(self.aws.clock.at, min([until, *leases]))
 
     def _deliver_again(self) -> None:
         """The messages in hand, or those of them that are still there, go to a second worker now."""
@@ -168,6 +236,17 @@ class Trial:
                 return
         self.problems.append("start never succeeded")
 
+    def _signal(self) -> None:
+        """Somebody sends the next signal, and again until it is heard that it has arrived."""
+        name, payload = self._signals.pop(0)
+        for _ in range(6):
+            try:
+                make_client(self.aws, self._wire).signal(RUN_ID, name, payload)
+                return
+            except (Death, Exception):  # noqa: BLE001 - whatever it raises, it may be called again
+                continue
+        self.problems.append(f"the signal {name} never succeeded")
+
     def _invoke(self, records: list[dict[str, Any]], worker: Any) -> None:
         """One invocation and what the mapping makes of its answer."""
         clock = self.aws.clock
@@ -200,7 +279,7 @@ class Trial:
         aws, clock = self.aws, self.aws.clock
         until = clock.at + PATIENCE
         mapping = aws.sqs.client()
-        while clock.at < until:
+        while clock.at < until and len(self.calls) <= MANY_CALLS:
             records = records_of(
                 mapping.receive_message(
                     QueueUrl=aws.queue.url, MaxNumberOfMessages=self.case.batch_size
@@ -212,6 +291,9 @@ class Trial:
                 continue
             if not aws.queue.messages and self.watch.statuses.get(RUN_ID) in ENDED:
                 return
+            if not aws.queue.messages and self._signals:
+                self._signal()
+                continue
             later = [m.visible_at for m in aws.queue.messages if m.visible_at > clock.at]
             clock.at = max(clock.at + 1, min([self._next_sweep, *later]))
             if clock.at >= self._next_sweep:
@@ -237,17 +319,21 @@ class Trial:
     # --- what must be
 
     def _judge(self) -> None:
-        self.problems += self.watch.violations
-        self.problems += self._end_problems()
+        self.problems = [*self.watch.violations, *self.problems, *self._end_problems()]
 
     def _end_problems(self) -> Iterator[str]:
         run = make_client(self.aws).get(RUN_ID)
-        if run.status != "SUCCEEDED":
+        fails = self.case.fails
+        if fails is not None:
+            if run.status != "FAILED" or run.error is None or run.error.step != fails:
+                yield f"the run is {run.status}: {run.error}"
+        elif run.status != "SUCCEEDED":
             yield f"the run is {run.status}: {run.error}"
-        elif run.result != self.case.result:
+        elif self.case.result is not ANY and run.result != self.case.result:
             yield f"the result is {run.result}"
         for name in self.definition.steps:
-            if (times := self.watch.commits[RUN_ID, name]) != 1:
+            times = self.watch.commits[RUN_ID, name]
+            if times != (fails is None or run.steps[name].status == "SUCCEEDED"):
                 yield f"step {name} was committed {times} times"
         for account, balance in self.case.ledger:
             item = self.aws.ledger.items.get((account, "account"), {"balance": {"N": "0"}})
@@ -279,7 +365,7 @@ def single_faults(trial: Trial, first: int = 0) -> Iterator[tuple[int, str]]:
     """Every fault at every call of a trial, from one call on."""
     for number, made in enumerate(trial.calls[first:], first):
         for fault in FAULTS:
-            if fault == "delivered again" and not made.deliverable:
+            if fault in SECOND_WORKER and not made.deliverable:
                 continue
             yield number, fault
 

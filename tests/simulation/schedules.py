@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -32,7 +32,7 @@ from fluxio.decide import Failed
 from fluxio.definition import WorkflowDefinition, definition_of
 from fluxio.errors import StepTimeout
 from fluxio.retry import ATTEMPTS_UNDER_CRASHES
-from fluxio_client.errors import RunEnded, RunNotFound
+from fluxio_client.errors import RunEnded, RunNotFound, SignalExists
 from tests.simulation.aws import Aws, Call
 from tests.simulation.platform import (
     Death,
@@ -79,6 +79,7 @@ class StepPlan:
     overruns: float
     long: bool
     transacts: bool
+    awaits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,14 @@ class Weather:
     throttled: float
     unanswered: float
     twice: float
+    late: float
     #: Shares of turns.
     lapses: float
     sweeps: float
+    #: Share of messages that come to another worker while theirs stands still; and of those that stand
+    #: still, the share that comes back just when its steps are taken over.
+    handed_on: float
+    comes_back: float
     #: Share of batches of which SQS takes only a part.
     halves: float
     #: Share of calls that take seconds, and that take minutes.
@@ -129,17 +135,20 @@ def draw_weather(rng: random.Random) -> Weather:
         throttled=share(),
         unanswered=share(0.5),
         twice=share(),
-        lapses=share(0.3) if sweeper else 0.0,
+        late=share(),
+        lapses=share(),
+        handed_on=rng.choice([0.0, 0.5, 1.0]),
+        comes_back=rng.choice([0.0, 0.5, 1.0]),
         sweeps=share(0.2) if sweeper else 0.0,
         halves=share(3),
         slow=rng.choice([0.0, 0.05]),
-        stalls=rng.choice([0.0, 0.0, 0.01]),
+        stalls=rng.choice([0.0, 0.0, 0.02, 0.1]),
         stale_deletes=rng.choice([0.0, 0.5]) if sweeper else 0.0,
         lag=rng.choice([0, 0, 50, 2000]),
         storm=rng.choice([30, 60, 120, 250]),
         sweeper=sweeper,
         inline_branches=rng.choice([10, 10, 0, 0, 2, 3]),
-        function_timeout=rng.choice([30, 60, 120]),
+        function_timeout=rng.choice([30, 60, 120, 120]),
         workers=rng.choice([1, 2, 3, 4, 6]),
         runs=rng.choice([1, 1, 1, 1, 2, 3]),
         timeout=rng.choice([None] * 6 + [30, 300]),
@@ -169,7 +178,7 @@ def draw_steps(rng: random.Random, weather: Weather) -> list[StepPlan]:
                 name=f"s{number}",
                 depends_on=tuple(name for name in earlier if rng.random() < density),
                 retry=Retry(retries, initial, 2.0, max(longest, initial)),
-                timeout=rng.choice([None, 1, 5, 20]),
+                timeout=rng.choice([None, 1, 5, 5, 20]),
                 isolated=rng.random() < 0.15,
                 raises=raises,
                 overruns=rng.choice([0.0] * 8 + [0.3]),
@@ -178,6 +187,20 @@ def draw_steps(rng: random.Random, weather: Weather) -> list[StepPlan]:
             )
         )
     return steps
+
+
+def draw_signals(seed: int, plans: list[StepPlan]) -> list[StepPlan]:
+    """In one of four schedules some steps wait for signals; by dice of their own, so the rest stays."""
+    rng = random.Random(f"signals of {seed}")
+    if rng.random() > 0.25:
+        return plans
+    return [
+        replace(
+            plan,
+            awaits=tuple(f"go{n}_{plan.name}" for n in range(rng.choice([0, 0, 0, 1, 1, 2]))),
+        )
+        for plan in plans
+    ]
 
 
 def define(
@@ -195,6 +218,7 @@ def define(
             retry=plan.retry,
             timeout=plan.timeout,
             isolated=plan.isolated,
+            awaits=plan.awaits,
         )
         return decorated(run)
 
@@ -229,6 +253,8 @@ class Task:
     #: When Lambda ends the invocation, by the true time.
     deadline: int | None = None
     waits: bool = False
+    #: Until when it stands still, if it does.
+    still_until: int = 0
     #: When SIGALRM would interrupt the step that runs.
     alarm: int | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
@@ -290,7 +316,7 @@ class Schedule:
         self._tell = tell
         rng = self.rng = random.Random(seed)
         weather = self.weather = draw_weather(rng)
-        self.plans = {plan.name: plan for plan in draw_steps(rng, weather)}
+        self.plans = {plan.name: plan for plan in draw_signals(seed, draw_steps(rng, weather))}
         self.definition = define(list(self.plans.values()), weather.timeout, self._step)
         self.aws = Aws(weather.function_timeout)
         self.aws.dynamodb.lag = weather.lag
@@ -308,6 +334,9 @@ class Schedule:
             },
             SKEW,
         )
+        self.watch.on_takeover = self._comes_back
+        #: Who made each claim, by its token.
+        self._claimants: dict[str, Process] = {}
         self.run_ids = [f"r{number}" for number in range(weather.runs)]
         self.tasks: list[Task] = []
         self.processes: list[Process] = []
@@ -339,6 +368,12 @@ class Schedule:
                         self._spawn_operator(run_id, "cancel")
                     if rng.random() < self.weather.redrives:
                         self._spawn_operator(run_id, "redrive")
+                    for name in (signal for plan in self.plans.values() for signal in plan.awaits):
+                        self._spawn_signal(run_id, name)
+                        if rng.random() < 0.3:
+                            self._spawn_signal(
+                                run_id, name
+                            )  # with another payload: one of them stands
                 self._go_round()
             finally:
                 for task in list(self.tasks):
@@ -494,7 +529,8 @@ class Schedule:
             self._tell(f"{(self.aws.clock.at - self._begin) / 1000:10.3f}  {line}")
 
     def _log(self, line: dict[str, Any]) -> None:
-        if self._tell is not None and "level" in line and line["message"] != "batch":
+        self.watch.hear(line)
+        if self._tell is not None and "level" in line and line["message"] != "message handled":
             hidden = ("level", "message", "frames")
             shown = " ".join(f"{name}={part}" for name, part in line.items() if name not in hidden)
             self.say(f"{self.current.name}:     log {line['level']} {line['message']} {shown}")
@@ -513,13 +549,18 @@ class Schedule:
             self.weather.inline_branches,
             wire=self._wire,
             now=lambda: self.aws.clock.at + process.skew,
-            new_token=lambda: f"t{next(self._numbers)}",
+            new_token=lambda: self._token(process),
             chance=self.rng.random,
             new_threads=lambda: Branches(self),
             sleep=lambda seconds: self.pause(round(seconds * 1000)),
         )
         self.processes.append(process)
         return process
+
+    def _token(self, process: Process) -> str:
+        token = f"t{next(self._numbers)}"
+        self._claimants[token] = process
+        return token
 
     def _deliver(self) -> bool:
         queue, now = self.aws.queue, self.aws.clock.at
@@ -664,6 +705,42 @@ class Schedule:
 
         self.spawn(process.name, process, work)
 
+    def _spawn_signal(self, run_id: str, name: str) -> None:
+        """Somebody signals the run, early or late, and again until it is heard."""
+        process = Process(
+            f"signaller{next(self._numbers)}-{run_id}-{name}", self.rng.randint(-SKEW, SKEW)
+        )
+        client = make_client(self.aws, self._wire)
+        payload = {f"by_{name}": run_id, f"text_{name}": "s" * self.rng.choice([3, 4, 600])}
+
+        def work() -> None:
+            self.pause(self.rng.choice([0, 2_000, 30_000, 400_000]))
+            for _ in range(100):
+                there = (run_id, "run") in self.aws.table.items
+                try:
+                    if there:
+                        client.signal(run_id, name, payload)
+                        self.figures["signals"] += 1
+                        return
+                except (RunEnded, SignalExists):
+                    return
+                except Exception as error:  # noqa: BLE001 - it may be called again
+                    self.say(f"{process.name}: signal raised {type(error).__name__}")
+                except Death:
+                    self.say(f"{process.name}: dies, and is begun again")
+                    self.figures["deaths"] += 1
+                    item = self.aws.table.items.get((run_id, "run"), {})
+                    if (
+                        f"signal:{name}" in item
+                        and self.weather.sweeper
+                        and self.rng.random() < 0.5
+                    ):
+                        return  # it does not come back: the sweeper sees to it
+                self.pause(1_000 if there else 20_000)
+            self.problems.append(f"the signal {name} of {run_id} never succeeded")
+
+        self.spawn(process.name, process, work)
+
     def _input(self, run_id: str) -> dict[str, Any]:
         return {"of": run_id, "text": "i" * (600 if self.seed % 7 == 0 else 3)}
 
@@ -681,17 +758,24 @@ class Schedule:
             committed = item["steps"]["M"][dep]["M"]["attempt"]["N"]
             if given.get(f"by_{dep}") != int(committed):
                 self.problems.append(f"{key} was given {given}, but {dep} committed {committed}")
+        for signal in plan.awaits:
+            if given.get(f"by_{signal}") != ctx.run_id:
+                self.problems.append(
+                    f"{key} was given {given}, not what the signal {signal} brought"
+                )
         if given["of"] != ctx.run_id:
             self.problems.append(f"{key} was given another run's input")
         lasts = rng.choice([0, 1, 50, 800])
         if rng.random() < plan.overruns:
             lasts = self.watch.timeouts[NAME, plan.name] + rng.choice([100, 5_000, 20_000])
         began, timeout = self.aws.clock.at, self.watch.timeouts[NAME, plan.name]
+        if self.storm and rng.random() < self.weather.dies:
+            self.pause(min(lasts, timeout) // 2)
+            raise Death
+        if self._strikes(self.weather.stalls):
+            lasts = self._stall(self.rng.choice([15_000, 45_000]))
         if lasts >= timeout:
             self.ends[key] = "overran"  # in a thread, the worker does not wait for it any longer
-        if self.storm and rng.random() < self.weather.dies:
-            self.pause(lasts // 2)
-            raise Death
         if task.alarm is not None and self.aws.clock.at + lasts > task.alarm:
             self.pause(max(0, task.alarm - self.aws.clock.at))
             self.ends[key] = "overran"
@@ -720,10 +804,35 @@ class Schedule:
 
     def _latency(self) -> int:
         if self._strikes(self.weather.stalls):
-            return self.rng.choice([20_000, 70_000, 200_000])
+            return self._stall(self.rng.choice([15_000, 25_000, 45_000, 70_000, 200_000]))
         if self._strikes(self.weather.slow):
             return self.rng.randint(500, 6_000)
         return self.rng.randint(1, 20)
+
+    def _stall(self, lasts: int) -> int:
+        """Long enough for a lease to end; and its messages may come to somebody else meanwhile."""
+        self.figures["stalls"] += 1
+        self.say(f"{self.current.name}: stands still for {lasts // 1000} s")
+        held = {record["messageId"] for record in self.current.records}
+        for message in self.aws.queue.messages:
+            if message.message_id in held and self.rng.random() < self.weather.handed_on:
+                until = self.aws.clock.at + self.rng.randint(0, lasts)
+                message.visible_at = min(message.visible_at, until)
+                self.harmed[message.message_id] += 1
+                self.figures["duplicates"] += 1
+        self.current.still_until = self.aws.clock.at + lasts
+        return lasts
+
+    def _comes_back(self, token: str) -> None:
+        """Whoever was taken over while it stood still comes back at the worst time: right now."""
+        process, now = self._claimants.get(token), self.aws.clock.at
+        if process is None or self.rng.random() >= self.weather.comes_back:
+            return
+        for task in process.tasks:
+            if now < task.ready_at <= task.still_until:
+                task.ready_at = now + self.rng.randint(1, self.rng.choice([5, 50, 500]))
+                self.figures["back too late"] += 1
+                self.say(f"{task.name}: comes back when its step has just been taken over")
 
     def _wire(self, call: Call) -> dict[str, Any]:
         name, weather = self.current.name, self.weather
@@ -741,6 +850,8 @@ class Schedule:
         if call.operation == "send_message_batch" and self._strikes(weather.halves):
             return self._half(name, call)
         twice = self._strikes(weather.twice)
+        if call.operation not in READS and self._strikes(weather.late):
+            self._spawn_copy(call)
         try:
             answer = call.land()
         except ClientError as error:
@@ -767,6 +878,23 @@ class Schedule:
         if self.storm:
             self.pause(self._latency())
         return answer
+
+    def _spawn_copy(self, call: Call) -> None:
+        """The SDK lost patience with a request that was only slow: it lands, too, and perhaps much later."""
+        late = self.rng.randint(1, self.rng.choice([20, 200, 3_000, 60_000]))
+        name = f"{self.current.name}'s copy"
+
+        def work() -> None:
+            self.pause(late)
+            try:
+                call.land()
+                what = "lands"
+            except ClientError as error:
+                what = f"is refused: {error.response['Error']['Code']}"
+            self.say(f"{name}: {call} {_asked(call)} {what}, late")
+
+        self.figures["late copies"] += 1
+        self.spawn(name, Process("the network", 0), work)
 
     def _throttled(self, name: str, call: Call) -> Exception:
         kind = self.rng.random()
@@ -883,6 +1011,8 @@ class Schedule:
 
 
 ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
+#: Calls that change nothing.
+READS = ("get_item", "query")
 
 
 def _count(run_id: str, name: str) -> dict[str, Any]:
@@ -973,8 +1103,9 @@ def summary(figures: Counter[str], seconds: float) -> str:
     """The figures of many schedules, in words."""
     named = (
         "deaths", "invocations timed out", "takeovers", "duplicates", "answers lost", "unanswered",
-        "throttled", "half-sent batches", "deletes lost", "stale deletes", "runs failed",
-        "cancels", "redrives", "dead letters",
+        "throttled", "late copies", "half-sent batches", "deletes lost", "stale deletes",
+        "back too late", "runs failed",
+        "cancels", "redrives", "signals", "dead letters",
     )  # fmt: skip
     parts = [f"{figures[name]:,} {name}" for name in named]
     return (

@@ -1,6 +1,6 @@
 """Whatever dies at whichever call: the run ends with the right result, every step committed once.
 
-`FLUXIO_MATRIX=all` runs every pair of faults (some 90,000); otherwise each case has all single faults and a
+`FLUXIO_MATRIX=all` runs every pair of faults (some 240,000); otherwise each case has all single faults and a
 fixed sample of the pairs.
 """
 

@@ -41,7 +41,7 @@ def test_everything_that_may_go_wrong_did(figures: Counter[str], report: Report)
     for name in (
         "deaths", "takeovers", "duplicates", "answers lost", "unanswered", "throttled", "cancels",
         "half-sent batches", "deletes lost", "stale deletes", "needed the sweeper", "redrives",
-        "runs failed", "dead letters", "invocations timed out",
+        "runs failed", "dead letters", "invocations timed out", "late copies", "back too late",
     ):  # fmt: skip
         assert figures[name] >= COUNT / 200, f"{name}: {figures[name]} in {COUNT} schedules"
 

@@ -6,8 +6,9 @@ in `violations`, for the test to ask about.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,11 +51,20 @@ class Watch:
     #: When each attempt was claimed, by the table's own clock.
     claimed_at: dict[tuple[str, str, int], int] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
+    #: Attempts whose code raised, or was given up at its timeout, as the worker's log has it.
+    raised: set[tuple[str, str, int]] = field(default_factory=set)
+    #: Is told the token of a claim when another claim takes its step over.
+    on_takeover: Callable[[str], None] = lambda token: None
     #: Each run as it was last seen.
     _last: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.aws.dynamodb.watchers.append(self._see)
+
+    def hear(self, line: Mapping[str, Any]) -> None:
+        """Take in a line of a worker's log."""
+        if line.get("message") == "step raised":
+            self.raised.add((line["run_id"], line["step"], line["attempt"]))
 
     def _see(self, table: str, key: tuple[str, str], old: Item | None, new: Item | None) -> None:
         if table != Aws.TABLE:
@@ -94,14 +104,17 @@ class Watch:
             yield f"is {status} with error={new.get('error')}"
         if ("result" in new or "result_ref" in new) is not (status == "SUCCEEDED"):
             yield f"is {status} with a result, or without"
-        steps, graph = new.get("steps", {}), self.graphs[new["workflow"]]
+        for name, text in old.items():
+            if name.startswith("signal:") and new.get(name) != text:
+                yield f"has lost {name} {text}, or has another: {new.get(name)}"
+        steps = new.get("steps", {})
         if status == "PENDING":
             if steps:
                 yield "has steps before it is opened"
             return
         if not steps:
             return
-        if steps.keys() != graph.depends_on.keys():
+        if steps.keys() != self.graphs[new["workflow"]].depends_on.keys():
             yield f"has the steps {sorted(steps)}"
             return
         done = {name for name, step in steps.items() if step["status"] == "SUCCEEDED"}
@@ -140,6 +153,9 @@ class Watch:
             self.commits[run_id, name] += 1
             if before != "RUNNING":
                 yield f"was committed from {before}"
+            output = json.loads(new.get("output", "{}"))
+            if output.get("attempt", new["attempt"]) != new["attempt"]:
+                yield f"was committed for attempt {new['attempt']} with the output {output}"
             ref = new.get("output_ref")
             if (ref is None) is ("output" not in new):
                 yield f"was committed without an output: {new}"
@@ -152,6 +168,10 @@ class Watch:
                 yield f"counts {new['completed_deps']} of {sorted(done.intersection(deps))}"
             if new["total_deps"] != len(deps):
                 yield f"waits for {new['total_deps']} of {deps}"
+        if before == "RUNNING" and status in ("PENDING", "FAILED"):
+            lost = status == "FAILED" and json.loads(new["error"])["type"] == "WorkerLost"
+            if not lost and (run_id, name, new["attempt"]) not in self.raised:
+                yield f"is {status} after attempt {new['attempt']}, which has not failed: {new}"
         if claimed:
             yield from self._claim_problems(run_id, run, name, old, new, done.issuperset(deps))
         elif status == "RUNNING" and new["token"] != old["token"]:
@@ -173,11 +193,15 @@ class Watch:
             yield f"has attempt {attempt} without a claim: {new}"
         if not released:
             yield "was claimed before what it depends on had succeeded"
+        for signal in self.graphs[run["workflow"]].awaits.get(name, ()):
+            if f"signal:{signal}" not in run:
+                yield f"was claimed before its signal {signal} had arrived"
         if (run_id, name, attempt) in self.claimed_at:
             yield f"was claimed twice for attempt {attempt}"
         self.claimed_at[run_id, name, attempt] = now
         if old["status"] == "RUNNING":
             self.takeovers += 1
+            self.on_takeover(old["token"])
             # Since the claim was decided on: the write itself may have been long on its way.
             held = now - old["started_at"]
             if held < self.timeouts[run["workflow"], name]:

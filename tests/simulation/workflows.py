@@ -81,6 +81,35 @@ class Diamond:
 
 
 @workflow
+class Tree:
+    """A branch that branches again."""
+
+    @step
+    def root(self, number: int) -> dict:
+        return {"number": number}
+
+    @step(depends_on=["root"])
+    def left(self, number: int) -> dict:
+        return {"l": number + 1}
+
+    @step(depends_on=["root"])
+    def right(self, number: int) -> dict:
+        return {"r": number + 2}
+
+    @step(depends_on=["left"])
+    def first(self, l: int) -> dict:  # noqa: E741
+        return {"f": l + 1}
+
+    @step(depends_on=["left"])
+    def second(self, l: int) -> dict:  # noqa: E741
+        return {"s": l + 2}
+
+    @step(depends_on=["first", "second", "right"])
+    def last(self, f: int, s: int, r: int) -> dict:
+        return {"sum": f + s + r}
+
+
+@workflow
 class ApartDiamond:
     """A branch that wants an invocation of its own, whatever inline_branches is."""
 
@@ -246,6 +275,89 @@ class Long:
         return {"right": len(text)}
 
 
+@workflow
+class Numbered:
+    """Says in each output which attempt it is of; the watch holds that against the attempt that commits it."""
+
+    @step(timeout=20)
+    def one(self, ctx: StepContext) -> dict:
+        return {"attempt": ctx.attempt}
+
+    @step(depends_on=["one"], timeout=20)
+    def two(self, ctx: StepContext) -> dict:
+        return {"attempt": ctx.attempt}
+
+
+@workflow
+class FlakyAtOnce:
+    """Tried again at once, by the worker that has just failed."""
+
+    @step(retry=Retry(3, initial=0))
+    def fails_twice(self, ctx: StepContext) -> dict:
+        if ctx.attempt <= 2:
+            raise ConnectionError("on purpose")
+        return {"attempt": ctx.attempt}
+
+    @step(depends_on=["fails_twice"])
+    def after(self, attempt: int) -> dict:
+        return {"given": attempt}
+
+
+@workflow
+class Hopeless:
+    """A step fails for good, and its run with it."""
+
+    @step
+    def before(self) -> dict:
+        return {}
+
+    @step(depends_on=["before"], timeout=20)
+    def fails(self) -> dict:
+        raise ValueError("on purpose")
+
+    @step(depends_on=["fails"])
+    def after(self) -> dict:
+        return {}
+
+
+@workflow
+class NumberedBranches:
+    """Two branches whose leases are over at different times, which tell their attempts."""
+
+    @step(timeout=5)
+    def short(self, ctx: StepContext) -> dict:
+        return {"attempt": ctx.attempt}
+
+    @step(timeout=60)
+    def long(self, ctx: StepContext) -> dict:
+        return {"attempt": ctx.attempt}
+
+
+@workflow
+class Approval:
+    """A step behind another one waits for a signal, and a root for two."""
+
+    @step
+    def ask(self, number: int) -> dict:
+        return {"asked": number}
+
+    @step(depends_on=["ask"], awaits=["approved"])
+    def pay(self, asked: int, by: str) -> dict:
+        return {"paid": asked, "payer": by}
+
+    @step(awaits=["left", "right"])
+    def both(self, left: int, right: int) -> dict:
+        return {"sum": left + right}
+
+    @step(depends_on=["pay", "both"])
+    def end(self, paid: int, payer: str, sum: int) -> dict:
+        return {"end": f"{payer} {paid} {sum}"}
+
+
+#: A result that may be one or another.
+ANY = object()
+
+
 @dataclass(frozen=True)
 class Case:
     """A workflow, how it is run, and what must come of it."""
@@ -262,8 +374,13 @@ class Case:
     ledger: tuple[tuple[str, int], ...] = ()
     #: Whether a caller whose `start` failed or died calls it again with the same run id.
     start_again: bool = True
+    #: The step that fails for good, and its run with it.
+    fails: str | None = None
     #: Whether the sweeper runs.
     sweeps: bool = False
+    #: Signals that somebody sends: right after the start, or when nothing goes on without them.
+    signals: tuple[tuple[str, Any], ...] = ()
+    early: bool = False
 
 
 ORDER = {"order_id": "o-1", "amount": 99}
@@ -272,7 +389,14 @@ FULFILLED = {"fulfillment_id": "ful_abc", "status": "fulfilled"}
 
 def _cases() -> list[Case]:
     one = {"number": 1}
+    # One is so long that it has an item of its own.
+    approver = "lee" * 200
+    signals = (("approved", {"by": approver}), ("left", 2), ("right", 3))
+    approved = {"end": f"{approver} 1 5"}
     return [
+        Case("signals, early", Approval, one, approved, signals=signals, early=True),
+        Case("signals when all waits for them", Approval, one, approved, signals=signals),
+        Case("signals, a nudge per branch", Approval, one, approved, 0, signals=signals),
         Case("order, branches inline", OrderFulfillment, ORDER, FULFILLED),
         Case(
             "order, branches inline that end one by one",
@@ -297,11 +421,17 @@ def _cases() -> list[Case]:
         Case("diamond, branches inline", Diamond, one, {"sum": 5}),
         Case("diamond, a nudge per branch", Diamond, one, {"sum": 5}, 0),
         Case("diamond, one branch isolated", ApartDiamond, one, {"sum": 5}),
+        Case("a branch that branches again", Tree, one, {"sum": 10}),
+        Case("a branch that branches again, a nudge each", Tree, one, {"sum": 10}, 0),
         Case("two roots and two ends", TwoRoots, one, {"a": {"a": 1}, "b": {"b": 1}}),
         Case("two roots, a nudge each", TwoRoots, one, {"a": {"a": 1}, "b": {"b": 1}}, 0),
         Case("a step that fails once", Flaky, one, {"number": 3}),
         Case("a branch that fails once", FlakyBranch, one, {"sum": 5}),
         Case("a branch that fails once, in its own invocation", FlakyBranch, one, {"sum": 5}, 0),
+        Case("a step that fails twice and is tried again at once", FlakyAtOnce, {}, ANY),
+        Case("a step that fails for good", Hopeless, {}, None, fails="fails"),
+        Case("attempts that tell their number", Numbered, {}, ANY),
+        Case("branches that tell their attempts", NumberedBranches, {}, ANY, together=False),
         Case("a backoff of ten minutes", LongBackoff, one, {"number": 3}, sweeps=True),
         Case(
             "transactions in a chain",

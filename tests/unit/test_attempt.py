@@ -78,7 +78,6 @@ class TestOutcome:
         unmade = broken._replace(cls=type("W", (), {"__init__": lambda self: 1 / 0}))
         assert failed(unmade.run(interrupt)).failure.type == "ZeroDivisionError"
 
-    @pytest.mark.xfail(reason="an exception whose text cannot be had is taken for an outage")
     def test_an_exception_that_cannot_be_printed_is_a_failure_like_others(self) -> None:
         class Unprintable(Exception):
             def __str__(self) -> str:

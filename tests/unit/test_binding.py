@@ -127,7 +127,7 @@ class TestNothingSupplies:
         with pytest.raises(BindingError) as caught:
             bind(s, {"order_id": 1}, {"pay": {"amount": 2}})
         assert str(caught.value) == (
-            "nothing supplies the parameter 'token': the run's input and the outputs of pay have "
+            "nothing supplies the parameter 'token': the run's input and what pay handed over have "
             "amount, order_id. Pass it to start, return it from a step in depends_on, or give it a "
             "default."
         )
@@ -135,7 +135,7 @@ class TestNothingSupplies:
     def test_a_root_with_an_empty_input(self) -> None:
         def s(self, token): ...
 
-        with pytest.raises(BindingError, match="the outputs of no step have nothing"):
+        with pytest.raises(BindingError, match="the run's input has nothing"):
             bind(s)
 
 

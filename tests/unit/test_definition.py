@@ -20,6 +20,7 @@ from fluxio.definition import (
 )
 from fluxio.errors import DefinitionError
 from fluxio_client import FluxioError
+from fluxio_client.graph import Graph
 
 
 def made(cls: type) -> WorkflowDefinition:
@@ -220,9 +221,43 @@ class TestGraph:
         assert version() == version(retry=3, timeout=9)
         assert version() != version(depends_on=["a"])
 
-    @pytest.mark.xfail(
-        reason="the version follows the order of the dependencies, which a set has not"
+    def test_the_version_follows_the_signals_and_they_are_stored_with_the_graph(self) -> None:
+        def graph(*awaits: str) -> Graph:
+            @workflow
+            class W:
+                @step
+                def a(self): ...
+
+                @step(depends_on=["a"], awaits=awaits)
+                def b(self): ...
+
+            return made(W).graph
+
+        assert graph("x").version == graph("x").version != graph().version
+        assert graph("x", "y").version == graph("y", "x").version
+        for one in (graph(), graph("x", "y")):
+            assert Graph.from_json(one.to_json()) == one
+
+    @pytest.mark.parametrize(
+        ("awaits", "message"),
+        [
+            ("approved", "pass a list of names of signals"),
+            (["two words"], "W.b: awaits: signal name 'two words'"),
+            (["x", "x"], "names a signal twice"),
+            (["a"], "'a', which is a step of W: depend on it"),
+        ],
     )
+    def test_signals_that_cannot_be_awaited(self, awaits: Any, message: str) -> None:
+        with pytest.raises(DefinitionError, match=message):
+
+            @workflow
+            class W:
+                @step
+                def a(self): ...
+
+                @step(awaits=awaits)
+                def b(self): ...
+
     def test_the_version_does_not_follow_the_order_of_dependencies(self) -> None:
         def version(*deps: str) -> str:
             @workflow
@@ -340,7 +375,7 @@ class TestParameters:
             yield
 
         for method in (a, b):
-            assert "a step is a plain method; for coroutines call asyncio.run" in refusal(
+            assert "a step is a plain method. Of a coroutine, call asyncio.run" in refusal(
                 lambda method=method: step(method)
             )
 

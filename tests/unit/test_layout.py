@@ -110,8 +110,12 @@ class TestEncode:
         ],
     )
     def test_what_cannot_be_json_is_an_error_that_names_it(self, value: object) -> None:
-        with pytest.raises(PayloadError, match=r"^the output of a cannot be stored as JSON: "):
+        with pytest.raises(PayloadError, match=r"^the output of a cannot be stored as JSON.*: "):
             layout.encode(value, "the output of a")
+
+    def test_the_error_names_the_place_of_what_cannot_be_json(self) -> None:
+        with pytest.raises(PayloadError, match=r"\(at \['items'\]\[1\]\['price'\]\): Out of range"):
+            layout.encode({"items": [{"price": 1}, {"price": float("nan")}]}, "the output of a")
 
     def test_a_value_that_holds_itself(self) -> None:
         loop: list[Any] = []
@@ -156,10 +160,13 @@ class TestNames:
     def test_ids_that_can_be(self, run_id: str) -> None:
         assert layout.check_run_id(run_id) == run_id
 
-    @pytest.mark.parametrize(
-        "run_id", ["", "-a", ".a", "a b", "a/b", "a#b", "é", "x" * 65, "a\n", None, 7]
-    )
-    def test_ids_that_cannot(self, run_id: object) -> None:
+    @pytest.mark.parametrize("run_id", [None, 7, b"wf-1"])
+    def test_what_is_no_string_is_no_id_and_is_not_repeated(self, run_id: object) -> None:
+        with pytest.raises(InvalidInput, match=f"is a {type(run_id).__name__}, not a string"):
+            layout.check_run_id(run_id)
+
+    @pytest.mark.parametrize("run_id", ["", "-a", ".a", "a b", "a/b", "a#b", "é", "x" * 65, "a\n"])
+    def test_ids_that_cannot(self, run_id: str) -> None:
         with pytest.raises(InvalidInput, match="use 1 to 64 letters, digits"):
             layout.check_run_id(run_id)
 

@@ -120,7 +120,7 @@ class TestExpressions:
             arguments(CHANGES["open"], CHANGES["claim"])
 
     def test_a_step_that_is_no_root_cannot_be_taken_when_the_run_opens(self) -> None:
-        with pytest.raises(IllegalTransition, match="step mine is not a root"):
+        with pytest.raises(IllegalTransition, match="step mine waits for other steps"):
             to.open_run("W", GRAPH, {"mine": CLAIM})
 
     def test_the_largest_writes_fit_an_expression(self) -> None:

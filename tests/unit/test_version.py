@@ -8,7 +8,7 @@ import pytest
 
 from dev import ROOT
 from dev.stage import DevError
-from dev.version import STAMPED, stamp, wrong_files
+from dev.version import FILES, stamp, wrong_files
 
 VERSION = (ROOT / "VERSION").read_text().strip()
 
@@ -16,8 +16,8 @@ VERSION = (ROOT / "VERSION").read_text().strip()
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the files that carry the version."""
-    for name in ["VERSION", *STAMPED]:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in ["VERSION", *FILES]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -41,10 +41,12 @@ def test_the_engine_takes_the_client_at_its_own_version_only() -> None:
 def test_a_new_version_is_stamped_everywhere(copy: Path) -> None:
     """Changing VERSION makes the others wrong, and stamping makes them right."""
     (copy / "VERSION").write_text("1.2.3rc4\n")
-    assert wrong_files(copy) == list(STAMPED)
+    assert wrong_files(copy) == list(FILES)
     stamp(copy)
     assert wrong_files(copy) == []
     assert '"fluxio-client==1.2.3rc4"' in (copy / "layer/pyproject.toml").read_text()
+    assert '  version = "1.2.3rc4" #' in (copy / "modules/fluxio/release.tf").read_text()
+    assert " terraform-aws-fluxio-1.2.3rc4.zip " in (copy / "docs/quickstart.md").read_text()
 
 
 def test_a_version_that_packaging_refuses_is_refused_here(copy: Path) -> None:

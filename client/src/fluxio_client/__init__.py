@@ -18,6 +18,7 @@ from fluxio_client.errors import (
     RunNotFound,
     RunParked,
     SettingError,
+    SignalExists,
     WaitTimeout,
 )
 from fluxio_client.run import Failure, Page, Run, RunStatus, RunSummary, Step, StepStatus
@@ -39,6 +40,7 @@ __all__ = [
     "RunStatus",
     "RunSummary",
     "SettingError",
+    "SignalExists",
     "Step",
     "StepStatus",
     "WaitTimeout",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -19,12 +21,14 @@ from fluxio_client.errors import (
     RunExists,
     RunNotFound,
     RunParked,
+    SignalExists,
     WaitTimeout,
 )
 from fluxio_client.graph import Graph
-from fluxio_client.queue import Nudge, Queue
+from fluxio_client.queue import Nudge, Queue, Received
 from fluxio_client.run import Page, Run, RunStatus, StepStatus
 from fluxio_client.store import Spent, Store
+from fluxio_client.trace import HEADER_VARIABLE, Trace
 
 #: What milliseconds since 1970 may be, as times of a listing; a time in seconds is far below.
 EARLIEST, LATEST = 10**11, 10**14
@@ -76,7 +80,14 @@ class FluxioClient:
         self._now = now
         self._sleep = sleep
 
-    def start(self, workflow: str, input: Any = None, run_id: str | None = None) -> Run:
+    def start(
+        self,
+        workflow: str,
+        input: Any = None,
+        run_id: str | None = None,
+        *,
+        trace_header: str | None = None,
+    ) -> Run:
         """Start a run, once: with a `run_id` of your own, the call can be repeated safely.
 
         Args:
@@ -85,6 +96,8 @@ class FluxioClient:
                 the steps. At most 390,000 bytes as JSON. The same input means the same JSON, in any order
                 of its names; 99 and 99.0 differ.
             run_id: 1 to 64 letters, digits, '.', '_', ':' or '-'. Omitted: "wf-" and 12 hex digits.
+            trace_header: the caller's X-Ray header, whose trace the run joins if it says `Sampled=1`.
+                Omitted: that of the Lambda invocation that this is called in, if any.
 
         Returns:
             The run; if one of this id, workflow and input exists already, that one as it stands.
@@ -96,22 +109,26 @@ class FluxioClient:
             NotNudged: the run is stored but SQS did not take its message; the sweeper will find it.
         """
         layout.check_workflow(workflow)
+        what = f"the input of {workflow}" if run_id is None else f"the input of run {run_id}"
         run_id = new_run_id() if run_id is None else layout.check_run_id(run_id)
-        text = layout.encode({} if input is None else input, f"the input of run {run_id}")
+        text = layout.encode({} if input is None else input, what)
         if not text.startswith("{"):
             raise InvalidInput(
-                f"the input of run {run_id} is {text[:40]}, not a JSON object: pass a dict, whose "
-                "names become arguments of the steps."
+                f"{what} is {text[:40]}, not a JSON object: pass a dict, whose names become arguments of "
+                "the steps."
             )
         now = self._now()
-        written = self._store.start(run_id, workflow, text, now, now + WATCHDOG_MS)
+        if trace_header is None:
+            trace_header = os.environ.get(HEADER_VARIABLE)
+        trace = Trace.from_header(trace_header)
+        written = self._store.start(run_id, workflow, text, now, now + WATCHDOG_MS, trace)
         run = written.run
         assert run is not None
         if not written.applied:
             run = self._same_run(run, workflow, text)
         if run.status is RunStatus.PENDING:
             again = f"call start again with run_id={run_id!r} and the same input"
-            self._nudge(Nudge(run_id, workflow), again)
+            self._nudge(Nudge(run_id, workflow), again, run, trace)
         return run
 
     def _same_run(self, there: Run, workflow: str, text: str) -> Run:
@@ -154,6 +171,66 @@ class FluxioClient:
             raise RunEnded(f"run {run_id} is {run.status} already; there is nothing to cancel.")
         return run
 
+    def signal(self, run_id: str, name: str, payload: Any = None) -> Run:
+        """Hand a signal to a run: a step that says `awaits=[name]` begins only when it is there.
+
+        Safe to repeat with the same payload. A signal may come before its step is ready for it, even before
+        a worker has opened the run; a run that failed or was parked keeps it for its redrive.
+
+        Args:
+            run_id: which run.
+            name: which signal; a step's `awaits` names it.
+            payload: what JSON can say, at most 390,000 bytes of it; the names of an object become arguments
+                of the step, as those of an output do. Omitted: an empty object.
+
+        Returns:
+            The run, with the signal.
+
+        Raises:
+            InvalidInput: the name cannot be a signal's, or no step of the run waits for it.
+            PayloadError: the payload cannot be stored as JSON, or is too large.
+            RunNotFound: there is no such run.
+            RunEnded: it has succeeded or was cancelled.
+            SignalExists: the run has this signal already, with another payload.
+            NotNudged: the signal is stored but SQS did not take its message; the sweeper will see to it.
+        """
+        layout.check_signal(name)
+        where = f"the signal {name} of run {run_id}"
+        text = layout.encode({} if payload is None else payload, where)
+        run = self._store.read(layout.check_run_id(run_id))
+        if run is None:
+            raise self._not_found(run_id)
+        while name not in run.signals_json:
+            _check_awaited(run, name)
+            inline = text if layout.fits_inline(text) else ""
+            if run.ended and run.status is not RunStatus.FAILED:
+                raise RunEnded(
+                    f"run {run_id} is {run.status}: no step of it waits for {name} any more."
+                )
+            now = self._now()
+            stands_still = run.status in (RunStatus.FAILED, RunStatus.WAITING)
+            change = (
+                transitions.keep_signal(name, inline)
+                if stands_still
+                else transitions.signal(name, inline, now)
+            )
+            # Refused only because the run has moved on meanwhile, or another signal came first: look again.
+            written = self._store.signal(run_id, change, name, text, now)
+            if written.run is None:
+                raise self._not_found(run_id)
+            run = written.run
+        there = run.signals_json[name] or self._store.get_payload(run_id, layout.signal_ref(name))
+        if _canonical(there) != _canonical(text):
+            raise SignalExists(
+                f"{where} came before, with another payload, and that one stands. To send a run more than "
+                "one, let its steps await signals of different names."
+            )
+        if run.status in (RunStatus.PENDING, RunStatus.RUNNING):
+            self._nudge(
+                Nudge(run_id, run.workflow, occasion=f"signal:{name}"), "signal it again", run
+            )
+        return run
+
     def redrive(self, run_id: str) -> Run:
         """Send a run on that FAILED, or was parked (WAITING): failed steps get their attempts again.
 
@@ -181,37 +258,53 @@ class FluxioClient:
             )
         if run.ended:
             raise RunEnded(f"run {run_id} is {run.status}: only a run that FAILED can be redriven.")
-        self._nudge(Nudge(run_id, run.workflow, occasion=_redrive(now)), "redrive it again")
+        self._nudge(Nudge(run_id, run.workflow, occasion=_redrive(now)), "redrive it again", run)
         return run
 
-    def redrive_dead_letters(self, dlq_url: str, limit: int = 1000) -> Redriven:
+    def redrive_dead_letters(
+        self, dlq_url: str, limit: int = 1000, seen: Callable[[], object] = lambda: None
+    ) -> Redriven:
         """Look again at every run with a message in the dead-letter queue, and delete the message.
 
         Each is sent before it is deleted, so that the call can be repeated safely, wherever it broke off.
-        Messages that are no nudges stay; read them with SQS's own tools.
+        Messages that are no nudges, or name a run that is not in the table, stay for you to read.
+        The caller needs sqs:ReceiveMessage and sqs:DeleteMessage on that queue, which the module's client
+        policy does not give.
 
         Args:
             dlq_url: the module's output `dlq_url`.
             limit: how many messages to take at most.
+            seen: called for each message, for who shows how far it is.
         """
-        nudged = malformed = 0
+        nudged = malformed = unknown = 0
+        stays: list[Received] = []
         dead = Queue(self._sqs, dlq_url)
-        while nudged + malformed < limit and (messages := dead.receive()):
+        while nudged + malformed + unknown < limit and (messages := dead.receive()):
             for message in messages:
+                seen()
                 try:
                     nudge = Nudge.from_json(message.body)
                 except MalformedNudge:
                     malformed += 1
+                    stays.append(message)
+                    continue
+                if self._store.read(nudge.run_id) is None:
+                    unknown += 1
+                    stays.append(message)
                     continue
                 again = Nudge(nudge.run_id, occasion=_redrive(self._now()))
                 self._nudge(again, "redrive the dead letters again")
                 dead.delete(message)
                 nudged += 1
-        return Redriven(nudged, malformed)
+        for message in stays:
+            dead.hide(message.receipt_handle, 0)  # given back now, since somebody wants to read it
+        return Redriven(nudged, malformed, unknown)
 
-    def _nudge(self, nudge: Nudge, again: str) -> None:
+    def _nudge(
+        self, nudge: Nudge, again: str, run: Run | None = None, sender: Trace | None = None
+    ) -> None:
         try:
-            self._queue.send([nudge])
+            self._queue.send([nudge], Trace.of_run(run.trace, sender) if run else None)
         except Exception as error:
             raise NotNudged(
                 f"run {nudge.run_id} is stored, but SQS did not accept its message: "
@@ -273,7 +366,7 @@ class FluxioClient:
         try:
             wanted = None if status is None else RunStatus(status)
         except ValueError:
-            known = ", ".join(RunStatus)
+            known = ", ".join(one for one in RunStatus if not one.startswith("COMPENSAT"))
             raise InvalidInput(f"status {status!r} is none of {known}.") from None
         return self._store.list_runs(
             layout.check_workflow(workflow),
@@ -284,20 +377,27 @@ class FluxioClient:
             page,
         )
 
-    def wait(self, run_id: str, timeout: float = 300.0, poll: float = 1.0) -> Run:
+    def wait(self, run_id: str, timeout: float | None = 300.0, poll: float = 1.0) -> Run:
         """Wait until the run has ended, however it ended.
 
         Args:
             run_id: which run.
-            timeout: seconds to wait at most.
-            poll: seconds between two looks at most; the first ones follow sooner.
+            timeout: seconds to wait at most; None waits until the run has ended.
+            poll: seconds between two looks at most, 0.01 or more; the first ones follow sooner.
 
         Raises:
+            InvalidInput: `timeout` or `poll` is no number of seconds.
             RunNotFound: there is no such run.
             RunParked: the run waits for an operator; the message has its error.
             WaitTimeout: it had not ended in time.
         """
-        deadline = self._now() + int(timeout * 1000)
+        if timeout is not None and not 0 <= timeout < math.inf:
+            raise InvalidInput(
+                f"timeout is {timeout!r}: pass seconds, or None to wait until the run has ended."
+            )
+        if not 0.01 <= poll < math.inf:
+            raise InvalidInput(f"poll is {poll!r}: pass seconds, 0.01 or more.")
+        deadline = math.inf if timeout is None else self._now() + timeout * 1000
         pause = min(0.05, poll)
         while True:
             run = self._store.read(layout.check_run_id(run_id))
@@ -318,6 +418,16 @@ class FluxioClient:
             pause = min(pause * 1.5, poll)
 
 
+def _check_awaited(run: Run, name: str) -> None:
+    """Once a worker has laid the steps out, a signal that none of them waits for is a mistake."""
+    awaited = {signal for step in run.steps.values() for signal in step.awaits}
+    if run.version is not None and name not in awaited:
+        raise InvalidInput(
+            f"no step of run {run.run_id} ({run.workflow}) waits for a signal {name!r}: "
+            + (f"its signals are {', '.join(sorted(awaited))}." if awaited else "it has none.")
+        )
+
+
 @dataclass(frozen=True)
 class Redriven:
     """What a redrive of the dead-letter queue did."""
@@ -326,6 +436,8 @@ class Redriven:
     nudged: int
     #: Messages that are no nudges of fluxio; they are still there.
     malformed: int
+    #: Messages whose run is not in the table; they are still there.
+    unknown: int = 0
 
 
 def _redrive(now: int) -> str:

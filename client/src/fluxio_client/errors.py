@@ -42,6 +42,10 @@ class RunParked(FluxioError):
     """The run waits for an operator: the deployed worker cannot go on with it, its error says why."""
 
 
+class SignalExists(FluxioError):
+    """The run has this signal already, with another payload. The first one stands."""
+
+
 class WaitTimeout(FluxioError):
     """The run had not ended when the time to wait was over. It goes on; wait again or look at it later."""
 

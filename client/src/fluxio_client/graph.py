@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
 
@@ -18,11 +19,17 @@ class Graph:
     """Steps and the steps each depends on, in the order they were written down. Known to be acyclic."""
 
     depends_on: dict[str, tuple[str, ...]]
+    #: The signals that steps wait for besides; steps that wait for none are left out.
+    awaits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def version(self) -> str:
         """Eight hex digits that change when a step or an edge does."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:8]
+        # In whichever order edges were written down: a set has none.
+        edges = {name: sorted(deps) for name, deps in self.depends_on.items()}
+        signals = {name: sorted(names) for name, names in self.awaits.items()}
+        text = json.dumps([edges, signals] if signals else edges, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     @cached_property
     def dependents(self) -> dict[str, tuple[str, ...]]:
@@ -57,9 +64,19 @@ class Graph:
 
     def to_json(self) -> str:
         """The graph as it is stored."""
-        return json.dumps(self.depends_on, separators=(",", ":"))
+        parts = {
+            name: {"depends_on": deps, "awaits": self.awaits[name]} if name in self.awaits else deps
+            for name, deps in self.depends_on.items()
+        }
+        return json.dumps(parts, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Graph:
         """The graph that `to_json` stored."""
-        return cls({name: tuple(deps) for name, deps in json.loads(text).items()})
+        depends_on, awaits = {}, {}
+        for name, part in json.loads(text).items():
+            if isinstance(part, dict):
+                awaits[name] = tuple(part["awaits"])
+                part = part["depends_on"]
+            depends_on[name] = tuple(part)
+        return cls(depends_on, awaits)

@@ -5,6 +5,7 @@
     <run id>                  input                 the run's input, where it is too long for the run item
     <run id>                  out#<step>#<attempt>  a step's output, where it is too long for the run item
     <run id>                  result                the run's result, where several long outputs make it
+    <run id>                  signal#<name>         a signal's payload, where it is too long for the run item
     def#<workflow>#<version>  def                   the graph of one version of a workflow
 
 Values from outside (input, outputs, result, errors) are JSON text, so that what a step gets is exactly what
@@ -26,12 +27,13 @@ from typing import Any
 
 from fluxio_client.errors import InvalidInput, PayloadError
 from fluxio_client.run import Failure, Run, RunStatus, RunSummary, Step, StepStatus
+from fluxio_client.trace import Trace
 
 Item = dict[str, dict[str, Any]]
 
 #: What a stored step has besides its status, its error and its output.
 _STEP_FIELDS = frozenset(
-    {field.name for field in fields(Step)} - {"name", "status", "error", "output_json"}
+    {field.name for field in fields(Step)} - {"name", "status", "error", "output_json", "awaits"}
 )
 
 RUN = "run"
@@ -55,6 +57,10 @@ PAYLOAD_BYTES = 390_000
 #: Days an input or output item outlives its own writing, at the least; a run may be open that long.
 PAYLOAD_DAYS = 400
 
+#: Before a signal's name: the attribute of the run item with its payload; "" if that has an item of its own.
+_SIGNAL = "signal:"
+
+_SIGNAL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _WORKFLOW = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
@@ -90,7 +96,11 @@ def check_run_id(run_id: object) -> str:
     Raises:
         InvalidInput: it is empty, too long for a message's deduplication id, or has other characters.
     """
-    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
+    if not isinstance(run_id, str):
+        raise InvalidInput(
+            f"the run id is a {type(run_id).__name__}, not a string: pass the `run_id` of a run."
+        )
+    if not _RUN_ID.fullmatch(run_id):
         raise InvalidInput(
             f"run id {run_id!r}: use 1 to 64 letters, digits, '.', '_', ':' or '-', "
             "beginning with a letter or digit."
@@ -112,6 +122,29 @@ def check_workflow(workflow: object) -> str:
     return workflow
 
 
+def check_signal(name: object) -> str:
+    """The name, if it can be a signal's: it can be a parameter's, too.
+
+    Raises:
+        InvalidInput: it is not 1 to 40 ASCII letters, digits or '_'.
+    """
+    if not isinstance(name, str) or not _SIGNAL_NAME.fullmatch(name):
+        raise InvalidInput(
+            f"signal name {name!r}: use 1 to 40 letters, digits or '_', beginning with a letter or '_'."
+        )
+    return name
+
+
+def signal_attribute(name: str) -> str:
+    """The attribute of the run item that says that a signal has arrived."""
+    return f"{_SIGNAL}{name}"
+
+
+def signal_ref(name: str) -> str:
+    """The sort key of a signal's payload that is too long for the run item."""
+    return f"signal#{name}"
+
+
 def encode(value: Any, what: str) -> str:
     """A value as JSON text. What JSON does not know (models, dates, decimals …) goes through pydantic.
 
@@ -126,7 +159,7 @@ def encode(value: Any, what: str) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         # UnicodeEncodeError and pydantic's own errors are ValueErrors too.
         raise PayloadError(
-            f"{what} cannot be stored as JSON: {error}. Use dicts, lists, strings, numbers, "
+            f"{what} cannot be stored as JSON{_place(value)}: {error}. Use dicts, lists, strings, numbers, "
             "booleans, None, or types that pydantic can serialise."
         ) from error
     if size > PAYLOAD_BYTES:
@@ -135,6 +168,27 @@ def encode(value: Any, what: str) -> str:
             "Store it elsewhere, in S3 for example, and hand over its key."
         )
     return text
+
+
+def _place(value: Any) -> str:
+    """Where in a value the part stands that cannot be JSON; "" if it is the value itself."""
+    path, seen = "", set()
+    while isinstance(value, (dict, list, tuple)):
+        if id(value) in seen:
+            return ""  # it holds itself, which the error says
+        seen.add(id(value))
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, part in parts:
+            try:
+                json.dumps(part, default=_jsonable, allow_nan=False).encode()
+            except RecursionError:
+                return ""
+            except (TypeError, ValueError):
+                path, value = f"{path}[{name!r}]", part
+                break
+        else:
+            break
+    return f" (at {path})" if path else ""
 
 
 def _jsonable(value: Any) -> Any:
@@ -187,14 +241,17 @@ def run_from_item(item: Item, payloads: dict[str, str] | None = None) -> Run:
     for name, part in at.get("steps", {}).items():
         status, error, ref = part.pop("status"), part.pop("error", None), part.get("output_ref")
         output = part.pop("output", payloads.get(ref) if ref else None)
+        awaits = part.pop("awaits", "")
         steps[name] = Step(
             name=name,
             status=StepStatus(status),
             error=Failure.from_json(error) if error else None,
             output_json=output,
+            awaits=tuple(awaits.split(",")) if awaits else (),
             **{field: part[field] for field in _STEP_FIELDS & part.keys()},
         )
     error, input_ref, result_ref = at.get("error"), at.get("input_ref"), at.get("result_ref")
+    trace = Trace.from_text(at.get("trace"))
     return Run(
         run_id=at["pk"],
         workflow=at["workflow"],
@@ -208,8 +265,14 @@ def run_from_item(item: Item, payloads: dict[str, str] | None = None) -> Run:
         deadline=at.get("deadline"),
         input_json=at.get("input", payloads.get(input_ref) if input_ref else None),
         input_ref=input_ref,
+        signals_json={
+            name.removeprefix(_SIGNAL): text or payloads.get(signal_ref(name.removeprefix(_SIGNAL)))
+            for name, text in at.items()
+            if name.startswith(_SIGNAL)
+        },
         result_json=at.get("result", payloads.get(result_ref) if result_ref else None),
         result_ref=result_ref,
+        trace=trace.root if trace else None,
     )
 
 

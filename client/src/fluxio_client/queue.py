@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fluxio_client import layout
-from fluxio_client.errors import FluxioError, InvalidInput, MalformedNudge
+from fluxio_client.errors import FluxioError, InvalidInput, MalformedNudge, SettingError
+from fluxio_client.trace import Trace
 
 #: Entries of one SendMessageBatch.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-batch-api-actions.html
@@ -97,6 +98,11 @@ class Received(NamedTuple):
     message_id: str
     receipt_handle: str
     body: str
+    #: When SQS took it, in milliseconds since 1970; a dead-letter queue counts from its arrival there.
+    sent_at: int | None = None
+    group_id: str | None = None
+    #: How often it was received from the queue it is in.
+    receives: int = 1
 
 
 class Queue:
@@ -113,16 +119,23 @@ class Queue:
         #: Messages accepted so far.
         self.sent = 0
 
-    def send(self, nudges: Sequence[Nudge]) -> None:
+    def send(self, nudges: Sequence[Nudge], trace: Trace | None = None) -> None:
         """Send nudges, the entries of a half-accepted batch again.
+
+        Args:
+            nudges: what to send.
+            trace: the trace that all of them are in. Without one SQS keeps the header of the sender's own
+                invocation, which botocore hands it inside Lambda; so no receiver may rely on a header.
 
         Raises:
             QueueError: some were not accepted after `SEND_TRIES` tries.
         """
         for start in range(0, len(nudges), BATCH):
-            self._send_batch(nudges[start : start + BATCH])
+            self._send_batch(nudges[start : start + BATCH], trace)
 
-    def _send_batch(self, nudges: Sequence[Nudge]) -> None:
+    def _send_batch(self, nudges: Sequence[Nudge], trace: Trace | None) -> None:
+        header = {"DataType": "String", "StringValue": trace.header} if trace else None
+        traced = {"MessageSystemAttributes": {"AWSTraceHeader": header}} if header else {}
         left = {str(at): nudge for at, nudge in enumerate(nudges)}
         failed: list[dict[str, Any]] = []
         for _ in range(SEND_TRIES):
@@ -132,6 +145,7 @@ class Queue:
                     "MessageBody": nudge.to_json(),
                     "MessageGroupId": nudge.group_id,
                     "MessageDeduplicationId": nudge.deduplication_id,
+                    **traced,
                 }
                 for at, nudge in left.items()
             ]
@@ -146,14 +160,35 @@ class Queue:
             f"{failed[0].get('Code')} {failed[0].get('Message', '')}"
         )
 
-    def receive(self) -> list[Received]:
-        """Some messages, if there are any; for the dead-letter queue, which no worker reads."""
-        answer = self._client.receive_message(
-            QueueUrl=self._url, MaxNumberOfMessages=BATCH, VisibilityTimeout=60
-        )
+    def receive(self, visibility: int = 60) -> list[Received]:
+        """Some messages, if there are any; for the dead-letter queue, which no worker reads.
+
+        Args:
+            visibility: seconds for which nobody else sees them.
+        """
+        try:
+            answer = self._client.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=BATCH,
+                VisibilityTimeout=visibility,
+                AttributeNames=["ApproximateReceiveCount", "MessageGroupId", "SentTimestamp"],
+            )
+        except self._client.exceptions.QueueDoesNotExist as error:
+            raise SettingError(
+                f"there is no queue {self._url!r} in this Region: pass the module's output `dlq_url`, and set "
+                "AWS_DEFAULT_REGION to its Region."
+            ) from error
         return [
-            Received(message["MessageId"], message["ReceiptHandle"], message["Body"])
+            Received(
+                message["MessageId"],
+                message["ReceiptHandle"],
+                message["Body"],
+                int(at["SentTimestamp"]) if "SentTimestamp" in at else None,
+                at.get("MessageGroupId"),
+                int(at.get("ApproximateReceiveCount", 1)),
+            )
             for message in answer.get("Messages", [])
+            for at in [message.get("Attributes", {})]
         ]
 
     def delete(self, message: Received) -> None:
@@ -165,3 +200,17 @@ class Queue:
         self._client.change_message_visibility(
             QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
         )
+
+    def attributes(self) -> dict[str, str]:
+        """What SQS says of the queue: its settings, and about how many messages it holds."""
+        answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["All"])
+        found: dict[str, str] = answer["Attributes"]
+        return found
+
+    def dead_letter_queue_url(self) -> str | None:
+        """The URL of the queue's dead-letter queue, which is of the same account and Region; None without."""
+        policy = self.attributes().get("RedrivePolicy")
+        if policy is None:
+            return None
+        name = json.loads(policy)["deadLetterTargetArn"].rpartition(":")[2]
+        return f"{self._url.rpartition('/')[0]}/{name}"

@@ -44,7 +44,7 @@ class StepStatus(str, Enum):
     PENDING = "PENDING"
     #: Claimed by a worker; its completion, its failure or a takeover after its lease ends it.
     RUNNING = "RUNNING"
-    #: Reserved for signals.
+    #: Reserved. A step that waits for a signal is PENDING; see `Run.awaiting`.
     WAITING = "WAITING"
     #: Its output is committed. Final.
     SUCCEEDED = "SUCCEEDED"
@@ -106,6 +106,8 @@ class Step:
     #: How many of the steps it depends on have succeeded, of how many.
     completed_deps: int = 0
     total_deps: int = 0
+    #: The signals it waits for besides, arrived or not.
+    awaits: tuple[str, ...] = ()
     #: The fence handed out by the last claim.
     token: str | None = None
     lease_until: int | None = None
@@ -124,6 +126,12 @@ class Step:
     def output(self) -> Any:
         """What the step returned, as JSON gives it back; None until it has succeeded."""
         return None if self.output_json is None else json.loads(self.output_json)
+
+    @property
+    def ran_in(self) -> str | None:
+        """Where its last attempt ran: the end of the name of the Lambda instance's log stream."""
+        place, dot, _ = (self.token or "").partition(".")
+        return place if dot else None
 
     @property
     def duration(self) -> float | None:
@@ -152,13 +160,29 @@ class Run:
     deadline: int | None = None
     input_json: str | None = field(default=None, repr=False)
     input_ref: str | None = None
+    #: The signals that have arrived, by name; None for a payload in an item of its own that was not read.
+    signals_json: dict[str, str | None] = field(default_factory=dict, repr=False)
     result_json: str | None = field(default=None, repr=False)
     result_ref: str | None = None
+    #: The id of the trace in X-Ray that it is recorded in; None if it is not traced.
+    trace: str | None = None
 
     @property
     def input(self) -> Any:
         """What the run was started with."""
         return None if self.input_json is None else json.loads(self.input_json)
+
+    @property
+    def signals(self) -> dict[str, Any]:
+        """The payloads of the signals that have arrived, by name."""
+        return {
+            name: None if text is None else json.loads(text)
+            for name, text in self.signals_json.items()
+        }
+
+    def awaiting(self, step: str) -> tuple[str, ...]:
+        """The signals that a step still waits for."""
+        return tuple(name for name in self.steps[step].awaits if name not in self.signals_json)
 
     @property
     def result(self) -> Any:

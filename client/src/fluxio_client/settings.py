@@ -51,8 +51,10 @@ def _session() -> Any:
     return botocore.session.get_session()
 
 
-def aws_client(service: str) -> Any:
+def aws_client(service: str, region: str | None = None, endpoint_url: str | None = None) -> Any:
     """A client of boto3's kind that gives up soon enough for a message to go back to the queue instead.
+
+    Region and endpoint are those of the environment, where they are not given.
 
     botocore's standard retry mode has exponential backoff with jitter and its own retry quota:
     https://docs.aws.amazon.com/boto3/latest/guide/retries.html
@@ -69,7 +71,9 @@ def aws_client(service: str) -> Any:
         read_timeout=10,
     )
     try:
-        return _session().create_client(service, config=config)
+        return _session().create_client(
+            service, region_name=region, endpoint_url=endpoint_url, config=config
+        )
     except NoRegionError:
         raise SettingError(
             "the AWS Region is not set. Set AWS_DEFAULT_REGION to the Region of the deployment."

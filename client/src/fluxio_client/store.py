@@ -22,6 +22,7 @@ from fluxio_client.errors import FluxioError, InvalidInput, SettingError
 from fluxio_client.graph import Graph
 from fluxio_client.layout import Item
 from fluxio_client.run import ENDED, Page, Run, RunStatus, RunSummary, StepStatus
+from fluxio_client.trace import Trace
 from fluxio_client.transitions import Change, Guard, IllegalTransition
 
 #: DynamoDB's bound on the length of an expression, in bytes.
@@ -169,6 +170,9 @@ def _change_run(made: Expression, change: Change, now: int, retention_days: int)
         made.require(f"{made.path('workflow')}={made.value(change.workflow)}")
     if Guard.OVERDUE in row.guards:
         made.require(f"{made.path('deadline')}<={made.value(now)}")
+    if Guard.UNSIGNALLED in row.guards:
+        for name in change.signals:
+            made.require(f"attribute_not_exists({made.path(layout.signal_attribute(name))})")
     if Guard.OPENED in row.guards:
         made.require(f"attribute_exists({made.path('version')})")
     if Guard.UNOPENED in row.guards:
@@ -180,6 +184,9 @@ def _change_run(made: Expression, change: Change, now: int, retention_days: int)
     for name, value in change.values.items():
         if value is not None:
             made.set(made.path(name), made.value(value))
+    if change.trace is not None:  # whoever starts a run may have put it into a trace before
+        path = made.path("trace")
+        made.set(path, f"if_not_exists({path},{made.value(change.trace)})")
     if row.closes:
         made.remove(made.path("due"))
         made.remove(made.path("wake_at"))
@@ -215,6 +222,9 @@ def _change_step(made: Expression, change: Change, now: int, counted: dict[str, 
             made.require(f"{at('completed_deps')}={made.value(change.total_deps - counted[step])}")
         else:
             made.require(f"{at('completed_deps')}={at('total_deps')}")
+    if Guard.SIGNALLED in row.guards:
+        for name in change.signals:
+            made.require(f"attribute_exists({made.path(layout.signal_attribute(name))})")
     if Guard.DUE in row.guards:
         not_before = at("not_before")
         made.require(f"(attribute_not_exists({not_before}) OR {not_before}<={made.value(now)})")
@@ -253,7 +263,15 @@ class Store:
 
     # --- writes
 
-    def start(self, run_id: str, workflow: str, input_json: str, now: int, wake_at: int) -> Written:
+    def start(
+        self,
+        run_id: str,
+        workflow: str,
+        input_json: str,
+        now: int,
+        wake_at: int,
+        trace: Trace | None = None,
+    ) -> Written:
         """Store a new run; `applied` is false, and the run the one that is there, if the id is taken."""
         number = layout.shard(run_id)
         attributes: dict[str, str | int] = {
@@ -264,6 +282,8 @@ class Store:
             "due": number,
             "wake_at": wake_at,
         }
+        if trace is not None:
+            attributes["trace"] = trace.text
         item = layout.run_key(run_id)
         item |= {name: layout.value(value) for name, value in attributes.items()}
         inline = layout.fits_inline(input_json)
@@ -401,6 +421,14 @@ class Store:
         key = {"pk": {"S": run_id}, "sk": {"S": sort_key}}
         return key | {"payload": {"S": text}, "ttl": {"N": str(ttl)}}
 
+    def signal(self, run_id: str, change: Change, name: str, text: str, now: int) -> Written:
+        """Apply the row of a signal; a payload too long for the run item commits in the same transaction."""
+        if layout.fits_inline(text):
+            return self.apply(run_id, [change], now)
+        payload = self._payload_item(run_id, layout.signal_ref(name), text, now)
+        put = {"Put": {"TableName": self._table, "Item": payload}}
+        return self.apply(run_id, [change], now, [put])
+
     def put_graph(self, workflow: str, graph: Graph) -> None:
         """Store the graph of a version, if it is not there; reading first spares the write unit."""
         if self.get_graph(workflow, graph.version) is None:
@@ -410,6 +438,24 @@ class Store:
                 Item=layout.definition_key(workflow, graph.version)
                 | {"schema": {"N": "1"}, "graph": {"S": graph.to_json()}},
             )
+
+    def try_to_write(self, run_id: str) -> None:
+        """Ask for a write that can never be applied: it fails only where the caller may not write.
+
+        Raises:
+            ClientError: AccessDeniedException, or the table cannot be reached.
+        """
+        try:
+            self._write(
+                "update_item",
+                TableName=self._table,
+                Key=layout.run_key(run_id),
+                UpdateExpression="SET pk_seen=:no",
+                ConditionExpression="attribute_exists(pk) AND attribute_not_exists(pk)",
+                ExpressionAttributeValues={":no": {"S": ""}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
 
     # --- reads
 
@@ -487,6 +533,28 @@ class Store:
         more = len(found) == limit and next(merged, None) is not None
         return Page(found, _write_page(listing, cursors) if more else None)
 
+    def find_runs(self, status: RunStatus, since: int = 0) -> Iterator[list[RunSummary]]:
+        """Runs of all workflows in a status, page by page, in no order.
+
+        It reads the whole of an index: of `failed`, where only failed runs are, or else of `by_workflow`,
+        where every run is that the table still keeps.
+        """
+        failed = status is RunStatus.FAILED
+        scan: dict[str, Any] = {
+            "IndexName": layout.INDEX_FAILED if failed else layout.INDEX_BY_WORKFLOW,
+            "FilterExpression": "#status=:status AND #at>=:since",
+            "ExpressionAttributeNames": {
+                "#status": "status",
+                "#at": "ended_at" if failed else "created_at",
+            },
+            "ExpressionAttributeValues": {
+                ":status": {"S": status.value},
+                ":since": {"N": str(since)},
+            },
+        }
+        for answer in self._pages("scan", scan):
+            yield [layout.summary_from_item(item) for item in answer["Items"]]
+
     def _list_shard(
         self,
         workflow: str,
@@ -535,10 +603,14 @@ class Store:
         return item
 
     def _query(self, **arguments: Any) -> Iterator[Item]:
+        for answer in self._pages("query", arguments):
+            yield from answer["Items"]
+
+    def _pages(self, call: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
         while True:
             self.spent.reads += 1
-            answer = self._call("query", TableName=self._table, **arguments)
-            yield from answer["Items"]
+            answer = self._call(call, TableName=self._table, **arguments)
+            yield answer
             if "LastEvaluatedKey" not in answer:
                 return
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

@@ -24,6 +24,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from fluxio_client import layout
 from fluxio_client.errors import FluxioError
 from fluxio_client.graph import Graph
 from fluxio_client.run import ENDED, Failure, RunStatus, StepStatus
@@ -44,6 +45,9 @@ class Guard(Enum):
     WORKFLOW = "workflow"
     #: The time the run was given is over.
     OVERDUE = "overdue"
+    #: The signals the step waits for have arrived, or the signal has not come before.
+    SIGNALLED = "signalled"
+    UNSIGNALLED = "unsignalled"
     #: A worker has laid the run's steps out, or none has.
     OPENED = "opened"
     UNOPENED = "unopened"
@@ -104,7 +108,7 @@ TABLE: Mapping[str, Transition] = {
             _RUNNING,
             step_from=frozenset({_STEP.PENDING}),
             step_to=_STEP.RUNNING,
-            guards=frozenset({_G.BARRIER, _G.DUE}),
+            guards=frozenset({_G.BARRIER, _G.DUE, _G.SIGNALLED}),
             drops=frozenset({"not_before"}),
         ),
         Transition(
@@ -154,6 +158,9 @@ TABLE: Mapping[str, Transition] = {
         Transition("expire", _OPEN, _RUN.FAILED, guards=frozenset({_G.OVERDUE})),
         Transition("park", _OPEN, _RUN.WAITING),
         Transition("cancel", _OPEN | {_RUN.WAITING}, _RUN.CANCELLED),
+        # --- a signal arrives. A run that stands still keeps it for its redrive.
+        Transition("signal", _OPEN, guards=frozenset({_G.UNSIGNALLED})),
+        Transition("keep_signal", _STOPPED, guards=frozenset({_G.UNSIGNALLED})),
         # --- an operator sends a run on that failed or was parked
         Transition("redrive", _STOPPED, _RUN.RUNNING, guards=frozenset({_G.OPENED})),
         Transition("restart", _STOPPED, _RUN.PENDING, guards=frozenset({_G.UNOPENED})),
@@ -193,10 +200,14 @@ class Change(NamedTuple):
     wake_seen: int | None = None
     #: Steps whose `completed_deps` this change counts up.
     dependents: tuple[str, ...] = ()
+    #: The signals that the guards SIGNALLED and UNSIGNALLED ask for.
+    signals: tuple[str, ...] = ()
     #: For `open`: the steps as they are laid out.
     steps: Mapping[str, Mapping[str, str | int]] = MappingProxyType({})
     #: For a claim in the very write that completes what the step waits for: how many steps those are.
     total_deps: int | None = None
+    #: For `open`: the trace that the run is recorded in, if it is in none yet; see `Trace.text`.
+    trace: str | None = None
 
 
 def open_run(
@@ -204,10 +215,11 @@ def open_run(
     graph: Graph,
     claims: Mapping[str, Mapping[str, str | int]],
     deadline: int | None = None,
+    trace: str | None = None,
 ) -> Change:
     """Lay the steps out and begin; `claims` are roots that the same worker takes at once.
 
-    `deadline` is when the run must have ended, in milliseconds since 1970.
+    `deadline` is when the run must have ended, in milliseconds since 1970; `trace` is for a run without one.
     """
     steps: dict[str, dict[str, str | int]] = {}
     for name, deps in graph.depends_on.items():
@@ -217,12 +229,14 @@ def open_run(
             "completed_deps": 0,
             "total_deps": len(deps),
         }
+        if name in graph.awaits:
+            steps[name]["awaits"] = ",".join(graph.awaits[name])
     for name, claimed in claims.items():
-        if graph.depends_on[name]:
-            raise IllegalTransition(f"open: step {name} is not a root, it waits for other steps.")
+        if graph.depends_on[name] or name in graph.awaits:
+            raise IllegalTransition(f"open: step {name} waits for other steps, or for a signal.")
         steps[name] |= {**claimed, "status": StepStatus.RUNNING.value, "attempt": 1}
     values: Values = {"version": graph.version, "deadline": deadline}
-    return Change(TABLE["open"], values=values, steps=steps, workflow=workflow)
+    return Change(TABLE["open"], values=values, steps=steps, workflow=workflow, trace=trace)
 
 
 def claim_values(token: str, lease_until: int, owner: str, now: int) -> dict[str, str | int]:
@@ -230,9 +244,17 @@ def claim_values(token: str, lease_until: int, owner: str, now: int) -> dict[str
     return {"token": token, "lease_until": lease_until, "owner": owner, "started_at": now}
 
 
-def claim(step: str, values: Mapping[str, str | int], total_deps: int | None = None) -> Change:
-    """Take a step whose dependencies have all succeeded; `total_deps` where some do so in this write."""
-    return Change(TABLE["claim"], step, values, total_deps=total_deps)
+def claim(
+    step: str,
+    values: Mapping[str, str | int],
+    total_deps: int | None = None,
+    awaits: tuple[str, ...] = (),
+) -> Change:
+    """Take a step whose dependencies have all succeeded and whose signals have arrived.
+
+    `total_deps` where some of them succeed in this very write.
+    """
+    return Change(TABLE["claim"], step, values, total_deps=total_deps, signals=awaits)
 
 
 def take_over(step: str, values: Mapping[str, str | int], attempt: int) -> Change:
@@ -305,6 +327,19 @@ def redrive(opened: bool, due: int, now: int) -> Change:
 def reset(step: str, attempt: int) -> Change:
     """Give a failed step its attempts again; those it had are counted on, from `attempt`."""
     return Change(TABLE["reset"], step, {"redriven_at": attempt})
+
+
+def signal(name: str, text: str, now: int) -> Change:
+    """Hand a signal to a run that is open; the sweeper sees to it if the message is lost."""
+    values: Values = {layout.signal_attribute(name): text, "wake_at": now}
+    return Change(TABLE["signal"], values=values, signals=(name,))
+
+
+def keep_signal(name: str, text: str) -> Change:
+    """Keep a signal for a run that failed or was parked."""
+    return Change(
+        TABLE["keep_signal"], values={layout.signal_attribute(name): text}, signals=(name,)
+    )
 
 
 def wake(wake_at: int, seen: int) -> Change:

@@ -18,9 +18,13 @@ module "fluxio" {
   package   = var.package
   layer_zip = var.layer_zip
   timeout   = 60
+  tracing   = var.tracing
 
   # The name of the layer's file ends in the architecture it was built for.
   architecture = endswith(var.layer_zip, "-arm64.zip") ? "arm64" : "x86_64"
+
+  # MiniStack, the emulator, does not know saved queries.
+  saved_queries = var.endpoint == null
 }
 
 provider "aws" {

@@ -20,6 +20,12 @@ variable "region" {
   default     = "us-east-1"
 }
 
+variable "tracing" {
+  description = "Traces in AWS X-Ray: \"Active\" records the runs that are sampled, \"PassThrough\" none."
+  type        = string
+  default     = "PassThrough"
+}
+
 variable "endpoint" {
   description = "Address of an AWS emulator, such as http://127.0.0.1:4566. Null is AWS itself."
   type        = string

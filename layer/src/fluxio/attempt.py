@@ -19,7 +19,7 @@ from fluxio.context import StepContext, TransactError
 from fluxio.decide import Failed
 from fluxio.definition import StepDefinition
 from fluxio.errors import BindingError, StepTimeout
-from fluxio.log import log
+from fluxio.log import log, log_payload
 from fluxio_client import layout
 from fluxio_client.errors import PayloadError
 from fluxio_client.run import Failure
@@ -50,6 +50,17 @@ class Attempt(NamedTuple):
     #: A number from 0 to 1 for the backoff's jitter.
     chance: float
 
+    @property
+    def ids(self) -> dict[str, Any]:
+        """What every line of the log says that is about this attempt."""
+        context = self.context
+        return {
+            "run_id": context.run_id,
+            "workflow": context.workflow,
+            "step": context.step,
+            "attempt": context.attempt,
+        }
+
     def run(self, interrupt: bool) -> Returned | Failed:
         """Run it to its end; with `interrupt`, by SIGALRM at its timeout."""
         try:
@@ -60,13 +71,17 @@ class Attempt(NamedTuple):
 
     def _call(self) -> Returned | Failed:
         context = self.context
+        log("DEBUG", "step begins", **self.ids)
+        log_payload("step input", {"input": self.input, "given": self.outputs}, **self.ids)
         try:
             arguments = self.definition.signature.bind(self.input, self.outputs, context)
             value = self.definition.function(self.cls(), **arguments)
             what = (
                 f"run {context.run_id} step {context.step} (attempt {context.attempt}): the output"
             )
-            return Returned(layout.encode(value, what), tuple(context.operations))
+            text = layout.encode(value, what)
+            log_payload("step output", text, **self.ids)
+            return Returned(text, tuple(context.operations))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a step may raise what it likes
             return self.failed(error)
 
@@ -76,10 +91,7 @@ class Attempt(NamedTuple):
         log(
             "WARNING",
             "step raised",
-            run_id=context.run_id,
-            workflow=context.workflow,
-            step=context.step,
-            attempt=context.attempt,
+            **self.ids,
             error=type(error).__name__,
             # Frames, not the message: an exception's text may hold what the step was working on.
             frames=[f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)],
@@ -87,7 +99,7 @@ class Attempt(NamedTuple):
         hopeless = isinstance(error, _HOPELESS) or getattr(error, "hopeless", False)
         again = not hopeless and retry.allows(error)
         return Failed(
-            Failure(type(error).__name__, str(error), context.step, context.attempt),
+            Failure(type(error).__name__, _text(error), context.step, context.attempt),
             retry.delay(self.tries, self.chance) if again else None,
         )
 
@@ -97,7 +109,16 @@ class Attempt(NamedTuple):
             f"took longer than its timeout of {self.timeout:g} s. Raise `timeout` of the step, or "
             "make it do less."
         )
-        return self.failed(TimeoutError(message))
+        return self.failed(TimeoutError(message))._replace(timed_out=True)
+
+
+def _text(error: BaseException) -> str:
+    """What an exception says, as text that can be stored whatever it says."""
+    try:
+        # A file name may bring half a surrogate along, which is no UTF-8.
+        return str(error).encode("utf-8", "backslashreplace").decode()
+    except Exception:  # noqa: BLE001 - a user's __str__
+        return f"<this {type(error).__name__} has no text: its __str__ raises>"
 
 
 @contextmanager

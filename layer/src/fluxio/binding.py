@@ -38,7 +38,8 @@ class Signature:
         """
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
             raise DefinitionError(
-                f"{where}: a step is a plain method; for coroutines call asyncio.run(…) inside it."
+                f"{where}: a step is a plain method. Of a coroutine, call asyncio.run(…) inside it; of a "
+                "generator, return list(…)."
             )
         try:
             parameters = list(inspect.signature(function).parameters.values())
@@ -166,10 +167,12 @@ class Signature:
                 arguments[name] = self._convert(name, supplied[name])
             elif name in self.required:
                 known = ", ".join(sorted({*supplied} - {*ambiguous})) or "nothing"
+                sources = "the run's input has"
+                if outputs:
+                    sources = f"the run's input and what {', '.join(outputs)} handed over have"
                 raise BindingError(
-                    f"nothing supplies the parameter {name!r}: the run's input and the outputs of "
-                    f"{', '.join(outputs) or 'no step'} have {known}. Pass it to start, return it from "
-                    "a step in depends_on, or give it a default."
+                    f"nothing supplies the parameter {name!r}: {sources} {known}. Pass it to start, return it "
+                    "from a step in depends_on, or give it a default."
                 )
         if self.takes_rest:
             rest = supplied.keys() - arguments.keys() - ambiguous.keys() - {"self", CONTEXT}
@@ -193,7 +196,8 @@ class Signature:
                 for problem in error.errors(include_url=False, include_input=False)
             )
             raise BindingError(
-                f"the value of the parameter {name!r} does not fit its type: {problems}."
+                f"the value of the parameter {name!r} does not fit its type: {problems}. Hand over a value "
+                "that does, or change the annotation."
             ) from None
 
 

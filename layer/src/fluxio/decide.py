@@ -44,6 +44,10 @@ HOLD = 120_000
 #: never brings a healthy run to the dead-letter queue (the module's maxReceiveCount is 10).
 RENEW_AFTER = 5
 
+#: Milliseconds between two looks of the sweeper at a run that waits for nothing but a signal: the signal
+#: wakes it, so this only bounds how long a defect could keep it asleep.
+SIGNAL_WATCH = 86_400_000
+
 #: Seconds until a message comes back that a fenced worker put back.
 FENCED_PAUSE = 1
 
@@ -100,6 +104,8 @@ class Failed(NamedTuple):
 
     failure: Failure
     retry_after: int | None
+    #: Whether it took longer than its timeout.
+    timed_out: bool = False
 
 
 Outcome: TypeAlias = Succeeded | Failed
@@ -124,6 +130,13 @@ class Hand:
     result_stored: bool = False
     #: Why the result could not be stored.
     result_failure: Failure | None = None
+    #: The trace that a run begins which this holder opens, if it is in none yet.
+    trace: str | None = None
+
+    @property
+    def nonce(self) -> str:
+        """What tells this holder's messages from others': the token without the place in front."""
+        return self.token.rpartition(".")[2]
 
     @property
     def owner(self) -> str:
@@ -247,7 +260,7 @@ def decide(
     if hand.running:
         return Await(_until(run, hand, now))
     if todo:
-        return _next_invocation(hand, _nudge(run, todo[0].name, f"again:{hand.token}"))
+        return _next_invocation(hand, _nudge(run, todo[0].name, f"again:{hand.nonce}"))
     return (
         _put_back(run, hand, plan, now) or _end(run, hand, plan, now) or _sleep(run, now) or Ack()
     )
@@ -265,9 +278,10 @@ def _first(hand: Hand, plan: Plan | Problem | None, now: int, time_left: int) ->
     if nudge.step not in plan.policies:
         return Read()
     if not _in_time(plan, nudge.step, time_left):
-        return _next_invocation(hand, nudge._replace(occasion=f"again:{hand.token}"))
+        return _next_invocation(hand, nudge._replace(occasion=f"again:{hand.nonce}"))
     values = _claim_values(nudge.step, hand, plan, now)
-    return Write((to.claim(nudge.step, values),))
+    awaits = plan.graph.awaits.get(nudge.step, ())
+    return Write((to.claim(nudge.step, values, awaits=awaits),))
 
 
 def _next_invocation(hand: Hand, again: Nudge) -> Action:
@@ -297,16 +311,16 @@ def _expire(run: Run, now: int) -> Write:
 
 
 def _open(created_at: int | None, hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
-    roots = plan.graph.roots
-    if not any(_in_time(plan, name, time_left) for name in roots):
-        return _next_invocation(hand, hand.nudge._replace(occasion=f"again:{hand.token}"))
+    roots = [name for name in plan.graph.roots if name not in plan.graph.awaits]
+    if roots and not any(_in_time(plan, name, time_left) for name in roots):
+        return _next_invocation(hand, hand.nudge._replace(occasion=f"again:{hand.nonce}"))
     deadline = None
     if plan.timeout is not None and created_at is not None:
         deadline = created_at + plan.timeout
     overdue = deadline is not None and deadline <= now  # then it ends next, and nothing may begin
     inline, _ = _divide(None, hand, plan, () if overdue else roots, time_left)
     claims = {name: _claim_values(name, hand, plan, now) for name in inline}
-    return Write((to.open_run(plan.workflow, plan.graph, claims, deadline),))
+    return Write((to.open_run(plan.workflow, plan.graph, claims, deadline, hand.trace),))
 
 
 def _commit(run: Run, hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
@@ -360,12 +374,17 @@ def _committing(
     ready = [
         name
         for name in _in_order(plan.graph, (d for n in done for d in plan.graph.dependents[n]))
-        if succeeded.issuperset(plan.graph.depends_on[name])
+        if succeeded.issuperset(plan.graph.depends_on[name]) and not run.awaiting(name)
     ]
     inline, _ = _divide(run, hand, plan, ready, time_left)
     for count in range(len(inline), 0, -1):
         claims = [
-            to.claim(name, _claim_values(name, hand, plan, now), len(plan.graph.depends_on[name]))
+            to.claim(
+                name,
+                _claim_values(name, hand, plan, now),
+                len(plan.graph.depends_on[name]),
+                run.steps[name].awaits,
+            )
             for name in inline[:count]
         ]
         if _fits((*changes, *claims)):
@@ -383,9 +402,10 @@ def _tries_again(run: Run, name: str, outcome: Failed, plan: Plan) -> bool:
 def _fits(changes: tuple[Change, ...]) -> bool:
     """Whether the expressions of a write stay within DynamoDB's 4 KB, by a generous estimate.
 
-    A claim sets and asks for about 130 characters, another change for about 110, a counted dependent 25.
+    A claim sets and asks for about 130 characters, another change for about 110; a counted dependent or a
+    signal asked for, 25.
     """
-    size = sum(130 + 25 * len(change.dependents) for change in changes)
+    size = sum(130 + 25 * (len(change.dependents) + len(change.signals)) for change in changes)
     return size <= 3600
 
 
@@ -406,7 +426,7 @@ def _todo(run: Run, hand: Hand, plan: Plan, now: int) -> list[Step]:
                 or (not plan.graph.depends_on[name] and hand.nudge.step is None)
                 or any(run.steps[dep].token == hand.token for dep in plan.graph.depends_on[name])
             )
-            if mine and _ready(step) and (step.not_before or 0) <= now:
+            if mine and _ready(run, step) and (step.not_before or 0) <= now:
                 found.append(step)
         elif step.status is StepStatus.RUNNING and not hand.holds(step):
             mine = not working or hand.answers_for(step)
@@ -415,8 +435,8 @@ def _todo(run: Run, hand: Hand, plan: Plan, now: int) -> list[Step]:
     return found
 
 
-def _ready(step: Step) -> bool:
-    return step.completed_deps == step.total_deps
+def _ready(run: Run, step: Step) -> bool:
+    return step.completed_deps == step.total_deps and not run.awaiting(step.name)
 
 
 def _lost_for_good(step: Step, plan: Plan) -> bool:
@@ -473,7 +493,7 @@ def _claim(step: Step, hand: Hand, plan: Plan, now: int) -> Change:
     values = _claim_values(step.name, hand, plan, now)
     if step.status is StepStatus.RUNNING:
         return to.take_over(step.name, values, step.attempt)
-    return to.claim(step.name, values)
+    return to.claim(step.name, values, awaits=step.awaits)
 
 
 def _can_begin(step: Step, hand: Hand, plan: Plan, now: int) -> bool:
@@ -528,7 +548,7 @@ def _put_back(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
     if not held:
         return None
     if hand.received >= RENEW_AFTER:
-        return Send(tuple(_nudge(run, name, f"again:{hand.token}") for name in held))
+        return Send(tuple(_nudge(run, name, f"again:{hand.nonce}") for name in held))
     return Nack(max(0, -(-(min(held.values()) - now) // 1000)))
 
 
@@ -583,22 +603,28 @@ def _result(run: Run, outcomes: Mapping[str, Outcome], plan: Plan) -> tuple[str,
 
 
 def _sleep(run: Run, now: int) -> Action | None:
-    """Let the sweeper wake the run at its deadline, or when a backoff ends that is all it waits for."""
-    backoffs: list[int] = []
+    """Let the sweeper wake the run at its deadline, or when a backoff or a signal is all it waits for."""
+    if run.wake_at is None:
+        return None
+    waits: list[int] = []
     underway = False  # something else goes on, which the watchdog must keep an eye on
     for step in run.steps.values():
         if step.status is StepStatus.PENDING and (step.not_before or 0) > now + HOLD:
-            backoffs.append(step.not_before or 0)
+            waits.append(step.not_before or 0)
         elif step.status is StepStatus.RUNNING or (
-            step.status is StepStatus.PENDING and _ready(step)
+            step.status is StepStatus.PENDING and _ready(run, step)
         ):
             underway = True
-    candidates = [*backoffs, *([] if run.deadline is None else [run.deadline])]
-    if run.wake_at is None or not candidates:
+        elif step.status is StepStatus.PENDING and step.completed_deps == step.total_deps:
+            # For a signal. What is far off already is left: each look would move it by a little.
+            far = run.wake_at > now + SIGNAL_WATCH // 2
+            waits.append(run.wake_at if far else now + SIGNAL_WATCH)
+    candidates = [*waits, *([] if run.deadline is None else [run.deadline])]
+    if not candidates:
         return None
     until = min(candidates)
     # Later than the watchdog only where there is nothing it could find: no message that may be lost.
-    if run.wake_at == until or (run.wake_at < until and (underway or not backoffs)):
+    if run.wake_at == until or (run.wake_at < until and (underway or not waits)):
         return None
     return Write((to.wake(until, run.wake_at),))
 

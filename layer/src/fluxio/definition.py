@@ -55,6 +55,8 @@ class StepDefinition(NamedTuple):
     timeout: float | None
     isolated: bool
     signature: Signature
+    #: Signals that must have arrived, too.
+    awaits: tuple[str, ...] = ()
 
 
 class WorkflowDefinition(NamedTuple):
@@ -82,6 +84,7 @@ def step(
     retry: int | Retry = 0,
     timeout: float | None = None,
     isolated: bool = False,
+    awaits: Sequence[str] = (),
 ) -> Callable[[Function], Function]: ...
 def step(
     function: Any = None,
@@ -91,6 +94,7 @@ def step(
     retry: int | Retry = 0,
     timeout: float | None = None,
     isolated: bool = False,
+    awaits: Sequence[str] = (),
 ) -> Any:
     """Make a method of a workflow a step.
 
@@ -106,6 +110,8 @@ def step(
         timeout: seconds an attempt may take, above 0 and at most 900; the worker's function must be allowed
             longer. Default 60, or less if the function's timeout is shorter.
         isolated: whether the step gets an invocation of its own in a fan-out, for heavy steps.
+        awaits: names of signals (`FluxioClient.signal`) that must have arrived, too. Nothing runs meanwhile,
+            however long that takes. What a signal brings is bound as a dependency's output is.
 
     Raises:
         DefinitionError: an argument cannot be used, or the class has two steps of this name.
@@ -117,6 +123,10 @@ def step(
         where = f"{owner}.{name}"
         if not name:
             raise DefinitionError(f"@step takes a method, not {decorated!r}.")
+        if isinstance(decorated, (staticmethod, classmethod)):
+            raise DefinitionError(
+                f"{where}: a step is a plain method with self, not a {type(decorated).__name__}."
+            )
         if hasattr(namespace.get(name), _STEP):
             raise DefinitionError(
                 f"{where}: two steps have the name {name!r}; the second would replace the first. "
@@ -130,6 +140,7 @@ def step(
         "retry": retry,
         "timeout": timeout,
         "isolated": isolated,
+        "awaits": awaits,
     }
     # The class body's names: a second method of the same name silently replaces the first, and only here
     # are both to be seen.
@@ -176,7 +187,23 @@ def _define_step(
         timeout=timeout,
         isolated=bool(arguments["isolated"]),
         signature=Signature.of(function, where),
+        awaits=_define_awaits(arguments["awaits"], where),
     )
+
+
+def _define_awaits(awaits: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(awaits, (list, tuple)):
+        raise DefinitionError(
+            f'{where}: awaits is {awaits!r}; pass a list of names of signals: awaits=["…"].'
+        )
+    for name in awaits:
+        try:
+            layout.check_signal(name)
+        except InvalidInput as error:
+            raise DefinitionError(f"{where}: awaits: {error}") from None
+    if len({*awaits}) < len(awaits):
+        raise DefinitionError(f"{where}: awaits names a signal twice: {list(awaits)}.")
+    return tuple(awaits)
 
 
 @overload
@@ -229,6 +256,11 @@ def _define(cls: Class, name: str | None, input: type | None, timeout: float | N
             steps.pop(attribute, None)
             found = getattr(value, _STEP, None)
             if isinstance(found, StepDefinition):
+                if isinstance(value, (staticmethod, classmethod)):
+                    raise DefinitionError(
+                        f"{name}.{attribute}: a step is a plain method with self, not a "
+                        f"{type(value).__name__}."
+                    )
                 # Another decorator over @step wraps the function and copies its marks: call that one.
                 steps[attribute] = found._replace(function=value)
     if not steps:
@@ -245,7 +277,7 @@ def _define(cls: Class, name: str | None, input: type | None, timeout: float | N
             definition.depends_on,
             {other: steps[other].signature for other in definition.depends_on},
             steps.keys(),
-            input,
+            None if definition.awaits else input,  # what a signal brings, no type tells
         )
     setattr(cls, _WORKFLOW, WorkflowDefinition(name, cls, steps, graph, timeout))
     return cls
@@ -260,7 +292,16 @@ def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
                     f"{name}.{step_name}: depends_on names {dep!r}, which is no step of {name}. "
                     f"Its steps are: {known}."
                 )
-    graph = Graph({step_name: definition.depends_on for step_name, definition in steps.items()})
+        for signal in definition.awaits:
+            if signal in steps:
+                raise DefinitionError(
+                    f"{name}.{step_name}: awaits names {signal!r}, which is a step of {name}: depend on "
+                    "it, or give the signal another name."
+                )
+    graph = Graph(
+        {step_name: definition.depends_on for step_name, definition in steps.items()},
+        {step_name: step.awaits for step_name, step in steps.items() if step.awaits},
+    )
     try:
         _ = graph.waves
     except CycleError as error:

@@ -1,6 +1,8 @@
 """Logs: one JSON object a line on stderr, which Lambda takes to CloudWatch.
 
-Lines carry ids, names, counts and times, never a payload or an exception's message.
+Lines carry ids, names, counts and times; never an exception's message, and a payload only where
+FLUXIO_LOG_PAYLOADS is 1. Those that concern a run say so in the same fields everywhere: `run_id`, `workflow`,
+`step`, `attempt`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from typing import Any
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
+#: Characters after which a payload is cut.
+PAYLOAD = 4_000
+
 
 def log(level: str, message: str, **fields: Any) -> None:
     """Write a line, unless FLUXIO_LOG_LEVEL (default INFO) is above its level."""
@@ -19,29 +24,31 @@ def log(level: str, message: str, **fields: Any) -> None:
     if _LEVELS.index(level) < (_LEVELS.index(least) if least in _LEVELS else 1):
         return
     line = {"level": level, "message": message}
-    _write(line | {name: value for name, value in fields.items() if value is not None})
+    write_line(line | {name: value for name, value in fields.items() if value is not None})
 
 
-def count(metric: str, at: int, **fields: Any) -> None:
-    """Count one of something in CloudWatch: a log line in its embedded metric format.
-
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+def log_payload(message: str, payload: Any, **fields: Any) -> None:
+    """Write a line with what a step is given or returns, whatever the level, if that was asked for.
 
     Args:
-        metric: the metric's name in the namespace `fluxio`; its dimension `worker` is the function's name.
-        at: milliseconds since 1970.
-        fields: what else the line says, for who reads the log.
+        message: what the line is about.
+        payload: text, or anything else, which is written as JSON as far as that goes.
+        fields: the ids.
     """
-    described = {
-        "Namespace": "fluxio",
-        "Dimensions": [["worker"]],
-        "Metrics": [{"Name": metric, "Unit": "Count"}],
-    }
-    worker = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "local")
-    _write(
-        {"_aws": {"Timestamp": at, "CloudWatchMetrics": [described]}, "worker": worker, metric: 1}
-        | fields
-    )
+    if os.environ.get("FLUXIO_LOG_PAYLOADS") != "1":
+        return
+    try:
+        text = payload if isinstance(payload, str) else json.dumps(payload, default=repr)
+    except Exception as error:  # noqa: BLE001 - a user's __repr__, a circle: no step fails for its log
+        text = f"<cannot be shown: {type(error).__name__}>"
+    if len(text) > PAYLOAD:
+        text = text[: PAYLOAD - 1] + "…"
+    write_line({"level": "INFO", "message": message, **fields, "payload": text})
+
+
+def write_line(line: dict[str, Any]) -> None:
+    """Write a line as it is: for metrics, which no level keeps back."""
+    _write(line)
 
 
 def _write(line: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ leaves the loop as it is, and the message goes back.
 from __future__ import annotations
 
 import json
+import os
 import random
 import secrets
 from collections.abc import Callable
@@ -31,19 +32,35 @@ from fluxio.decide import (
     decide,
 )
 from fluxio.deployment import Deployment
-from fluxio.log import count, log
+from fluxio.log import log
+from fluxio.metrics import Metrics
+from fluxio.tracing import MessageTrace
 from fluxio_client import layout
 from fluxio_client.errors import FluxioError, MalformedNudge, PayloadError
 from fluxio_client.queue import Nudge, Queue
-from fluxio_client.run import Failure, Run, RunStatus
+from fluxio_client.run import Failure, Run, RunStatus, Step, StepStatus
 from fluxio_client.store import Store, TransactionFailed
+from fluxio_client.transitions import Change, Values
 
 #: Writes refused in a row after which the worker lets the message come back instead of trying on.
 REFUSALS = 20
 
+#: Where a write of the worker's may bring a run to: what counts that, and what the log says.
+_REACHED = {
+    RunStatus.SUCCEEDED: ("runs_succeeded", "run succeeded"),
+    RunStatus.FAILED: ("runs_failed", "run failed"),
+    RunStatus.WAITING: ("runs_parked", "run parked"),
+}
+
 
 class Stuck(FluxioError):
     """Write after write was refused, which no rule of the protocol explains."""
+
+
+def _place() -> str:
+    """Where a step ran, for who looks for its log: the end of this Lambda instance's log stream's name."""
+    stream = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")[-8:]
+    return stream if stream.isalnum() else f"{os.getpid():x}"
 
 
 class Services(NamedTuple):
@@ -54,7 +71,7 @@ class Services(NamedTuple):
     deployment: Deployment
     now: Callable[[], int]
     #: A fresh fence for each message handled.
-    new_token: Callable[[], str] = lambda: secrets.token_urlsafe(6)
+    new_token: Callable[[], str] = lambda: f"{_place()}.{secrets.token_urlsafe(6)}"
     #: A number from 0 to 1 for each backoff's jitter.
     chance: Callable[[], float] = random.random
     #: What runs the branches of a fan-out side by side.
@@ -70,21 +87,38 @@ class Loop:
         received: how often it was received, this time included.
         deadline: when the invocation ends, in milliseconds since 1970.
         function_timeout: milliseconds an invocation may take.
+        trace: what takes the message's part in its run's trace down.
+        metrics: where the invocation counts and measures.
     """
 
     def __init__(
-        self, services: Services, nudge: Nudge, received: int, deadline: int, function_timeout: int
+        self,
+        services: Services,
+        nudge: Nudge,
+        received: int,
+        deadline: int,
+        function_timeout: int,
+        trace: MessageTrace,
+        metrics: Metrics,
     ) -> None:
         self._services = services
         self._deadline = deadline
         self._function_timeout = function_timeout
+        self._trace = trace
+        self._metrics = metrics
         self._hand = Hand(nudge, received, services.new_token())
+        self._hand.trace = trace.fresh.text if trace.fresh else None
         self._run: Run | None = None
         self._plan: Plan | Problem | None = None
         self._threads = services.new_threads()
         self._attempts: dict[str, Attempt] = {}
         self._payloads: dict[str, str] = {}
         self._refusals = 0
+
+    @property
+    def run(self) -> Run | None:
+        """The run as it was last seen; None before the first look."""
+        return self._run
 
     def handle(self) -> Ack | Nack:
         """Work until the message can be acknowledged or must come back.
@@ -108,7 +142,7 @@ class Loop:
         elif isinstance(action, Write):
             self._write(action, now)
         elif isinstance(action, Send):
-            self._services.queue.send(action.nudges)
+            self._services.queue.send(action.nudges, self._trace.onward)
             self._hand.sent |= {(nudge.step or "", nudge.attempt) for nudge in action.nudges}
         elif isinstance(action, Execute):
             self._execute(action.steps)
@@ -125,7 +159,9 @@ class Loop:
                 "first message is sent: was the message sent by hand, or the run deleted?"
             )
         self._run = run
+        self._tell_fenced(run)
         self._hand.settle(run)
+        self._trace.found(run, self._hand)
         self._see(run, run.workflow)
 
     def _see(self, run: Run | None, workflow: str) -> None:
@@ -140,10 +176,12 @@ class Loop:
             # The step's own writes were refused: that is the step's failure, with its reasons.
             name = action.changes[0].step
             assert name is not None
-            self._hand.outcomes[name] = self._attempts[name].failed(error)
+            failed = self._attempts[name].failed(error)
+            self._hand.outcomes[name] = failed
+            self._trace.ended(name, failed.failure)
             return
-        if written.applied:
-            self._tell(action)
+        if written.run is not None and (written.applied or self._landed(action, written.run)):
+            self._tell(action, written.run, now)
         self._refusals = 0 if written.applied else self._refusals + 1
         if self._refusals > REFUSALS:
             raise Stuck(
@@ -152,26 +190,96 @@ class Loop:
             )
         self._look(written.run)
 
-    def _tell(self, action: Write) -> None:
-        """Log what somebody on call wants to find: runs that stop, and steps taken from a dead worker."""
-        run_id = self._hand.nudge.run_id
+    def _landed(self, action: Write, run: Run) -> bool:
+        """Whether a refused write was applied before: its answer was lost, and the SDK sent it again.
+
+        Told by the steps it claims or ends: they have this holder's token, and what the write set.
+        """
+        wrote: dict[str, tuple[StepStatus | None, Values]] = {}
         for change in action.changes:
-            if change.row.run_to in (RunStatus.FAILED, RunStatus.WAITING):
-                error = Failure.from_json(str(change.values["error"]))
-                message = "run failed" if change.row.run_to is RunStatus.FAILED else "run parked"
-                log(
-                    "ERROR",
-                    message,
-                    run_id=run_id,
-                    step=error.step,
-                    error=error.type,
-                    # fluxio's own words where no step is to blame; a step's may hold what it worked on
-                    reason=None if error.step else error.message,
-                )
-                if change.row.run_to is RunStatus.WAITING:
-                    count("runs_parked", self._services.now(), run_id=run_id)
-            elif change.row.name == "take_over":
-                log("WARNING", "step taken over", run_id=run_id, step=change.step)
+            if change.step is not None:
+                wrote[change.step] = (change.row.step_to, change.values)
+            for name, laid_out in change.steps.items():
+                if "token" in laid_out:
+                    wrote[name] = (StepStatus.RUNNING, laid_out)
+        return bool(wrote) and all(
+            name in run.steps
+            and run.steps[name].token == self._hand.token
+            and run.steps[name].status is status
+            and _carries(run.steps[name], values)
+            for name, (status, values) in wrote.items()
+        )
+
+    def _tell(self, action: Write, run: Run, now: int) -> None:
+        """Count and log what a write has brought about.
+
+        Args:
+            action: the write.
+            run: the run after it.
+            now: when it was made.
+        """
+        for change in action.changes:
+            if change.row.step_to is not None:
+                self._tell_step(change, run, now)
+            elif change.row.name == "open":
+                self._metrics.count("runs_started", run.workflow)
+            elif change.row.run_to is not None:
+                self._tell_run(change, run, now)
+
+    def _tell_run(self, change: Change, run: Run, now: int) -> None:
+        assert change.row.run_to is not None
+        metric, message = _REACHED[change.row.run_to]
+        self._metrics.count(metric, run.workflow)
+        if change.row.run_to is not RunStatus.WAITING:
+            self._metrics.took("run_duration", now - run.created_at, run.workflow)
+        if change.row.run_to is RunStatus.SUCCEEDED:
+            log("INFO", message, run_id=run.run_id, workflow=run.workflow)
+            return
+        error = Failure.from_json(str(change.values["error"]))
+        log(
+            "ERROR",
+            message,
+            run_id=run.run_id,
+            workflow=run.workflow,
+            step=error.step,
+            attempt=error.attempt,
+            error=error.type,
+            # fluxio's own words where no step is to blame; a step's may hold what it worked on
+            reason=None if error.step else error.message,
+        )
+
+    def _tell_step(self, change: Change, run: Run, now: int) -> None:
+        assert change.step is not None
+        step = run.steps[change.step]
+        if change.row.name == "take_over":
+            self._metrics.count("takeovers")
+            log(
+                "WARNING",
+                "step taken over",
+                run_id=run.run_id,
+                workflow=run.workflow,
+                step=step.name,
+                attempt=step.attempt,
+            )
+        if change.row.name == "retry":
+            self._metrics.count("step_retries", run.workflow, step.name)
+        if change.row.step_to is StepStatus.FAILED:
+            self._metrics.count("step_failures", run.workflow, step.name)
+        outcome = self._hand.outcomes.get(step.name)
+        if outcome is None:
+            return
+        if isinstance(outcome, Failed) and outcome.timed_out:
+            self._metrics.count("step_timeouts", run.workflow, step.name)
+        if step.started_at is not None:
+            took = now - step.started_at
+            self._metrics.took("step_duration", took, run.workflow, step.name)
+
+    def _tell_fenced(self, run: Run) -> None:
+        """Count and log the outcomes that can no longer be committed: somebody took their steps over."""
+        for name in self._hand.outcomes:
+            if name not in run.steps or run.steps[name].token != self._hand.token:
+                self._metrics.count("fenced_commits")
+                log("WARNING", "commit fenced", **self._attempts[name].ids)
 
     # --- steps
 
@@ -180,6 +288,8 @@ class Loop:
         # What they are given may have taken long to read: their time begins when they do.
         now = self._services.now()
         begun = [self._attempt(name, *given[name], now) for name in steps]
+        for attempt in begun:
+            self._trace.begin(attempt.context)
         if len(begun) == 1 and not self._hand.running:
             self._keep(begun[0], begun[0].run(interrupt=True), self._services.now())
             return
@@ -188,7 +298,7 @@ class Loop:
             self._threads.start(attempt)
 
     def _given(self, name: str) -> tuple[Any, dict[str, Any]]:
-        """The run's input, and the outputs of the steps that a step depends on."""
+        """The run's input; and the outputs of the steps that a step depends on, and what signals brought."""
         run, plan = self._run, self._plan
         assert run is not None
         assert isinstance(plan, Plan)
@@ -196,6 +306,10 @@ class Loop:
             dep: self._value(run.steps[dep].output_json, run.steps[dep].output_ref)
             for dep in plan.graph.depends_on[name]
         }
+        for signal in run.steps[name].awaits:
+            outputs[signal] = self._value(
+                run.signals_json[signal] or None, layout.signal_ref(signal)
+            )
         return self._value(run.input_json, run.input_ref), outputs
 
     def _attempt(self, name: str, given: Any, outputs: dict[str, Any], now: int) -> Attempt:
@@ -243,17 +357,12 @@ class Loop:
         """Hold an attempt's outcome until it is committed; a long output is stored first."""
         context = attempt.context
         self._hand.running.pop(context.step, None)
+        failure = outcome.failure if isinstance(outcome, Failed) else None
+        self._trace.ended(context.step, failure)
         if isinstance(outcome, Failed):
             self._hand.outcomes[context.step] = outcome
             return
-        log(
-            "INFO",
-            "step returned",
-            run_id=context.run_id,
-            workflow=context.workflow,
-            step=context.step,
-            attempt=context.attempt,
-        )
+        log("INFO", "step returned", **attempt.ids)
         stored = ("output", outcome.text)
         if not layout.fits_inline(outcome.text):
             ref = layout.output_ref(context.step, context.attempt)
@@ -277,3 +386,13 @@ class Loop:
             return
         self._services.store.put_payload(run.run_id, layout.RESULT, text, now)
         self._hand.result_stored = True
+
+
+def _carries(step: Step, values: Values) -> bool:
+    """Whether a step has the times and the error that a write set."""
+    error = None if step.error is None else step.error.to_json()
+    return values.get("error", error) == error and all(
+        getattr(step, at) == values[at]
+        for at in ("started_at", "lease_until", "not_before", "ended_at")
+        if at in values
+    )

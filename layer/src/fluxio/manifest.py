@@ -14,7 +14,12 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable
-from configparser import ConfigParser, DuplicateOptionError
+from configparser import (
+    ConfigParser,
+    DuplicateOptionError,
+    MissingSectionHeaderError,
+    ParsingError,
+)
 from configparser import Error as ConfigError
 from pathlib import Path
 
@@ -149,7 +154,12 @@ def _parse(file: Path) -> dict[str, str]:
             "Rename one of them."
         ) from None
     except (ConfigError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
+        if isinstance(error, MissingSectionHeaderError):
+            problem = f"File contains no section headers before its line {error.lineno}"
+        elif isinstance(error, ParsingError):
+            problem = "line {} is {}".format(*error.errors[0])
+        else:
+            problem = " ".join(str(error).split())
         raise DeploymentError(
             f"the manifest {file} cannot be read: {problem}. It needs a section [{GROUP}] with lines "
             "'Name = module:Class'."

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fluxio.log import count, log
+from fluxio.log import log
+from fluxio.metrics import Metrics
 from fluxio_client import layout
 from fluxio_client import transitions as to
 from fluxio_client.client import WATCHDOG_MS
 from fluxio_client.queue import BATCH, Nudge, Queue
+from fluxio_client.run import Run, RunStatus, StepStatus
 from fluxio_client.store import Store
 
 #: Runs read from a shard at a time.
@@ -22,9 +24,16 @@ PAGE = 100
 #: Milliseconds of the invocation that are left to themselves: a page takes some.
 MARGIN = 5_000
 
+#: Milliseconds after which an open run is stuck if nothing has happened to it and nothing holds it up.
+STUCK_AFTER = 900_000
+
 
 def sweep(
-    store: Store, queue: Queue, now: Callable[[], int], time_left: Callable[[], int]
+    store: Store,
+    queue: Queue,
+    now: Callable[[], int],
+    time_left: Callable[[], int],
+    metrics: Metrics,
 ) -> dict[str, int]:
     """Nudge the runs that are due, until there are none or the invocation's time is nearly over.
 
@@ -38,23 +47,31 @@ def sweep(
     failed: Exception | None = None
     for shard in range(layout.SHARDS):
         try:
-            for seen, at in _sweep_shard(shard, store, queue, now, time_left):
+            for seen, at, run in _sweep_shard(shard, store, queue, now, time_left):
                 nudged += 1
                 latest = max(latest, at - seen)
+                if run is not None and is_stuck(run, at):
+                    metrics.count("runs_stuck")
+                    log("WARNING", "run stuck", run_id=run.run_id, workflow=run.workflow)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other shards are swept
             log("ERROR", "shard not swept", shard=shard, error=type(error).__name__)
             failed = error
     log("INFO", "sweep", nudged=nudged, latest_ms=latest)
+    metrics.count("sweep_finds", by=nudged)
+    metrics.took("sweep_lag", latest)
     if failed is not None:
         raise failed
-    count("sweeps", now())
+    metrics.count("sweeps")
     return {"nudged": nudged, "latest_ms": latest}
 
 
 def _sweep_shard(
     shard: int, store: Store, queue: Queue, now: Callable[[], int], time_left: Callable[[], int]
-) -> Iterator[tuple[int, int]]:
-    """Nudge the due runs of a shard; yields of each when it was due, and when it was nudged."""
+) -> Iterator[tuple[int, int, Run | None]]:
+    """Nudge the due runs of a shard.
+
+    Yields of each when it was due, when it was nudged, and the run, unless somebody had moved it on meanwhile.
+    """
     while time_left() > MARGIN:
         found = store.due(shard, now(), PAGE)
         for start in range(0, len(found), BATCH):
@@ -62,7 +79,26 @@ def _sweep_shard(
             queue.send([Nudge(run_id, occasion=f"sweep:{seen:x}") for run_id, seen in some])
             for run_id, seen in some:
                 at = now()
-                store.apply(run_id, [to.wake(at + WATCHDOG_MS, seen)], at)
-                yield seen, at
+                written = store.apply(run_id, [to.wake(at + WATCHDOG_MS, seen)], at)
+                yield seen, at, written.run if written.applied else None
         if len(found) < PAGE:
             return
+
+
+def is_stuck(run: Run, now: int) -> bool:
+    """Whether there is something to do for an open run, and for a quarter of an hour nobody has done it.
+
+    A run that waits for a signal, for the end of a backoff or for a worker whose lease holds is not stuck.
+    """
+    if run.status not in (RunStatus.PENDING, RunStatus.RUNNING):
+        return False
+    steps = run.steps.values()
+    times = [(s.started_at, s.ended_at, s.not_before, s.lease_until) for s in steps]
+    last = max([run.created_at, *(at for some in times for at in some if at is not None)])
+    if now - last < STUCK_AFTER:
+        return False
+    unfinished = [step for step in steps if step.status is not StepStatus.SUCCEEDED]
+    return not unfinished or any(
+        step.completed_deps == step.total_deps and not run.awaiting(step.name)
+        for step in unfinished
+    )

@@ -10,14 +10,16 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from fluxio.decide import Ack, Nack
 from fluxio.deployment import Deployment
 from fluxio.log import log
 from fluxio.loop import Loop, Services
 from fluxio.manifest import Manifest
+from fluxio.metrics import Metrics
 from fluxio.sweeper import sweep
+from fluxio.tracing import MessageTrace
 from fluxio_client import settings
 from fluxio_client.client import now_ms
 from fluxio_client.errors import FluxioError, MalformedNudge, SettingError
@@ -33,6 +35,72 @@ OUTAGE_PAUSE = 120
 #: Receipts after which a message that an outage keeps coming back is replaced by a fresh one: one before
 #: the dead-letter queue would take it (the module's maxReceiveCount is 10).
 RENEW_IN_OUTAGE = 9
+
+
+class _Back(NamedTuple):
+    """A message that must come back."""
+
+    record: dict[str, Any]
+    seconds: int
+    nudge: Nudge | None
+
+
+class _Handling:
+    """One message from its receipt on, for the lines and figures that are about it.
+
+    Args:
+        services: those of the worker.
+        record: the message, as Lambda hands it over.
+        request_id: the invocation's.
+        metrics: where the invocation counts and measures.
+    """
+
+    def __init__(
+        self, services: Services, record: dict[str, Any], request_id: str | None, metrics: Metrics
+    ) -> None:
+        attributes = record.get("attributes", {})
+        self.record = record
+        self.received = int(attributes.get("ApproximateReceiveCount", 1))
+        self.metrics = metrics
+        self.nudge: Nudge | None = None
+        self.loop: Loop | None = None
+        self._services = services
+        self._request_id = request_id
+        self._began = services.now()
+        self._spent, self._sent = replace(services.store.spent), services.queue.sent
+        if self.received == 1 and "SentTimestamp" in attributes:
+            metrics.took("queue_delay", self._began - int(attributes["SentTimestamp"]))
+
+    @property
+    def ids(self) -> dict[str, Any]:
+        """What its lines say of the run: all that is known by now."""
+        if self.nudge is None:
+            return {}
+        run = self.loop.run if self.loop else None
+        return {
+            "run_id": self.nudge.run_id,
+            "workflow": run.workflow if run else self.nudge.workflow,
+            "step": self.nudge.step,
+        }
+
+    def tell(self, verdict: Ack | Nack) -> None:
+        """Log what became of it, and what that cost."""
+        before, spent = self._spent, self._services.store.spent
+        log(
+            "INFO",
+            "message handled",
+            **self.ids,
+            received=self.received,
+            verdict="put back" if isinstance(verdict, Nack) else "acknowledged",
+            seconds=verdict.seconds if isinstance(verdict, Nack) else None,
+            reads=spent.reads - before.reads,
+            writes=spent.writes - before.writes,
+            write_units=spent.write_units - before.write_units,
+            index_write_units=spent.index_write_units - before.index_write_units,
+            sent=self._services.queue.sent - self._sent,
+            ms=self._services.now() - self._began,
+            request_id=self._request_id,
+        )
 
 
 class Worker:
@@ -66,11 +134,17 @@ class Worker:
         Raises:
             ValueError: the event is neither; the function is meant to be invoked by its mapping and schedule.
         """
+        metrics = Metrics(self._services.now)
+        try:
+            return self._handle(event, context, metrics)
+        finally:
+            metrics.flush()
+
+    def _handle(self, event: Any, context: Any, metrics: Metrics) -> dict[str, Any]:
         time_left = context.get_remaining_time_in_millis
         if isinstance(event, dict) and event.get("fluxio") == "sweep":
-            return dict(
-                sweep(self._services.store, self._services.queue, self._services.now, time_left)
-            )
+            store, queue = self._services.store, self._services.queue
+            return dict(sweep(store, queue, self._services.now, time_left, metrics))
         if not isinstance(event, dict) or not isinstance(event.get("Records"), list):
             raise ValueError(
                 "the event is neither a batch of SQS messages nor a sweep: invoke this function "
@@ -80,59 +154,53 @@ class Worker:
         deadline = self._services.now() + left
         # Lambda's timeouts are whole seconds, of which the start has taken some milliseconds already.
         function_timeout = -(-left // 1000) * 1000
-        before, sent = replace(self._services.store.spent), self._services.queue.sent
-        back: list[tuple[dict[str, Any], int]] = []
+        request_id = getattr(context, "aws_request_id", None)
+        back: list[_Back] = []
         for record in event["Records"]:
-            verdict = self._handle_record(record, deadline, function_timeout)
+            trace = MessageTrace(
+                record.get("attributes", {}).get("AWSTraceHeader"), self._services.now, request_id
+            )
+            handling = _Handling(self._services, record, request_id, metrics)
+            verdict = self._handle_record(handling, deadline, function_timeout, trace)
+            handling.tell(verdict)
+            trace.close("put back" if isinstance(verdict, Nack) else "acknowledged")
             if isinstance(verdict, Nack):
-                back.append((record, verdict.seconds))
+                back.append(_Back(record, verdict.seconds, handling.nudge))
         self._hide(back)
-        spent = self._services.store.spent
-        log(
-            "INFO",
-            "batch",
-            received=len(event["Records"]),
-            back=len(back),
-            reads=spent.reads - before.reads,
-            writes=spent.writes - before.writes,
-            write_units=spent.write_units - before.write_units,
-            index_write_units=spent.index_write_units - before.index_write_units,
-            sent=self._services.queue.sent - sent,
-        )
-        return {
-            "batchItemFailures": [{"itemIdentifier": record["messageId"]} for record, _ in back]
-        }
+        return {"batchItemFailures": [{"itemIdentifier": one.record["messageId"]} for one in back]}
 
     def _handle_record(
-        self, record: dict[str, Any], deadline: int, function_timeout: int
+        self, handling: _Handling, deadline: int, function_timeout: int, trace: MessageTrace
     ) -> Ack | Nack:
         """One message; whatever becomes of it does not touch the others of the batch."""
-        received = int(record.get("attributes", {}).get("ApproximateReceiveCount", 1))
-        nudge = None
+        record, received = handling.record, handling.received
         try:
-            nudge = Nudge.from_json(record["body"])
-            verdict = Loop(self._services, nudge, received, deadline, function_timeout).handle()
+            nudge = handling.nudge = Nudge.from_json(record["body"])
+            loop = handling.loop = Loop(
+                self._services, nudge, received, deadline, function_timeout, trace, handling.metrics
+            )
+            return loop.handle()
         except MalformedNudge as error:
+            handling.metrics.count("messages_refused")
             log(
                 "ERROR",
                 f"message refused: {error} It goes to the dead-letter queue.",
                 message_id=record.get("messageId"),
-                run_id=nudge.run_id if nudge else None,
                 received=received,
+                **handling.ids,
             )
             return Nack(MALFORMED_PAUSE)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others of the batch go on
-            return self._outage(nudge, received, error)
-        return verdict
+            return self._outage(handling, error)
 
-    def _outage(self, nudge: Nudge | None, received: int, error: Exception) -> Ack | Nack:
+    def _outage(self, handling: _Handling, error: Exception) -> Ack | Nack:
         """Let the message come back, later each time; before the dead-letter queue takes it, afresh."""
+        nudge, received = handling.nudge, handling.received
         pause = (0.5 + 0.5 * self._services.chance()) * min(2**received, OUTAGE_PAUSE)
         log(
             "ERROR",
             "message put back",
-            run_id=nudge.run_id if nudge else None,
-            step=nudge.step if nudge else None,
+            **handling.ids,
             received=received,
             error=type(error).__name__,
             code=(getattr(error, "response", None) or {}).get("Error", {}).get("Code"),
@@ -140,7 +208,7 @@ class Worker:
             seconds=round(pause),
         )
         if nudge is not None and received >= RENEW_IN_OUTAGE:
-            occasion = f"again:{self._services.new_token()}"
+            occasion = f"again:{self._services.new_token().rpartition('.')[2]}"
             try:
                 self._services.queue.send(
                     [Nudge(nudge.run_id, nudge.workflow, nudge.step, nudge.attempt, occasion)]
@@ -148,22 +216,23 @@ class Worker:
                 return Ack()
             except Exception as error:  # noqa: BLE001
                 # SQS is out too; the sweeper finds the run if the dead-letter queue takes this
-                log("ERROR", "not sent afresh", run_id=nudge.run_id, error=type(error).__name__)
+                log("ERROR", "not sent afresh", **handling.ids, error=type(error).__name__)
         return Nack(round(pause))
 
-    def _hide(self, back: list[tuple[dict[str, Any], int]]) -> None:
+    def _hide(self, back: list[_Back]) -> None:
         """Set when messages come back; those of a group together, because one hidden holds the others."""
         soonest: dict[str, int] = {}
-        for record, seconds in back:
+        for record, seconds, _ in back:
             group = record.get("attributes", {}).get("MessageGroupId", record["messageId"])
             soonest[group] = min(seconds, soonest.get(group, seconds))
-        for record, _ in back:
+        for record, _, nudge in back:
             group = record.get("attributes", {}).get("MessageGroupId", record["messageId"])
             try:
                 self._services.queue.hide(record["receiptHandle"], soonest[group])
             except Exception as error:  # noqa: BLE001
                 # It comes back after the queue's own visibility timeout instead.
-                log("WARNING", "visibility not set", error=type(error).__name__)
+                ids = {"run_id": nudge.run_id, "step": nudge.step} if nudge else {}
+                log("WARNING", "visibility not set", **ids, error=type(error).__name__)
 
 
 def _whole(name: str, default: int, low: int, high: int) -> int:

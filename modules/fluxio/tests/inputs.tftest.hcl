@@ -80,12 +80,16 @@ run "too_little_of_anything_is_refused" {
     kms_key_arn          = "alias/mine"
     permissions_boundary = "bound"
     alarm_actions        = ["topic"]
+    log_level            = "info"
+
+    composite_alarm_actions = ["topic"]
   }
 
   expect_failures = [
     var.name, var.tags, var.package, var.package_s3, var.layer_zip, var.layer_arn, var.handler, var.runtime,
     var.architecture, var.memory_size, var.timeout, var.environment, var.batch_size, var.inline_branches,
     var.retention_days, var.log_retention_days, var.kms_key_arn, var.permissions_boundary, var.alarm_actions,
+    var.log_level, var.composite_alarm_actions,
   ]
 }
 
@@ -104,9 +108,12 @@ run "too_much_of_anything_is_refused" {
     inline_branches = 21
     retention_days  = 3651
     alarm_actions   = [for i in range(6) : "arn:aws:sns:eu-west-1:123456789012:topic-${i}"]
+
+    composite_alarm_actions = [for i in range(6) : "arn:aws:sns:eu-west-1:123456789012:topic-${i}"]
   }
 
   expect_failures = [
+    var.composite_alarm_actions,
     var.name, var.package, var.layer_zip, var.runtime, var.memory_size, var.timeout, var.environment, var.batch_size,
     var.inline_branches, var.retention_days, var.alarm_actions,
   ]
@@ -120,13 +127,14 @@ run "halves_and_odd_names_are_refused" {
     memory_size     = 128.5
     timeout         = 10.5
     environment     = { "2ND" = "x" }
+    tracing         = "active"
     batch_size      = 1.5
     inline_branches = 0.5
     retention_days  = 1.5
   }
 
   expect_failures = [
-    var.name, var.memory_size, var.timeout, var.environment, var.batch_size, var.inline_branches, var.retention_days,
+    var.tracing, var.name, var.memory_size, var.timeout, var.environment, var.batch_size, var.inline_branches, var.retention_days,
   ]
 }
 
@@ -146,7 +154,7 @@ run "two_packages_and_two_layers_are_refused" {
 
   variables {
     package   = "tests/fixtures/package.zip"
-    layer_zip = "tests/fixtures/fluxio-layer-0.0.0-x86_64.zip"
+    layer_zip = "tests/fixtures/layer-x86_64.zip"
   }
 
   expect_failures = [aws_lambda_function.worker]
@@ -157,8 +165,19 @@ run "a_layer_for_the_other_architecture_is_refused" {
 
   variables {
     layer_arn    = null
-    layer_zip    = "tests/fixtures/fluxio-layer-0.0.0-x86_64.zip"
+    layer_zip    = "tests/fixtures/layer-x86_64.zip"
     architecture = "arm64"
+  }
+
+  expect_failures = [aws_lambda_layer_version.engine]
+}
+
+run "a_layer_of_another_series_of_versions_is_refused" {
+  command = plan
+
+  variables {
+    layer_arn = null
+    layer_zip = "tests/fixtures/fluxio-layer-0.0.0-x86_64.zip"
   }
 
   expect_failures = [aws_lambda_layer_version.engine]

@@ -106,6 +106,22 @@ run "the_worker_a_client_the_schedule_and_the_queues" {
   }
 }
 
+run "with_traces" {
+  command = plan
+
+  variables {
+    tracing = "Active"
+  }
+
+  assert {
+    condition = [
+      for s in jsondecode(aws_iam_role_policy.worker.policy).Statement : "${join(" ", sort(flatten([s.Action])))} ${s.Resource}"
+      if startswith(join(" ", flatten([s.Action])), "xray:")
+    ] == ["xray:PutTelemetryRecords xray:PutTraceSegments *"]
+    error_message = "the worker may write traces, and not read them"
+  }
+}
+
 run "with_a_key_and_a_boundary" {
   command = plan
 

@@ -9,7 +9,7 @@ mock_provider "aws" {
 variables {
   name      = "orders"
   package   = "tests/fixtures/package.zip"
-  layer_zip = "tests/fixtures/fluxio-layer-0.0.0-x86_64.zip"
+  layer_zip = "tests/fixtures/layer-x86_64.zip"
 }
 
 run "from_two_files_and_a_name" {
@@ -83,6 +83,11 @@ run "from_two_files_and_a_name" {
     condition     = aws_sqs_queue.nudges.sqs_managed_sse_enabled && aws_sqs_queue.dlq.sqs_managed_sse_enabled && aws_dynamodb_table.runs.server_side_encryption[0].enabled
     error_message = "AWS's own keys are the default"
   }
+
+  assert {
+    condition     = aws_lambda_function.worker.tracing_config[0].mode == "PassThrough" && !contains(keys(aws_lambda_function.worker.environment[0].variables), "FLUXIO_TRACING")
+    error_message = "nothing is traced unless asked for"
+  }
 }
 
 run "from_what_is_published" {
@@ -141,22 +146,23 @@ run "with_a_key_an_environment_and_somebody_on_call" {
   }
 
   assert {
-    condition     = toset(keys(output.alarm_arns)) == toset(["dlq_not_empty", "oldest_nudge", "runs_parked", "sweep_silent", "worker_errors", "worker_throttles"])
-    error_message = "alarm_arns has these five and no other"
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_actions == toset(var.alarm_actions) && alarm.ok_actions == toset(var.alarm_actions)])
+    error_message = "each alarm is heard, and its end"
+  }
+}
+
+run "with_traces" {
+  command = plan
+
+  variables {
+    tracing = "Active"
   }
 
   assert {
-    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_actions == toset(var.alarm_actions) && strcontains(alarm.alarm_description, " First: ") && length(alarm.alarm_description) <= 1024])
-    error_message = "each alarm is heard and says what to do first"
-  }
-
-  assert {
-    condition     = [for name, alarm in aws_cloudwatch_metric_alarm.this : name if alarm.treat_missing_data == "breaching"] == ["sweep_silent"]
-    error_message = "silence is alarming only where there should be none"
-  }
-
-  assert {
-    condition     = length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == 6
-    error_message = "the dashboard shows queue, DLQ, worker (twice) and table (twice)"
+    condition = (
+      aws_lambda_function.worker.tracing_config[0].mode == "Active" &&
+      aws_lambda_function.worker.environment[0].variables["FLUXIO_TRACING"] == "1"
+    )
+    error_message = "Lambda samples invocations, and the engine records the runs in them"
   }
 }

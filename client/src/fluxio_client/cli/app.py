@@ -1,0 +1,105 @@
+"""The application: which commands there are, and how a call of it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from fluxio_client.cli import (
+    cost,
+    dlq,
+    doctor,
+    graph,
+    listing,
+    package,
+    show,
+    start,
+    steer,
+    timeline,
+)
+from fluxio_client.cli.command import command
+from fluxio_client.cli.exits import ExitCode
+from fluxio_client.cli.version import client_version
+
+_EPILOG = "Exit codes: " + "; ".join(f"{code:d} {code.meaning}" for code in ExitCode) + "."
+
+_HELP = "Look at the runs of a fluxio deployment, and steer them."
+
+
+def _application(help: str, **more: Any) -> typer.Typer:
+    return typer.Typer(
+        help=help,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **more,
+    )
+
+
+def _add(to: typer.Typer, panel: str | None, *functions: Callable[..., None]) -> None:
+    for function in functions:
+        name = function.__name__.rstrip("_")
+        to.command(name, rich_help_panel=panel)(
+            command(function, deployment=function is not package.package)
+        )
+
+
+app = _application(_HELP, epilog=_EPILOG)
+_add(app, "See", listing.list_, show.show, graph.graph, timeline.timeline, cost.cost)
+_add(app, "Run and mend", start.start, steer.signal, steer.cancel, steer.redrive)
+dead_letters = _application("Messages that were received again and again in vain.")
+_add(dead_letters, None, dlq.list_, dlq.show, dlq.redrive, dlq.purge)
+app.add_typer(dead_letters, name="dlq", rich_help_panel="Run and mend")
+_add(app, "Deploy", doctor.doctor, package.package)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"fluxio {client_version()}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    del version
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        code = typer.main.get_command(app).main(
+            args=None if arguments is None else list(arguments),
+            prog_name="fluxio",
+            standalone_mode=False,
+        )
+    except typer.TyperException as error:
+        return _usage(error)
+    except typer.Abort:
+        return ExitCode.ERROR
+    except BrokenPipeError:
+        # Who read has gone. Python would say so again when it ends and flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def _usage(error: typer.TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    text = error.format_message().strip()
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help it has just printed says it all
+        sys.stderr.write(f"{text}\n" if text else "")
+        return ExitCode.USAGE
+    path = context.command_path if context else "fluxio"
+    sys.stderr.write(f"error: {' '.join(text.split())} See `{path} --help`.\n")
+    return ExitCode.USAGE

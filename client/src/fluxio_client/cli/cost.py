@@ -1,0 +1,179 @@
+"""`fluxio cost`: what a workflow costs per million runs, here and elsewhere."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from fluxio_client.cli.bill import (
+    HANDLED,
+    NOT_COUNTED,
+    Compute,
+    Line,
+    Usage,
+    bill,
+    durable_functions,
+    step_functions,
+    total,
+)
+from fluxio_client.cli.failures import NotFound
+from fluxio_client.cli.prices import AS_OF, PRICES, REGION
+from fluxio_client.cli.session import Session
+from fluxio_client.cli.which import newest_runs, run_of
+from fluxio_client.cli.worker_log import find_worker, lines
+from fluxio_client.errors import FluxioError
+from fluxio_client.graph import Graph
+from fluxio_client.run import Run
+
+#: Milliseconds after a run's end in which its last line is written.
+AFTER = 60_000
+
+PEERS = ("Step Functions Standard", "Lambda durable functions")
+
+
+def cost(
+    session: Session,
+    name: Annotated[
+        str, typer.Argument(metavar="RUN|WORKFLOW", help="A run's id, or a workflow's name.")
+    ],
+    runs: Annotated[
+        int, typer.Option(help="Of a workflow: average so many of its newest runs.", min=1, max=200)
+    ] = 10,
+    log_group: Annotated[
+        str | None, typer.Option(help="The worker's log group. Default: found from the queue.")
+    ] = None,
+) -> None:
+    """Say what a run, or the average run of a workflow, costs per million, from what it has used up.
+
+    Writes, messages, invocations and milliseconds come from the worker's log; prices are list prices of
+    us-east-1. Beside it stands what the same graph costs in Step Functions Standard and as a Lambda durable
+    function, by their rules for counting.
+
+    Example: fluxio cost OrderFulfillment
+    """
+    run = run_of(session, name)
+    measured = [run] if run else newest_runs(session, name, runs)
+    graph = session.client.graph(measured[0])
+    if graph is None:
+        raise NotFound(f"no worker has opened run {name} yet, so it has cost a start only.")
+    worker = find_worker(session)
+    usage = _measure(session, log_group or worker.log_group, measured)
+    if usage.unseen == len(measured):
+        raise FluxioError(
+            f"the log {log_group or worker.log_group} has no line {HANDLED!r} of "
+            f"{'this run' if run else 'these runs'}: it comes some seconds after the run's end, is deleted "
+            "after the module's `log_retention_days`, and needs its `log_level` at INFO."
+        )
+    compute = Compute(worker.memory_mb, worker.architecture)
+    _print(session, measured, graph, usage, compute)
+
+
+def _measure(session: Session, group: str, runs: list[Run]) -> Usage:
+    usage = Usage()
+    seen: set[str] = set()
+    wanted = {run.run_id for run in runs}
+    now = session.now
+    since = min(run.created_at for run in runs) - 1000
+    until = max(run.ended_at or now for run in runs) + AFTER
+    with session.busy("reading the worker's log …"):
+        for line in lines(session, group, HANDLED, since, until):
+            if line.get("run_id") in wanted:
+                usage.add_line(line)
+                seen.add(line["run_id"])
+    for run in runs:
+        usage.add_start()
+        usage.attempts += sum(step.attempt for step in run.steps.values())
+        usage.step_milliseconds += sum((step.duration or 0) * 1000 for step in run.steps.values())
+    usage.unseen = len(wanted - seen)
+    return usage
+
+
+def _print(session: Session, runs: list[Run], graph: Graph, usage: Usage, compute: Compute) -> None:
+    own = bill(usage, compute)
+    others = dict(
+        zip(
+            PEERS,
+            (step_functions(graph, usage, compute), durable_functions(graph, usage, compute)),
+            strict=True,
+        )
+    )
+    if session.json:
+        session.print_json(
+            {
+                "workflow": runs[0].workflow,
+                "runs": [run.run_id for run in runs],
+                "runs_without_log": usage.unseen,
+                "per_run": {
+                    "writes": usage.per_run(usage.writes),
+                    "write_units": usage.per_run(usage.write_units),
+                    "index_write_units": usage.per_run(usage.index_write_units),
+                    "reads": usage.per_run(usage.reads),
+                    "messages": usage.per_run(usage.messages),
+                    "sqs_requests": usage.per_run(usage.requests),
+                    "invocations": usage.per_run(len(usage.invocations)),
+                    "milliseconds": usage.per_run(usage.milliseconds),
+                    "attempts": usage.per_run(usage.attempts),
+                },
+                "memory_mb": compute.memory_mb,
+                "architecture": compute.architecture,
+                "fluxio": _record(own),
+                "peers": {peer: _record(lines) for peer, lines in others.items()},
+                "prices": {
+                    "region": REGION,
+                    "as_of": AS_OF,
+                    "sources": sorted({price.source for price in PRICES.values()}),
+                },
+                "not_counted": NOT_COUNTED,
+            }
+        )
+        return
+    counted = "this run" if len(runs) == 1 else f"the average of {len(runs)} runs"
+    session.out.print(
+        f"{runs[0].workflow}, {counted}: {usage.per_run(usage.writes):g} table writes, "
+        f"{usage.per_run(usage.messages):g} messages, {usage.per_run(len(usage.invocations)):g} invocations, "
+        f"{usage.per_run(usage.milliseconds):.0f} ms at {compute.memory_mb} MB ({compute.architecture})",
+        soft_wrap=True,
+    )
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    table.add_column("per million runs", no_wrap=True)
+    table.add_column("a run", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("$", justify="right", no_wrap=True)
+    for title, lines_ in (("fluxio", own), *others.items()):
+        table.add_row(title, "", "", _dollars(total(lines_)), style="bold")
+        for line in lines_:
+            table.add_row(
+                f"  {line.what}",
+                f"{line.amount:.4g}",
+                line.unit,
+                _dollars(line.dollars_per_million),
+            )
+    session.out.print(table)
+    if usage.unseen:
+        session.note(
+            f"{usage.unseen} of the runs have no line in the log and count as a start only"
+        )
+    session.note(
+        f"list prices of {REGION} as published in {AS_OF} (sources: --json). Not counted: {NOT_COUNTED}"
+    )
+
+
+def _record(lines_: list[Line]) -> dict[str, Any]:
+    return {
+        "dollars_per_million_runs": round(total(lines_), 4),
+        "lines": [
+            {
+                "what": line.what,
+                "per_run": line.amount,
+                "unit": line.unit,
+                "dollars_per_million_runs": round(line.dollars_per_million, 4),
+            }
+            for line in lines_
+        ],
+    }
+
+
+def _dollars(amount: float) -> str:
+    return f"{amount:,.2f}"

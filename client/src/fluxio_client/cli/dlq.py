@@ -1,0 +1,286 @@
+"""`fluxio dlq`: the messages that nobody could act on, and the runs they are about.
+
+Looking does not consume: what is received is given back at once. A message is only a nudge, so losing
+one loses no run; but it tells where something went wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.text import Text
+
+from fluxio_client.cli.colours import look
+from fluxio_client.cli.columns import Row, table
+from fluxio_client.cli.failures import NotFound
+from fluxio_client.cli.moments import both, length, local
+from fluxio_client.cli.records import Record, failure_record
+from fluxio_client.cli.session import Session
+from fluxio_client.errors import MalformedNudge, SettingError
+from fluxio_client.queue import Nudge, Queue, Received
+from fluxio_client.run import Run
+
+_DlqUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="FLUXIO_DLQ_URL",
+        help="The module's output `dlq_url`. Default: found from the queue's redrive policy.",
+        rich_help_panel="Deployment",
+    ),
+]
+_Limit = Annotated[int, typer.Option(help="At most so many messages.", min=1)]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+#: Seconds a message is hidden from others while it is looked at; it is given back sooner.
+LOOK = 30
+
+#: Seconds a message is hidden while it is dealt with.
+HOLD = 120
+
+
+class Letter(NamedTuple):
+    """A dead letter, the run it is about, and how that stands now."""
+
+    message: Received
+    nudge: Nudge | None
+    #: Why it is no nudge.
+    malformed: str | None = None
+    run: Run | None = None
+
+
+def list_(session: Session, dlq_url: _DlqUrl = None, limit: _Limit = 100) -> None:
+    """List the dead letters with the state of their runs; consumes nothing.
+
+    Example: fluxio dlq list
+    """
+    url = _url(session, dlq_url)
+    with _looked_at(session, Queue(session.sqs, url), limit) as messages:
+        letters = [_letter(session, message) for message in messages]
+    now = session.now
+    if session.json:
+        session.print_json({"dlq_url": url, "messages": [_record(letter) for letter in letters]})
+        return
+    if not letters:
+        session.note("the dead-letter queue is empty")
+        return
+    rows = [
+        Row(
+            (
+                letter.message.message_id[:8],
+                local(letter.message.sent_at, now),
+                letter.nudge.run_id if letter.nudge else "-",
+                _state(letter),
+            ),
+            _remark(letter),
+        )
+        for letter in letters
+    ]
+    session.print_lines(table(("message", "since", "run", "run is"), rows, session.out.width))
+    session.note("read one with `fluxio dlq show MESSAGE`; send all on with `fluxio dlq redrive`")
+
+
+def show(
+    session: Session,
+    message: Annotated[
+        str, typer.Argument(help="The id of a message, its beginning, or the id of its run.")
+    ],
+    dlq_url: _DlqUrl = None,
+    limit: _Limit = 1000,
+) -> None:
+    """Show dead letters in full; consumes nothing.
+
+    Example: fluxio dlq show order-o-1001
+    """
+    url = _url(session, dlq_url)
+    with _looked_at(session, Queue(session.sqs, url), limit) as messages:
+        letters = [
+            letter
+            for found in messages
+            for letter in [_letter(session, found)]
+            if found.message_id.startswith(message)
+            or (letter.nudge is not None and letter.nudge.run_id == message)
+        ]
+    if not letters:
+        raise NotFound(
+            f"no message of the dead-letter queue begins with {message!r} or is about such a run: see "
+            "`fluxio dlq list`. Somebody else may be looking at it just now."
+        )
+    if session.json:
+        session.print_json({"dlq_url": url, "messages": [_record(letter) for letter in letters]})
+        return
+    now = session.now
+    for letter in letters:
+        found = letter.message
+        age = "" if found.sent_at is None else f", {length((now - found.sent_at) / 1000)} ago"
+        session.out.print(Text(f"message {found.message_id}", style="bold"))
+        session.out.print(f"  there since   {local(found.sent_at, now)}{age}")
+        session.out.print(f"  group         {found.group_id or '-'}", soft_wrap=True)
+        session.out.print(f"  body          {found.body}", soft_wrap=True)
+        session.out.print(Text.assemble("  run is        ", _state(letter)))
+        if remark := _remark(letter):
+            session.out.print(Text.assemble("                ", remark), soft_wrap=True)
+
+
+def redrive(
+    session: Session,
+    dlq_url: _DlqUrl = None,
+    limit: _Limit = 10_000,
+) -> None:
+    """Nudge the runs of the dead letters again, and delete these messages.
+
+    A message is sent before it is deleted, so the command can be repeated safely, wherever it broke off.
+    What is no nudge of fluxio's stays, and so does a nudge of a run that is gone.
+
+    Example: fluxio dlq redrive
+    """
+    url = _url(session, dlq_url)
+    with session.progress("redriving", min(limit, _about(session, url))) as bar:
+        done = session.client.redrive_dead_letters(url, limit, seen=bar.advance)
+    if session.json:
+        session.print_json(
+            {
+                "dlq_url": url,
+                "nudged": done.nudged,
+                "malformed": done.malformed,
+                "unknown": done.unknown,
+            }
+        )
+        return
+    session.out.print(f"{_messages(done.nudged)} sent on and deleted")
+    for count, what in ((done.malformed, "malformed"), (done.unknown, "of runs that are gone")):
+        if count:
+            session.note(f"{_messages(count)} {what}: still there")
+    if done.malformed or done.unknown:
+        session.note("see them with `fluxio dlq list`; `fluxio dlq purge --useless` deletes them")
+
+
+def purge(
+    session: Session,
+    dlq_url: _DlqUrl = None,
+    useless: Annotated[
+        bool,
+        typer.Option(
+            "--useless", help="Only what a redrive leaves: no nudges, or of runs that are gone."
+        ),
+    ] = False,
+    limit: _Limit = 10_000,
+    yes: _Yes = False,
+) -> None:
+    """Delete the dead letters without nudging their runs; the sweeper still finds runs that are open.
+
+    Example: fluxio dlq purge --useless --yes
+    """
+    url = _url(session, dlq_url)
+    about = _about(session, url)
+    which = "the useless messages" if useless else f"all messages (about {about})"
+    session.confirm(f"Delete {which} of {url} for good?", yes)
+    dead = Queue(session.sqs, url)
+    kept: list[Received] = []
+    deleted = 0
+    with session.progress("deleting", min(limit, about)) as bar:
+        for message in _receive(dead, limit, HOLD):
+            if useless and _letter(session, message).run is not None:
+                kept.append(message)
+            else:
+                dead.delete(message)
+                deleted += 1
+            bar.advance()
+        for message in kept:
+            dead.hide(message.receipt_handle, 0)
+    if session.json:
+        session.print_json({"dlq_url": url, "deleted": deleted, "kept": len(kept)})
+    else:
+        session.out.print(f"{_messages(deleted)} deleted" + (f", {len(kept)} kept" if kept else ""))
+
+
+def _url(session: Session, given: str | None) -> str:
+    url = given or session.nudges.dead_letter_queue_url()
+    if url is None:
+        raise SettingError(
+            f"the queue {session.queue} has no redrive policy, so its dead-letter queue is not known: say "
+            "--dlq-url, and see what `terraform plan` would mend."
+        )
+    return url
+
+
+def _about(session: Session, url: str) -> int:
+    """About how many messages the queue holds; SQS counts roughly."""
+    return int(Queue(session.sqs, url).attributes().get("ApproximateNumberOfMessages", 0))
+
+
+def _receive(dead: Queue, limit: int, visibility: int) -> Iterator[Received]:
+    received = 0
+    while received < limit and (messages := dead.receive(visibility)):
+        for message in messages:
+            received += 1
+            yield message
+
+
+@contextmanager
+def _looked_at(session: Session, dead: Queue, limit: int) -> Iterator[list[Received]]:
+    """Messages for the length of a `with` block; then others see them again."""
+    messages: list[Received] = []
+    try:
+        with session.busy("reading the dead-letter queue …"):
+            messages += _receive(dead, limit, LOOK)
+        yield messages[:limit]
+    finally:
+        for message in messages:
+            dead.hide(message.receipt_handle, 0)
+
+
+def _nudge(message: Received) -> tuple[Nudge | None, str | None]:
+    try:
+        return Nudge.from_json(message.body), None
+    except MalformedNudge as error:
+        return None, str(error)
+
+
+def _letter(session: Session, message: Received) -> Letter:
+    nudge, why = _nudge(message)
+    return Letter(message, nudge, why, session.store.read(nudge.run_id) if nudge else None)
+
+
+def _state(letter: Letter) -> Text:
+    if letter.run is not None:
+        return Text(letter.run.status, style=look(letter.run.status).style)
+    return Text("gone" if letter.nudge else "-", style="dim")
+
+
+def _remark(letter: Letter) -> Text:
+    if letter.malformed:
+        return Text(f"no nudge: {letter.malformed}", style="red")
+    if letter.run is None:
+        return Text("there is no such run any more", style="dim")
+    if letter.run.error is not None:
+        return Text(str(letter.run.error), style="red")
+    step = letter.nudge.step if letter.nudge else None
+    return Text(f"{letter.run.workflow}{f', step {step}' if step else ''}", style="dim")
+
+
+def _record(letter: Letter) -> Record:
+    message, nudge, run = letter.message, letter.nudge, letter.run
+    return {
+        "message_id": message.message_id,
+        **both("sent_at", message.sent_at),
+        "group_id": message.group_id,
+        "receives": message.receives,
+        "body": message.body,
+        "malformed": letter.malformed,
+        "run_id": nudge.run_id if nudge else None,
+        "step": nudge.step if nudge else None,
+        "run": {
+            "workflow": run.workflow,
+            "status": run.status.value,
+            "error": failure_record(run.error),
+        }
+        if run
+        else None,
+    }
+
+
+def _messages(count: int) -> str:
+    return f"{count} message{'' if count == 1 else 's'}"

@@ -1,0 +1,144 @@
+"""Pictures of a workflow: Mermaid, and SVG without anything that draws it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+from xml.sax.saxutils import escape, quoteattr
+
+from fluxio_client.cli.colours import PLAIN, Look, look
+from fluxio_client.cli.layers import lay_out
+from fluxio_client.cli.moments import length
+from fluxio_client.graph import Graph
+from fluxio_client.run import Run, StepStatus
+
+#: Width of a character of the two sizes of monospaced text, with some room for fonts that are wider.
+NAME_CHARACTER, DETAIL_CHARACTER = 8.0, 6.8
+
+LINE = 15.0
+PADDING = 12.0
+
+STYLE = (
+    "text{font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:#212529;"
+    "text-anchor:middle}.name{font-size:13px;font-weight:600}.detail{font-size:11px}"
+    ".edge{fill:none;stroke:#868e96;stroke-width:1.5}"
+)
+ARROW_TIP = (
+    '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+    'orient="auto"><path d="M0 0L8 4L0 8z" fill="#868e96"/></marker></defs>'
+)
+
+
+class Detail(NamedTuple):
+    """What a box says below its name."""
+
+    lines: tuple[str, ...]
+    look: Look
+    tooltip: str
+
+
+def _detail(name: str, graph: Graph, run: Run | None) -> Detail:
+    step = run.steps.get(name) if run else None
+    signals = [
+        f"{'had' if run and signal in run.signals_json else 'awaits'} {signal}"
+        for signal in graph.awaits.get(name, ())
+    ]
+    if step is None:
+        return Detail(tuple(signals), PLAIN, name)
+    parts = [step.status.value]
+    if step.attempt > 1:
+        parts.append(f"{step.attempt} attempts")
+    if step.duration is not None:
+        parts.append(length(step.duration))
+    error = f": {step.error.type}: {step.error.message}" if step.error else ""
+    return Detail(
+        (" · ".join(parts), *signals), look(step.status), f"{name}, {' · '.join(parts)}{error}"
+    )
+
+
+def mermaid(graph: Graph, run: Run | None = None) -> str:
+    """A Mermaid flowchart; of a run with its states."""
+    # Ids of its own: a step may be called `end`, which ends a chart.
+    ids = {name: f"s{at}" for at, name in enumerate(graph.depends_on)}
+    lines = ["flowchart TD"]
+    classes: dict[str, list[str]] = {}
+    for name in graph.depends_on:
+        detail = _detail(name, graph, run)
+        # Signals are boxes of their own, so they are not said twice.
+        text = [name, *(line for line in detail.lines[:1] if run and name in run.steps)]
+        lines.append(f'    {ids[name]}["{"<br/>".join(text)}"]')
+        if run and (step := run.steps.get(name)):
+            classes.setdefault(step.status.value, []).append(ids[name])
+    signals = sorted({signal for names in graph.awaits.values() for signal in names})
+    for at, signal in enumerate(signals):
+        lines.append(f'    g{at}(["signal {signal}"])')
+    for name, deps in graph.depends_on.items():
+        lines += [f"    {ids[dep]} --> {ids[name]}" for dep in deps]
+    for name, awaited in graph.awaits.items():
+        lines += [f"    g{signals.index(signal)} -.-> {ids[name]}" for signal in awaited]
+    for status, members in classes.items():
+        colours = look(StepStatus(status))
+        lines.append(
+            f"    classDef {status.lower()} fill:{colours.fill},stroke:{colours.line},color:#212529"
+        )
+        lines.append(f"    class {','.join(members)} {status.lower()}")
+    return "\n".join(lines) + "\n"
+
+
+def svg(graph: Graph, title: str, run: Run | None = None) -> str:
+    """An SVG of boxes and arrows; of a run in the colours of its states, which stand there in words too."""
+    details = {name: _detail(name, graph, run) for name in graph.depends_on}
+    sizes = {name: _size(name, detail) for name, detail in details.items()}
+    layout = lay_out(graph, sizes)
+    width = max(layout.width, len(title) * NAME_CHARACTER + 2 * PADDING)
+    indent, head = (width - layout.width) / 2, 2 * PADDING + LINE
+    height = layout.height + head
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}"',
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label={quoteattr(title)}>',
+        f"<style>{STYLE}</style>",
+        ARROW_TIP,
+        f'<rect width="{width:.0f}" height="{height:.0f}" rx="8" fill="#ffffff"/>',
+        f'<text class="name" x="{width / 2:.1f}" y="{PADDING + LINE:.1f}">{escape(title)}</text>',
+        f'<g transform="translate({indent:.1f} {head:.1f})">',
+    ]
+    for points in layout.edges.values():
+        parts.append(f'<path class="edge" marker-end="url(#tip)" d="{_curve(points)}"/>')
+    for name, (x, y, wide, high) in layout.boxes.items():
+        detail = details[name]
+        middle = x + wide / 2
+        parts.append(
+            f"<g><title>{escape(detail.tooltip)}</title>"
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" rx="6" '
+            f'fill="{detail.look.fill}" stroke="{detail.look.line}" stroke-width="1.5"/>'
+        )
+        baseline = y + PADDING + LINE * 0.75
+        parts.append(
+            f'<text class="name" x="{middle:.1f}" y="{baseline:.1f}">{escape(name)}</text>'
+        )
+        for at, line in enumerate(detail.lines, 1):
+            parts.append(
+                f'<text class="detail" x="{middle:.1f}" y="{baseline + at * LINE:.1f}">'
+                f"{escape(line)}</text>"
+            )
+        parts.append("</g>")
+    return "\n".join([*parts, "</g>", "</svg>"]) + "\n"
+
+
+def _size(name: str, detail: Detail) -> tuple[float, float]:
+    widest = max(
+        [len(name) * NAME_CHARACTER, *(len(line) * DETAIL_CHARACTER for line in detail.lines)]
+    )
+    return max(96.0, widest + 2 * PADDING), LINE * (1 + len(detail.lines)) + 2 * PADDING - 3
+
+
+def _curve(points: list[tuple[float, float]]) -> str:
+    """Down from the first point to the last, bending between layers and straight within them."""
+    path = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
+    for at, ((x, y), (to_x, to_y)) in enumerate(pairwise(points)):
+        if at % 2:
+            path.append(f"L{to_x:.1f} {to_y:.1f}")
+        else:
+            middle = (y + to_y) / 2
+            path.append(f"C{x:.1f} {middle:.1f} {to_x:.1f} {middle:.1f} {to_x:.1f} {to_y:.1f}")
+    return "".join(path)

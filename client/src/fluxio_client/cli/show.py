@@ -1,0 +1,167 @@
+"""`fluxio show`: a run with its steps, once or as it goes on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from fluxio_client.cli.command import end_with
+from fluxio_client.cli.exits import ExitCode
+from fluxio_client.cli.moments import local
+from fluxio_client.cli.records import run_record
+from fluxio_client.cli.session import Session
+from fluxio_client.cli.tree import run_lines
+from fluxio_client.graph import Graph
+from fluxio_client.run import Run, RunStatus, StepStatus
+
+
+def show(
+    session: Session,
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Follow it until it has ended or is parked.")
+    ] = False,
+    interval: Annotated[
+        float, typer.Option(help="Seconds between two looks of --watch.", min=0.1)
+    ] = 1.0,
+    input: Annotated[
+        bool, typer.Option("--input", help="Also its input and the payloads of its signals.")
+    ] = False,
+    output: Annotated[
+        bool, typer.Option("--output", help="Also what its steps returned, and its result.")
+    ] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Let the exit code say how the run stands.")
+    ] = False,
+) -> None:
+    """Show a run: its steps with attempts, durations, errors, where they ran and what they wait for.
+
+    Example: fluxio show order-o-1001 --watch
+    """
+    run = session.client.get(run_id)
+    graph = session.client.graph(run)
+    if watch:
+        run, graph = _watch(session, run, graph, interval)
+    if session.json and not watch:
+        session.print_json(run_record(run, graph, session.now, input, output))
+    elif not session.json and not (watch and session.out.is_terminal):
+        print_run(session, run, graph, input, output)
+    elif not session.json:
+        _print_payloads(session, run, graph, input, output)
+    if exit_code:
+        end_with(outcome(run))
+
+
+def outcome(run: Run) -> ExitCode:
+    """The exit code that says how a run stands."""
+    if run.status is RunStatus.SUCCEEDED:
+        return ExitCode.OK
+    return ExitCode.UNSUCCESSFUL if run.ended or run.parked else ExitCode.NOT_ENDED
+
+
+def print_run(
+    session: Session,
+    run: Run,
+    graph: Graph | None,
+    with_input: bool = False,
+    with_output: bool = False,
+) -> None:
+    """The run for a person."""
+    session.print_lines(run_lines(run, graph, session.now, session.out.width))
+    _print_payloads(session, run, graph, with_input, with_output)
+
+
+def _print_payloads(
+    session: Session, run: Run, graph: Graph | None, with_input: bool, with_output: bool
+) -> None:
+    found: list[tuple[str, Any]] = []
+    if with_input:
+        found.append(("input", run.input))
+        found += [(f"signal {name}", payload) for name, payload in run.signals.items()]
+    if with_output:
+        order = graph.depends_on if graph else run.steps
+        steps = [run.steps[name] for name in order if name in run.steps]
+        found += [
+            (f"output of {step.name}", step.output)
+            for step in steps
+            if step.status is StepStatus.SUCCEEDED
+        ]
+        if run.status is RunStatus.SUCCEEDED:
+            found.append(("result", run.result))
+    for name, payload in found:
+        session.out.print(Text(f"\n{name}", style="bold"))
+        session.out.print(json.dumps(payload, indent=2, ensure_ascii=False), soft_wrap=True)
+
+
+def _watch(
+    session: Session, run: Run, graph: Graph | None, interval: float
+) -> tuple[Run, Graph | None]:
+    """Follow the run to its end: a screen that changes, or a line for each change."""
+    if session.out.is_terminal and not session.json:
+        with Live(console=session.out, auto_refresh=False, vertical_overflow="visible") as live:
+
+            def redraw(run: Run, graph: Graph | None) -> None:
+                lines = run_lines(run, graph, session.now, session.out.width)
+                live.update(Group(*lines), refresh=True)
+
+            return _follow(session, run, graph, interval, redraw)
+    teller = _tell_records(session) if session.json else _tell_changes(session)
+    return _follow(session, run, graph, interval, teller)
+
+
+def _follow(
+    session: Session,
+    run: Run,
+    graph: Graph | None,
+    interval: float,
+    tell: Callable[[Run, Graph | None], None],
+) -> tuple[Run, Graph | None]:
+    while True:
+        tell(run, graph)
+        if run.ended or run.parked:
+            return run, graph
+        session.sleep(interval)
+        run = session.client.get(run.run_id)
+        graph = graph or session.client.graph(run)
+
+
+def _tell_records(session: Session) -> Callable[[Run, Graph | None], None]:
+    """A line of JSON whenever the run has changed."""
+    seen: list[Run] = []
+
+    def tell(run: Run, graph: Graph | None) -> None:
+        if seen != [run]:
+            seen[:] = [run]
+            line = json.dumps(run_record(run, graph, session.now), ensure_ascii=False)
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+
+    return tell
+
+
+def _tell_changes(session: Session) -> Callable[[Run, Graph | None], None]:
+    """A line for each step that is not as it was."""
+    seen: dict[str, tuple[StepStatus, int]] = {}
+
+    def tell(run: Run, _: Graph | None) -> None:
+        now = session.now
+        for step in run.steps.values():
+            state = (step.status, step.attempt)
+            if seen.get(step.name) == state or (step.name not in seen and not step.attempt):
+                continue
+            seen[step.name] = state
+            why = f"  {step.error.type}: {step.error.message}" if step.error else ""
+            session.out.print(
+                f"{local(now, now)}  {step.name}  {step.status}, attempt {step.attempt}{why}",
+                soft_wrap=True,
+            )
+        sys.stdout.flush()
+
+    return tell

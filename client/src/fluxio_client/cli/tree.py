@@ -1,0 +1,145 @@
+"""A run as a tree of its steps, line by line.
+
+A step stands below the one step it waits for, indented where several do; one that follows alone stands at
+the same depth with an arrow. One that waits for several stands at the left again and says for which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from textwrap import wrap
+from typing import NamedTuple
+
+from rich.text import Text
+
+from fluxio_client.cli.colours import look
+from fluxio_client.cli.moments import length, local
+from fluxio_client.cli.waiting import For, waiting
+from fluxio_client.graph import Graph
+from fluxio_client.run import Run, Step, StepStatus
+
+#: Characters that a step's name and its branch of the tree may take at most.
+WIDEST_LABEL = 46
+
+
+class Row(NamedTuple):
+    """A step at its place: what stands before its name, and what goes on below it."""
+
+    step: str
+    branch: str
+    below: str
+
+
+def rows(depends_on: Mapping[str, tuple[str, ...]]) -> list[Row]:
+    """Steps in the order of the tree."""
+    children: dict[str, list[str]] = {}
+    for name, deps in depends_on.items():
+        children.setdefault(deps[0] if len(deps) == 1 else "", []).append(name)
+    return list(_rows(_line(children.get("", []), children), "", children))
+
+
+def _line(names: list[str], children: Mapping[str, list[str]]) -> list[tuple[str, bool]]:
+    """Siblings, each followed by those that come after it one by one; with whether it is such a one."""
+    found: list[tuple[str, bool]] = []
+    for name in names:
+        found.append((name, False))
+        while len(after := children.get(name, [])) == 1:
+            (name,) = after
+            found.append((name, True))
+    return found
+
+
+def _rows(
+    line: list[tuple[str, bool]], indent: str, children: Mapping[str, list[str]]
+) -> Iterator[Row]:
+    for at, (name, follows) in enumerate(line):
+        last = at == len(line) - 1
+        below = indent + ("   " if last else "│  ")
+        yield Row(name, f"{indent}{'└─' if last else '├─'} {'↓ ' if follows else ''}", below)
+        if len(after := children.get(name, [])) > 1:
+            yield from _rows(_line(after, children), below, children)
+
+
+def run_lines(run: Run, graph: Graph | None, now: int, width: int) -> list[Text]:
+    """The whole run: a headline, why it failed or stands still, its steps."""
+    lines = [_headline(run, now)]
+    if run.error is not None:
+        # Said once, at the step, where it is the step's own.
+        of = run.steps.get(run.error.step or "")
+        if of is None or of.error is None or of.error.message != run.error.message:
+            lines += _noted(str(run.error), "  ", width, "red")
+        if run.parked:
+            lines += _noted(f"parked: mend that, then `fluxio redrive {run.run_id}`.", "  ", width)
+    elif run.version is None and not run.ended:
+        lines += _noted("no worker has opened it yet.", "  ", width)
+    depends_on = graph.depends_on if graph else dict.fromkeys(run.steps, ())
+    depends_on = {name: deps for name, deps in depends_on.items() if name in run.steps}
+    placed = rows(depends_on)
+    label_width = min(
+        max((len(row.branch) + len(row.step) for row in placed), default=0),
+        max(24, min(WIDEST_LABEL, width - 40)),
+    )
+    for row in placed:
+        step = run.steps[row.step]
+        lines.append(_step_line(step, row, label_width, now))
+        for note, style in _notes(run, step, graph, now):
+            lines += _noted(note, f"{row.below}   ", width, style)
+    return lines
+
+
+def _headline(run: Run, now: int) -> Text:
+    took = length(run.duration) if run.ended else length((now - run.created_at) / 1000)
+    line = Text.assemble(
+        (run.workflow, "bold"), f" {run.run_id}  ", (run.status, look(run.status).style)
+    )
+    line.append(
+        f"  started {local(run.created_at, now)}, {'took' if run.ended else 'open for'} {took}"
+    )
+    return line
+
+
+def _step_line(step: Step, row: Row, label_width: int, now: int) -> Text:
+    label = f"{row.branch}{step.name}"
+    if len(label) > label_width:
+        label = f"{label[: label_width - 1]}…"
+    took = step.duration
+    if step.status is StepStatus.RUNNING and step.started_at is not None:
+        took = (now - step.started_at) / 1000
+    attempts = f"{step.attempt} attempt{'' if step.attempt == 1 else 's'}" if step.attempt else ""
+    line = Text.assemble(
+        (row.branch, "dim"),
+        (label[len(row.branch) :].ljust(label_width - len(row.branch)), ""),
+        "  ",
+        (f"{step.status:9}", look(step.status).style),
+        f"  {attempts:10}",
+        f"  {length(took) if step.attempt else '':>9}",
+    )
+    if step.ran_in:
+        line.append(f"  {step.ran_in}", style="dim")
+    line.rstrip()
+    return line
+
+
+def _notes(run: Run, step: Step, graph: Graph | None, now: int) -> Iterator[tuple[str, str]]:
+    deps = graph.depends_on[step.name] if graph else ()
+    stands = waiting(run, step, graph, now)
+    if len(deps) > 1 and not (stands and stands.what is For.STEPS):
+        yield f"after {', '.join(deps)}", "dim"
+    if step.error is not None:
+        failed = step.error.attempt or step.attempt
+        yield f"attempt {failed} failed: {step.error.type}: {step.error.message}", "red"
+    if stands and not (stands.what is For.STEPS and len(deps) < 2):
+        style = "magenta" if stands.what in (For.SIGNALS, For.TAKEOVER) else "dim"
+        yield stands.sentence(now), style
+    arrived = [name for name in step.awaits if name in run.signals_json]
+    if arrived:
+        yield f"had its signal{'' if len(arrived) == 1 else 's'} {', '.join(arrived)}", "dim"
+
+
+def _noted(text: str, indent: str, width: int, style: str = "dim") -> list[Text]:
+    wide = max(20, width - len(indent) - 2)
+    first = "  "
+    return [
+        Text.assemble((indent, "dim"), first, (part, style))
+        for part in wrap(" ".join(text.split()), wide, break_on_hyphens=False) or [""]
+    ]

@@ -1,0 +1,37 @@
+# The worker's log: JSON lines, and the metrics in them (docs/metrics.md).
+
+resource "aws_cloudwatch_log_group" "worker" {
+  name              = local.names.log_group
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
+  tags              = var.tags
+}
+
+# CloudWatch Logs Insights shows these under "Saved queries", in a folder named after the deployment.
+resource "aws_cloudwatch_query_definition" "this" {
+  for_each = var.saved_queries ? local.queries : {}
+
+  name            = "${var.name}/${each.key}"
+  log_group_names = [aws_cloudwatch_log_group.worker.name]
+  query_string    = each.value
+}
+
+locals {
+  queries = {
+    "everything about run X" = <<-EOT
+      # Put the id of the run in place of X.
+      fields @timestamp, level, message, step, attempt, error, reason, verdict, seconds, ms, request_id, @logStream
+      | filter run_id = "X"
+      | sort @timestamp asc
+      | limit 10000
+    EOT
+
+    "what failed in the last hours" = <<-EOT
+      # The time range is the one at the top of the page.
+      fields @timestamp, level, message, workflow, run_id, step, attempt, error, reason
+      | filter level in ["WARNING", "ERROR"]
+      | sort @timestamp desc
+      | limit 1000
+    EOT
+  }
+}
