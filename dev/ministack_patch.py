@@ -14,6 +14,7 @@ or call `apply()` before MiniStack is started in the same process. Found with Mi
   DescribeAlarms can tell them; such an alarm is never evaluated.
 - With AUTH=true, SendMessageBatch asks for the action sqs:SendMessageBatch. On AWS there is no such action:
   the right to send covers the batch (and so for DeleteMessageBatch and ChangeMessageVisibilityBatch).
+- SendMessageBatch drops the system attributes of its entries, which carry the trace headers. They are kept.
 - With AUTH=true, the queues' policy refuses requests without TLS: all of them, on a plain loopback port.
   BEHIND_TLS=1 has MiniStack take every request for one that a TLS proxy passed on, so that the other
   policies can be tested.
@@ -22,6 +23,7 @@ or call `apply()` before MiniStack is started in the same process. Found with Mi
 from __future__ import annotations
 
 import os
+import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +44,7 @@ def apply(*, behind_tls: bool = False) -> None:
     _describe_alarms_in_full()
     _keep_metric_math()
     _let_a_right_cover_its_batch()
+    _keep_trace_headers_of_a_batch()
     if behind_tls:
         _take_requests_for_tls()
 
@@ -112,6 +115,30 @@ def _let_a_right_cover_its_batch() -> None:
         return action
 
     iam_actions.extract_iam_action = extract_iam_action
+
+
+def _keep_trace_headers_of_a_batch() -> None:
+    from ministack.services import sqs
+
+    batch: Callable[..., Any] = sqs._act_send_message_batch
+    single: Callable[..., Any] = sqs._act_send_message
+    sent_now = threading.local()
+
+    def send_message_batch(data: Any, url: str) -> Any:
+        sent_now.entries = iter(data.get("Entries", []))
+        try:
+            return batch(data, url)
+        finally:
+            sent_now.entries = iter(())
+
+    def send_message(data: Any, url: str) -> Any:
+        # The batch sends its entries one by one, in order.
+        entry = next(getattr(sent_now, "entries", iter(())), {})
+        name = "MessageSystemAttributes"
+        return single(data | {name: entry[name]} if name in entry else data, url)
+
+    sqs._act_send_message = send_message
+    sqs._HANDLERS["SendMessageBatch"] = send_message_batch
 
 
 def _take_requests_for_tls() -> None:

@@ -21,6 +21,9 @@ from dev.stage import command_line, say
 EVERYWHERE = ("tests/unit", "tests/moto", "tests/simulation")
 """Tests that need nothing but Python, run on each; the rest runs on this one."""
 
+SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
+"""They take a processor each: what fills the rest's time is waiting, and what they check is not to be slowed."""
+
 
 def on_other_pythons(arguments: list[str]) -> None:
     here = "{}.{}".format(*sys.version_info[:2])
@@ -35,7 +38,7 @@ def on_other_pythons(arguments: list[str]) -> None:
         say(f"\ntests on Python {version} with the built wheels")
         # The schedules are the same on each: a few show that they run, the rest run on this Python.
         os.environ["FLUXIO_SCHEDULES"] = "500"
-        code = _run_pytest(python, [*folders, *arguments])
+        code = _run_pytest(python, [*folders, *SIDE_BY_SIDE, *arguments])
         del os.environ["FLUXIO_SCHEDULES"]
         if code:
             sys.exit(code)
@@ -55,10 +58,14 @@ def _run_pytest(python: Path, arguments: list[str]) -> int:
 def main(arguments: list[str]) -> None:
     ministack_environment()
     on_other_pythons(arguments)
-    say("\ntests on this Python: all")
+    say("\ntests on this Python: what needs nothing else")
+    if code := _run_pytest(Path(sys.executable), [*EVERYWHERE, *SIDE_BY_SIDE, *arguments]):
+        sys.exit(code)
+    say("\ntests on this Python: the emulator, and the benchmarks")
+    rest = [f"tests/{name}" for name in ("emulator", "benchmarks")]
     # pytest takes this process's place, so that signals and the exit status are its own.
     os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *rest, *arguments])
 
 
 if __name__ == "__main__":

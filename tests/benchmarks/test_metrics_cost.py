@@ -79,7 +79,9 @@ def test_metrics_add_at_most_a_fifth_to_an_invocation_that_calls_nobody(
             invoke()
             times.append(time.process_time() - began)
         lines = capsys.readouterr().err.count('"_aws"')
-        assert lines == 6 + 1, "a line for each of the steps, one for the workflow, one for the worker"
+        assert lines == 6 + 1, (
+            "a line for each of the steps, one for the workflow, one for the worker"
+        )
     without, with_metrics = (statistics.median(times) for times in took.values())
     with capsys.disabled():
         sys.stdout.write(

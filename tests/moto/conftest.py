@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -21,6 +22,8 @@ _numbers = count(1)
 @pytest.fixture(scope="package")
 def aws() -> Iterator[dict[str, Any]]:
     """boto3 clients whose calls end in moto; nothing leaves this process."""
+    # Its parser of conditions descends by several calls a clause; the widest writes here have 60.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 5_000))
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")

@@ -56,6 +56,13 @@ def test_a_seed_replays_its_schedule_step_by_step(seed: int) -> None:
     assert len(first) > 10
 
 
+@pytest.mark.parametrize("seed", [22, 66, 98, 106, 157, 2733, 2866, 3999, 36923, 39237, 40798])
+def test_a_schedule_that_once_broke_a_promise_keeps_it(seed: int) -> None:
+    """A livelock, false timeouts, a step taken again by the worker in which its lost attempt still ran."""
+    schedule = Schedule(seed).run()
+    assert not schedule.problems, str(schedule)
+
+
 def test_without_faults_nothing_needs_the_sweeper_or_a_takeover() -> None:
     for seed in range(100):
         schedule = Schedule(seed)

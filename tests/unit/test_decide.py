@@ -488,6 +488,18 @@ class TestRecovery:
         )
         assert decided(seen, hand("y"), by) == Execute(("y2",))
 
+    @pytest.mark.parametrize(
+        "lost", [pending(0, 1, attempt=2), running(OTHER, attempt=2, lease_until=NOW)]
+    )
+    def test_a_step_that_still_runs_here_is_not_taken_again_though_somebody_else_lost_it_too(
+        self, lost: dict[str, Any]
+    ) -> None:
+        seen = run({"a": lost | {"completed_deps": 0, "total_deps": 0}})
+        by = plan({"a": ()})
+        held = hand(running={"a": NOW + 5_000})
+        assert decided(seen, held, by) == Await(NOW + 5_000)
+        assert isinstance(decided(seen, hand(), by), Write)
+
     def test_a_step_whose_claim_was_answered_too_late_is_left_to_others(self) -> None:
         held = running(ME, lease_until=NOW + 29_999)
         seen = run({"a": held, "b": pending(0, 1), "c": pending(0, 1)})

@@ -419,6 +419,10 @@ def _todo(run: Run, hand: Hand, plan: Plan, now: int) -> list[Step]:
         step = run.steps[name]
         if (name, step.attempt + 1) in hand.sent:
             continue
+        if name in hand.running:
+            # Lost to somebody else while it ran here, and free again. Taken now, its next attempt would be
+            # mistaken for the one that still runs: that one ends first, and is fenced.
+            continue
         if step.status is StepStatus.PENDING:
             mine = (
                 not working
