@@ -22,7 +22,7 @@ EVERYWHERE = ("tests/unit", "tests/moto", "tests/simulation")
 """Tests that need nothing but Python, run on each; the rest runs on this one."""
 
 SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
-"""They take a processor each: what fills the rest's time is waiting, and what they check is not to be slowed."""
+"""These take a processor each; the rest, which waits most of the time, is run alone and not slowed down."""
 
 
 def on_other_pythons(arguments: list[str]) -> None:

@@ -59,7 +59,9 @@ class Stuck(FluxioError):
 
 def _place() -> str:
     """Where a step ran, for who looks for its log: the end of this Lambda instance's log stream's name."""
-    stream = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")[-8:]
+    stream = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")[
+        -6:
+    ]  # enough to find it by, and paid for in each step
     return stream if stream.isalnum() else f"{os.getpid():x}"
 
 
