@@ -133,7 +133,7 @@ def _keep_trace_headers_of_a_batch() -> None:
 
     def send_message(data: Any, url: str) -> Any:
         # The batch sends its entries one by one, in order.
-        entry = next(getattr(sent_now, "entries", iter(())), {})
+        entry: dict[str, Any] = next(getattr(sent_now, "entries", iter(())), {})
         name = "MessageSystemAttributes"
         return single(data | {name: entry[name]} if name in entry else data, url)
 
