@@ -1,8 +1,7 @@
 """Real processes, really killed: every run ends all the same, and money moves exactly once.
 
 pytest tests/emulator/test_processes.py -s                the figures
-PLANT=apart pytest tests/emulator/test_processes.py       must fail, and so must PLANT=no_fence:
-                                                          see PLANTS in worker_process.py
+PLANT=apart pytest tests/emulator/test_processes.py       must fail: see PLANTS in worker_process.py
 """
 
 from __future__ import annotations

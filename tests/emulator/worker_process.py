@@ -25,8 +25,7 @@ from typing import Any
 
 from fluxio import decide, sweeper
 from fluxio.worker import Worker
-from fluxio_client import settings, transitions
-from fluxio_client.run import StepStatus
+from fluxio_client import settings
 from fluxio_client.store import Store
 
 #: The exit code of a worker whose invocation took longer than the function may.
@@ -115,13 +114,6 @@ def parent_lives() -> bool:
 # --- faults to plant, by which the tests show that they would find them: PLANT=<name> for pytest
 
 
-def no_fence() -> None:
-    """Whoever has run a step commits it, even if another one holds it, or has committed it."""
-    transitions.TABLE["complete"] = transitions.TABLE["complete"]._replace(  # type: ignore[index]
-        guards=frozenset(), step_from=frozenset(StepStatus)
-    )
-
-
 def apart() -> None:
     """The user's writes go in a transaction of their own, before the step's completion."""
 
@@ -133,7 +125,7 @@ def apart() -> None:
     Store._apply_with = apply_with  # type: ignore[method-assign]
 
 
-PLANTS = {"no_fence": no_fence, "apart": apart}
+PLANTS = {"apart": apart}
 
 
 def main() -> None:
