@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from dev import ROOT
@@ -25,6 +26,10 @@ SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 """These take a processor each; the rest, which waits most of the time, is run alone and not slowed down."""
 
 
+FEW = {"FLUXIO_SCHEDULES": "300", "FLUXIO_MATRIX": "few"}
+"""The simulation is the same on each Python: a few cases show that it runs, the rest run on this one."""
+
+
 def on_other_pythons(arguments: list[str]) -> None:
     here = "{}.{}".format(*sys.version_info[:2])
     found = interpreters()
@@ -36,17 +41,15 @@ def on_other_pythons(arguments: list[str]) -> None:
             continue
         python = wheel_environment(version, interpreter, wheels())
         say(f"\ntests on Python {version} with the built wheels")
-        # The schedules are the same on each: a few show that they run, the rest run on this Python.
-        os.environ["FLUXIO_SCHEDULES"] = "500"
-        code = _run_pytest(python, [*folders, *SIDE_BY_SIDE, *arguments])
-        del os.environ["FLUXIO_SCHEDULES"]
-        if code:
+        if code := _run_pytest(python, [*folders, *SIDE_BY_SIDE, *arguments], FEW):
             sys.exit(code)
 
 
-def _run_pytest(python: Path, arguments: list[str]) -> int:
+def _run_pytest(python: Path, arguments: list[str], settings: Mapping[str, str] = {}) -> int:
     """pytest in the foreground. Ctrl-C reaches it too, and it is given the time to clean up."""
-    process = subprocess.Popen([python, "-m", "pytest", *arguments], cwd=ROOT)
+    process = subprocess.Popen(
+        [python, "-m", "pytest", *arguments], cwd=ROOT, env={**os.environ, **settings}
+    )
     try:
         return process.wait()
     except BaseException:

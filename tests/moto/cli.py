@@ -56,6 +56,7 @@ class Services:
     schedule: dict[str, Any]
     layer: dict[str, Any]
     recursion: str = "Allow"
+    concurrency: int | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     mapped: bool = True
     scheduled: bool = True
@@ -112,6 +113,10 @@ class Services:
 
     def get_function_recursion_config(self, FunctionName: str) -> dict[str, Any]:  # noqa: N803
         return {"RecursiveLoop": self.recursion}
+
+    def get_function_concurrency(self, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+        own = self.concurrency
+        return {} if own is None else {"ReservedConcurrentExecutions": own}
 
     def get_layer_version_by_arn(self, Arn: str) -> dict[str, Any]:  # noqa: N803
         return self.layer

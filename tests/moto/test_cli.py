@@ -250,6 +250,20 @@ def test_list_without_a_workflow_shows_the_open_runs_of_all(fluxio: Command, wor
     assert "open runs of all workflows" in fluxio("list").err
 
 
+def test_list_says_why_an_open_run_stands_still(fluxio: Command, world: World) -> None:
+    world.run(Approval)
+    world.run(Slow)
+    world.client.start("Order", {"amount": 1})
+
+    said = fluxio("list").out
+
+    assert "no worker has opened it yet" in said
+    assert "waits for the signal approved" in said
+    assert "call: next attempt in 10 min" in said
+    world.clock.advance(700)
+    assert "call: ready; waits for a worker" in fluxio("list").out
+
+
 def test_list_failed_shows_every_workflows_failures_with_their_errors(
     fluxio: Command, world: World
 ) -> None:

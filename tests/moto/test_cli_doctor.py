@@ -143,6 +143,11 @@ WRONG: dict[str, tuple[Break, str, str]] = {
         "FAIL",
         "loop guard ends chains",
     ),
+    "a worker that was stopped": (
+        lambda at: setattr(at.services, "concurrency", 0),
+        "FAIL",
+        "its reserved concurrency is 0",
+    ),
     "no layer": (
         lambda at: at.services.function.update(Layers=[]),
         "FAIL",

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -370,9 +370,9 @@ def single_faults(trial: Trial, first: int = 0) -> Iterator[tuple[int, str]]:
             yield number, fault
 
 
-def singles(case: Case) -> Iterator[Trial]:
-    """The case with each single fault."""
-    for number, fault in single_faults(without_faults(case)):
+def singles(case: Case, every: int = 1) -> Iterator[Trial]:
+    """The case with each single fault, or one of so many."""
+    for number, fault in islice(single_faults(without_faults(case)), 0, None, every):
         yield Trial(case, {number: fault}).run()
 
 

@@ -358,6 +358,23 @@ def _recursion(at: Examination) -> Iterator[Finding]:
         yield fail("worker", "Lambda's loop guard ends chains of more than 16 messages", APPLY)
 
 
+def _concurrency(at: Examination) -> Iterator[Finding]:
+    if at.worker is None:
+        return
+    found = at.lambda_.get_function_concurrency(FunctionName=at.worker["FunctionName"])
+    own: int | None = found.get("ReservedConcurrentExecutions")
+    if own == 0:
+        yield fail(
+            "worker",
+            "its reserved concurrency is 0: somebody has stopped it, runs stand still",
+            f"aws lambda delete-function-concurrency --function-name {at.worker['FunctionName']}",
+        )
+    elif own is None:
+        yield ok("worker", "it may use all the concurrency that the account has left")
+    else:
+        yield ok("worker", f"at most {own} of it run at once")
+
+
 def _layer(at: Examination) -> Iterator[Finding]:
     if at.worker is None:
         return
@@ -506,6 +523,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("worker", _mapping),
     ("worker", _function),
     ("worker", _recursion),
+    ("worker", _concurrency),
     ("layer", _layer),
     ("schedule", _schedule),
     ("runs", _runs),

@@ -16,7 +16,7 @@ from fluxio_client.cli.command import wrong
 from fluxio_client.cli.moments import length, local, moment_of
 from fluxio_client.cli.records import summary_record
 from fluxio_client.cli.session import Session
-from fluxio_client.cli.waiting import awaited_signals
+from fluxio_client.cli.waiting import For, awaited_signals, waiting
 from fluxio_client.run import Failure, Run, RunStatus, RunSummary
 
 #: Later than any `wake_at`.
@@ -268,12 +268,20 @@ def _remark(listed: Listed, now: int) -> Text:
         return Text()
     if run.error is not None:
         return Text(str(run.error), style="red")
-    awaited = awaited_signals(run, now)
-    at = [step.name for step in run.steps.values() if step.status == "RUNNING"]
+    if run.version is None and not run.ended:
+        return Text("no worker has opened it yet", style="dim")
+    stands = {step.name: waiting(run, step, None, now) for step in run.steps.values()}
+    at = [name for name, one in stands.items() if one and one.what is For.LEASE]
     parts = []
     if at:
         more = f" and {len(at) - SHOWN_STEPS} more" if len(at) > SHOWN_STEPS else ""
         parts.append(f"runs {', '.join(at[:SHOWN_STEPS])}{more}")
-    if awaited:
+    if awaited := awaited_signals(run, now):
         parts.append(f"waits for the signal {', '.join(awaited)}")
+    # Why nothing goes on is worth a line only where nothing goes on.
+    parts += [
+        f"{name}: {one.sentence(now)}"
+        for name, one in stands.items()
+        if one and not parts and one.what in (For.BACKOFF, For.WORKER, For.TAKEOVER)
+    ][:SHOWN_STEPS]
     return Text("; ".join(parts), style="dim")
