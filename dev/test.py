@@ -23,7 +23,7 @@ EVERYWHERE = ("tests/unit", "tests/moto", "tests/simulation")
 """Tests that need nothing but Python, run on each; the rest runs on this one."""
 
 SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
-"""These take a processor each; the rest, which waits most of the time, is run alone and not slowed down."""
+"""A processor each. The emulator's tests wait for most of their time, and two files of them wait together."""
 
 
 FEW = {"FLUXIO_SCHEDULES": "300", "FLUXIO_MATRIX": "few"}
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> None:
     rest = [f"tests/{name}" for name in ("emulator", "benchmarks")]
     # pytest takes this process's place, so that signals and the exit status are its own.
     os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *rest, *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *rest, *SIDE_BY_SIDE, *arguments])
 
 
 if __name__ == "__main__":

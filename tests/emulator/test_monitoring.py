@@ -150,7 +150,9 @@ def test_what_a_worker_emits_raises_its_alarm_and_calls_a_person_until_it_is_ove
         return states()[0] == "OK"
 
     eventually(over, 30, "the end of the alarm")
-    assert states()[1] == "OK"
+    # Unless another alarm has gone off meanwhile: where nobody puts in the sweeps, that of their silence does.
+    others = cloudwatch.describe_alarms(StateValue="ALARM", AlarmTypes=["MetricAlarm"])
+    assert states()[1] == ("ALARM" if others["MetricAlarms"] else "OK")
 
 
 def test_the_deployed_workers_log_tells_of_a_run_and_holds_its_metrics(
