@@ -83,6 +83,7 @@ def check_effects(row: Transition, before: layout.Item, after: layout.Item) -> N
 #: What breaks a guard, and nothing else.
 BREAKING: dict[Guard, list[dict[str, Any]]] = {
     Guard.FENCE: [{"mine__token": "another"}, {"mine__attempt": 3}, {"mine__token": None}],
+    Guard.ATTEMPT: [{"mine__attempt": 3}],
     Guard.BARRIER: [{"mine__completed_deps": 0}, {"mine__total_deps": 2}],
     Guard.DUE: [{"mine__not_before": NOW + 1}],
     Guard.LEASE_OVER: [

@@ -23,7 +23,7 @@ SEEDS = 3000
 
 def _problems(place: Place) -> list[str]:
     if isinstance(place, int):
-        return Schedule(place).run().problems
+        return Schedule(place, strict=True).run().problems
     name, faults = place
     (case,) = (case for case in CASES if case.name == name)
     return Trial(case, faults).run().problems

@@ -44,6 +44,8 @@ def test_everything_that_may_go_wrong_did(figures: Counter[str], report: Report)
         "runs failed", "dead letters", "invocations timed out", "late copies", "back too late",
     ):  # fmt: skip
         assert figures[name] >= COUNT / 200, f"{name}: {figures[name]} in {COUNT} schedules"
+    # Half of the schedules have no sweeper, and hardly any of them needs one.
+    assert figures["saved by the sweeper"] <= COUNT / 300
 
 
 @pytest.mark.parametrize("seed", [1, 22, 66])
@@ -56,9 +58,11 @@ def test_a_seed_replays_its_schedule_step_by_step(seed: int) -> None:
     assert len(first) > 10
 
 
-@pytest.mark.parametrize("seed", [22, 66, 98, 106, 157, 2733, 2866, 3999, 36923, 39237, 40798])
+@pytest.mark.parametrize(
+    "seed", [22, 66, 98, 106, 157, 2733, 2866, 3999, 16265, 36923, 39237, 40798]
+)
 def test_a_schedule_that_once_broke_a_promise_keeps_it(seed: int) -> None:
-    """A livelock, false timeouts, a step taken again by the worker in which its lost attempt still ran."""
+    """A livelock, false timeouts, a lost step taken again where it still ran, a redrive that came late."""
     schedule = Schedule(seed).run()
     assert not schedule.problems, str(schedule)
 

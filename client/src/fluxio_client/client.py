@@ -246,7 +246,8 @@ class FluxioClient:
         """
         run = self.get(run_id)
         now = self._now()
-        if run.status in (RunStatus.FAILED, RunStatus.WAITING):
+        # Refused only if the run went on and stopped again meanwhile: then it is looked at anew.
+        while run.status in (RunStatus.FAILED, RunStatus.WAITING):
             shard = layout.shard(run_id)
             failed = [step for step in run.steps.values() if step.status is StepStatus.FAILED]
             run = self._change(

@@ -213,7 +213,7 @@ def _change_step(made: Expression, change: Change, now: int, counted: dict[str, 
         made.require(f"{at('token')}={made.value(change.token)}")
     if Guard.LEASE_OVER in row.guards:
         made.require(f"{at('lease_until')}<={made.value(now)}")
-    if row.guards & {Guard.FENCE, Guard.LEASE_OVER}:
+    if row.guards & {Guard.FENCE, Guard.ATTEMPT, Guard.LEASE_OVER}:
         assert change.attempt is not None
         made.require(f"{at('attempt')}={made.value(change.attempt)}")
     if Guard.BARRIER in row.guards:

@@ -35,6 +35,8 @@ class Guard(Enum):
 
     #: The step's `token` and `attempt` are those of the caller's claim: nobody took the step over.
     FENCE = "fence"
+    #: The step's `attempt` is the one the caller knows of: nobody has tried it again since.
+    ATTEMPT = "attempt"
     #: Every step this one depends on has succeeded, counting those that succeed in the same write.
     BARRIER = "barrier"
     #: The step is not waiting for a backoff, or the backoff is over.
@@ -169,6 +171,7 @@ TABLE: Mapping[str, Transition] = {
             _STOPPED,
             step_from=frozenset({_STEP.FAILED}),
             step_to=_STEP.PENDING,
+            guards=frozenset({_G.ATTEMPT}),
             drops=frozenset({"error", "ended_at"}),
         ),
         # --- the sweeper's clock
@@ -192,7 +195,7 @@ class Change(NamedTuple):
     values: Values = MappingProxyType({})
     #: The caller's claim, where the row is fenced.
     token: str | None = None
-    #: The attempt the caller knows of; the guards FENCE and LEASE_OVER ask for it.
+    #: The attempt the caller knows of; the guards FENCE, ATTEMPT and LEASE_OVER ask for it.
     attempt: int | None = None
     #: The workflow the caller takes the run for; the guard WORKFLOW asks for it.
     workflow: str | None = None
@@ -326,7 +329,7 @@ def redrive(opened: bool, due: int, now: int) -> Change:
 
 def reset(step: str, attempt: int) -> Change:
     """Give a failed step its attempts again; those it had are counted on, from `attempt`."""
-    return Change(TABLE["reset"], step, {"redriven_at": attempt})
+    return Change(TABLE["reset"], step, {"redriven_at": attempt}, attempt=attempt)
 
 
 def signal(name: str, text: str, now: int) -> Change:
