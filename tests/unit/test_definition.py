@@ -379,6 +379,19 @@ class TestParameters:
                 lambda method=method: step(method)
             )
 
+    @pytest.mark.parametrize("kind", [staticmethod, classmethod])
+    def test_static_and_class_methods_are_no_steps_in_either_order(self, kind: Any) -> None:
+        def a(self): ...
+
+        def above() -> None:
+            step(kind(a))
+
+        def below() -> None:
+            workflow(type("W", (), {"a": kind(step(a))}))
+
+        for define in (above, below):
+            assert f"a step is a plain method with self, not a {kind.__name__}" in refusal(define)
+
     def test_what_is_no_method(self) -> None:
         assert "@step takes a method, not 7" in refusal(lambda: step(7))  # type: ignore[call-overload]
 

@@ -26,7 +26,7 @@ from fluxio_client.errors import (
 )
 from fluxio_client.graph import Graph
 from fluxio_client.queue import Nudge, Queue, Received
-from fluxio_client.run import Page, Run, RunStatus, StepStatus
+from fluxio_client.run import STOPPED, Page, Run, RunStatus, StepStatus
 from fluxio_client.store import Spent, Store
 from fluxio_client.trace import HEADER_VARIABLE, Trace
 
@@ -208,10 +208,9 @@ class FluxioClient:
                     f"run {run_id} is {run.status}: no step of it waits for {name} any more."
                 )
             now = self._now()
-            stands_still = run.status in (RunStatus.FAILED, RunStatus.WAITING)
             change = (
                 transitions.keep_signal(name, inline)
-                if stands_still
+                if run.status in STOPPED
                 else transitions.signal(name, inline, now)
             )
             # Refused only because the run has moved on meanwhile, or another signal came first: look again.
@@ -247,7 +246,7 @@ class FluxioClient:
         run = self.get(run_id)
         now = self._now()
         # Refused only if the run went on and stopped again meanwhile: then it is looked at anew.
-        while run.status in (RunStatus.FAILED, RunStatus.WAITING):
+        while run.status in STOPPED:
             shard = layout.shard(run_id)
             failed = [step for step in run.steps.values() if step.status is StepStatus.FAILED]
             run = self._change(

@@ -56,6 +56,9 @@ class StepStatus(str, Enum):
     CANCELLED = "CANCELLED"
 
 
+#: A run in one of these stands still until an operator redrives it.
+STOPPED = frozenset({RunStatus.FAILED, RunStatus.WAITING})
+
 #: A run in one of these has ended: nothing moves it but an operator's redrive.
 ENDED = frozenset(
     {RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.COMPENSATED, RunStatus.CANCELLED}

@@ -27,7 +27,7 @@ from typing import NamedTuple
 from fluxio_client import layout
 from fluxio_client.errors import FluxioError
 from fluxio_client.graph import Graph
-from fluxio_client.run import ENDED, Failure, RunStatus, StepStatus
+from fluxio_client.run import ENDED, STOPPED, Failure, RunStatus, StepStatus
 
 
 class Guard(Enum):
@@ -80,7 +80,7 @@ class Transition(NamedTuple):
     @property
     def reopens(self) -> bool:
         """Whether a run that had stopped goes on."""
-        return self.run_to is not None and self.run_from == _STOPPED
+        return self.run_to is not None and self.run_from == STOPPED
 
 
 class IllegalTransition(FluxioError):
@@ -91,7 +91,6 @@ _NEW: frozenset[RunStatus] = frozenset()
 _ANY = frozenset(RunStatus)
 _OPEN = frozenset({RunStatus.PENDING, RunStatus.RUNNING})
 _RUNNING = frozenset({RunStatus.RUNNING})
-_STOPPED = frozenset({RunStatus.FAILED, RunStatus.WAITING})
 _CLAIM = frozenset({"lease_until", "owner", "not_before"})
 _BARRIER = frozenset({"completed_deps", "total_deps"})
 _RUN, _STEP, _G = RunStatus, StepStatus, Guard
@@ -162,13 +161,13 @@ TABLE: Mapping[str, Transition] = {
         Transition("cancel", _OPEN | {_RUN.WAITING}, _RUN.CANCELLED),
         # --- a signal arrives. A run that stands still keeps it for its redrive.
         Transition("signal", _OPEN, guards=frozenset({_G.UNSIGNALLED})),
-        Transition("keep_signal", _STOPPED, guards=frozenset({_G.UNSIGNALLED})),
+        Transition("keep_signal", STOPPED, guards=frozenset({_G.UNSIGNALLED})),
         # --- an operator sends a run on that failed or was parked
-        Transition("redrive", _STOPPED, _RUN.RUNNING, guards=frozenset({_G.OPENED})),
-        Transition("restart", _STOPPED, _RUN.PENDING, guards=frozenset({_G.UNOPENED})),
+        Transition("redrive", STOPPED, _RUN.RUNNING, guards=frozenset({_G.OPENED})),
+        Transition("restart", STOPPED, _RUN.PENDING, guards=frozenset({_G.UNOPENED})),
         Transition(
             "reset",
-            _STOPPED,
+            STOPPED,
             step_from=frozenset({_STEP.FAILED}),
             step_to=_STEP.PENDING,
             guards=frozenset({_G.ATTEMPT}),

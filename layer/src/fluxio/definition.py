@@ -118,15 +118,12 @@ def step(
     """
 
     def decorate(decorated: Any, namespace: dict[str, Any]) -> Any:
-        name = getattr(decorated, "__name__", "") if callable(decorated) else ""
+        name = getattr(decorated, "__name__", "")
         owner = getattr(decorated, "__qualname__", name).rpartition(".")[0] or "workflow"
         where = f"{owner}.{name}"
-        if not name:
+        _check_plain(decorated, where)
+        if not name or not callable(decorated):
             raise DefinitionError(f"@step takes a method, not {decorated!r}.")
-        if isinstance(decorated, (staticmethod, classmethod)):
-            raise DefinitionError(
-                f"{where}: a step is a plain method with self, not a {type(decorated).__name__}."
-            )
         if hasattr(namespace.get(name), _STEP):
             raise DefinitionError(
                 f"{where}: two steps have the name {name!r}; the second would replace the first. "
@@ -147,6 +144,14 @@ def step(
     if function is not None:
         return decorate(function, sys._getframe(1).f_locals)
     return lambda decorated: decorate(decorated, sys._getframe(1).f_locals)
+
+
+def _check_plain(method: object, where: str) -> None:
+    """Asked twice: `@step` may stand above `@staticmethod`, or below it."""
+    if isinstance(method, (staticmethod, classmethod)):
+        raise DefinitionError(
+            f"{where}: a step is a plain method with self, not a {type(method).__name__}."
+        )
 
 
 def _define_step(
@@ -254,13 +259,10 @@ def _define(cls: Class, name: str | None, input: type | None, timeout: float | N
     for base in reversed(cls.__mro__):
         for attribute, value in vars(base).items():
             steps.pop(attribute, None)
-            found = getattr(value, _STEP, None)
+            # A static or class method does not pass on the marks of the function in it.
+            found = getattr(getattr(value, "__func__", value), _STEP, None)
             if isinstance(found, StepDefinition):
-                if isinstance(value, (staticmethod, classmethod)):
-                    raise DefinitionError(
-                        f"{name}.{attribute}: a step is a plain method with self, not a "
-                        f"{type(value).__name__}."
-                    )
+                _check_plain(value, f"{name}.{attribute}")
                 # Another decorator over @step wraps the function and copies its marks: call that one.
                 steps[attribute] = found._replace(function=value)
     if not steps:

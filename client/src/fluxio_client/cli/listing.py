@@ -17,7 +17,7 @@ from fluxio_client.cli.moments import length, local, moment_of
 from fluxio_client.cli.records import summary_record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.waiting import For, awaited_signals, waiting
-from fluxio_client.run import Failure, Run, RunStatus, RunSummary
+from fluxio_client.run import STOPPED, Failure, Run, RunStatus, RunSummary
 
 #: Later than any `wake_at`.
 EVER = 10**15
@@ -205,9 +205,8 @@ def _scan(session: Session, status: RunStatus, since: int) -> list[RunSummary]:
 
 def _with_errors(session: Session, found: Iterable[RunSummary]) -> list[Listed]:
     """The listing with the runs that have an error read, since no index has it."""
-    stopped = (RunStatus.FAILED, RunStatus.WAITING)
     return [
-        Listed(one, session.store.read(one.run_id) if one.status in stopped else None)
+        Listed(one, session.store.read(one.run_id) if one.status in STOPPED else None)
         for one in found
     ]
 

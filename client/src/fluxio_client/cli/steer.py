@@ -16,7 +16,7 @@ from fluxio_client.cli.payload import read_json
 from fluxio_client.cli.records import Record
 from fluxio_client.cli.session import Session
 from fluxio_client.errors import FluxioError
-from fluxio_client.run import RunStatus
+from fluxio_client.run import STOPPED, RunStatus
 
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -41,7 +41,7 @@ def signal(
         session.print_json({"run_id": run.run_id, "signal": name, "status": run.status.value})
     else:
         session.out.print(f"{run.run_id} has its signal {name}; the run is {run.status}")
-        if run.status in (RunStatus.FAILED, RunStatus.WAITING):
+        if run.status in STOPPED:
             session.note(f"it goes on with: fluxio redrive {run.run_id}")
 
 
