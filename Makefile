@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test check layer release venv format clean
+.PHONY: help demo demo-down test check layer release venv format docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,18 +20,22 @@ demo-down: python ## End what `make demo` left running, and remove it
 test: terraform check layer ## Check, build the layer and run all tests
 	@$(VENV) -m dev.test
 
-check: venv ## Check format, lint, types, versions, workflows and the Terraform code
+check: venv ## Check format, lint, types, versions, reference, workflows and the Terraform code
 	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --diff .; exit 1; }
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
 	@$(VENV) -m dev.version --check
+	@$(VENV) -m dev.reference --check
 	@.venv/bin/zizmor --offline --quiet .github
 	@$(VENV) -m dev.terraform check
 
 format: venv ## Format the Python and Terraform code
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
-	@terraform fmt -recursive modules examples
+	@terraform fmt -recursive modules examples tests
+
+docs: venv ## Write docs/reference from the code
+	@$(VENV) -m dev.reference
 
 layer: venv ## Build the wheels and the Lambda layer's zips in layer/dist
 	@$(VENV) -m dev.layer

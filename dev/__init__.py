@@ -1,4 +1,4 @@
-"""What `make` runs: environments, the emulator, Terraform, the layer.
+"""What `make` runs: environments, the emulator, Terraform, the layer, the reference.
 
 Modules that run before `.venv` exists (bootstrap, emulator, stage) use the standard library alone.
 Everything they write lies inside this folder, in `.venv*`, `.fluxio` and the `dist` folders.

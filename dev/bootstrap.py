@@ -2,9 +2,10 @@
 
     .venv             the project (editable) and the tools that test, check and build it
     .venv-ministack   the emulator, which pins a botocore of its own
+    .venv-checkov     what looks for insecure settings in Terraform code; it pins one, too
     .venv-3.x         another Python: the tests' packages and the *built* wheels
 
-Run as `python -m dev.bootstrap [dev] [ministack]`.
+Run as `python -m dev.bootstrap [dev] [ministack] [checkov]`.
 """
 
 from __future__ import annotations
@@ -53,6 +54,15 @@ def ministack_environment() -> Path:
         ROOT / ".venv-ministack",
         Path(sys.executable),
         requirements=REQUIREMENTS / "requirements-ministack.txt",
+    )
+
+
+def checkov_environment() -> Path:
+    """`.venv-checkov`: checkov alone. Returns its Python."""
+    return _ensure(
+        ROOT / ".venv-checkov",
+        Path(sys.executable),
+        requirements=REQUIREMENTS / "requirements-checkov.txt",
     )
 
 
@@ -180,7 +190,11 @@ def _pip_environment() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    makers = {"dev": dev_environment, "ministack": ministack_environment}
+    makers = {
+        "dev": dev_environment,
+        "ministack": ministack_environment,
+        "checkov": checkov_environment,
+    }
     for name in arguments or list(makers):
         if name not in makers:
             raise DevError(f"{name!r} is no environment; there are {', '.join(makers)}.")

@@ -90,11 +90,15 @@ def distributions(source: Path) -> list[Path]:
 def module(source: Path, layers: Sequence[Path]) -> dict[str, bytes]:
     """The files of the module's zip: Terraform takes its root for the module's own folder.
 
-    The layers lie where the module looks when it is given none, so that one `source` brings both.
+    The layers lie where the module looks when it is given none, so that one `source` brings both. The
+    modules inside it come along, to be used by themselves (`<source>//modules/layer`).
     """
     folder = source / MODULE
-    contents = {path.name: path.read_bytes() for path in folder.glob("*.tf")}
-    contents["README.md"] = (folder / "README.md").read_bytes()
+    contents = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for pattern in ("*.tf", "README.md", "modules/*/*.tf", "modules/*/README.md")
+        for path in folder.glob(pattern)
+    }
     contents["LICENSE"] = (source / "LICENSE").read_bytes()
     for zipped in layers:
         contents[f"layer/{zipped.name}"] = zipped.read_bytes()

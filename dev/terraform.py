@@ -1,6 +1,6 @@
 """Real Terraform, kept inside this folder: a copy of the root, its state and its plugins.
 
-    python -m dev.terraform check     format, validity and the module's own tests
+    python -m dev.terraform check     format, validity, the module's own tests, and checkov
     python -m dev.terraform find      only whether there is a Terraform that will do
 
 A root is copied to a work folder under `.fluxio`, so that neither a lock file nor state appears
@@ -26,6 +26,7 @@ from threading import Thread
 from typing import IO, Any
 
 from dev import ROOT, STATE
+from dev.checkov import scanning
 from dev.stage import HEARTBEAT, DevError, command_line, end_group, run, say
 
 MINIMUM = (1, 7)
@@ -33,8 +34,13 @@ PROVIDER_FROM, PROVIDER_BELOW = (5, 100), (7,)
 PROVIDER = Path("registry.terraform.io/hashicorp/aws")
 MIRROR_VARIABLE = "FLUXIO_TERRAFORM_MIRROR"
 
-ROOTS = ("modules/fluxio", "examples/order_fulfillment/terraform")
-"""What `check` validates."""
+ROOTS = ("modules/fluxio", "examples/order_fulfillment/terraform", "tests/emulator/examples")
+"""What `check` validates; the last one has all other examples in it."""
+
+FORMATTED = ("modules", "examples", "tests")
+
+AT_ONCE = "-parallelism=40"
+"""Resources under way at a time: nearly all of an apply is waiting, for queues above all."""
 
 OWN = (".terraform", "fluxio.auto.", "fluxio-init-stamp", "terraform.tfstate")
 """How names begin that this module and Terraform put beside the copied root."""
@@ -55,6 +61,8 @@ class Terraform:
         self.env = _environment(env if env is not None else os.environ)
         self._name = self.root.relative_to(ROOT)
         self._initialised = self.work / "fluxio-init-stamp"
+        self.changes: list[str] = []
+        """What the last plan or apply was to change, a line per resource."""
 
     def init(self) -> None:
         """Copy the root and install its provider and modules, unless both are as they were."""
@@ -80,23 +88,22 @@ class Terraform:
         """Apply, with a line per resource, and return the outputs."""
         self.init()
         self._set(variables)
-        self._stream("apply", ["apply", "-auto-approve"])
+        self.changes = _changes(self._stream("apply", ["apply", "-auto-approve", AT_ONCE]))
         return self.output()
 
     def plan(self, variables: Mapping[str, object]) -> list[str]:
         """What an apply would change now, a line per resource; empty when all is as described."""
         self.init()
         self._set(variables)
-        return [
-            "{}: {}".format(event["change"]["resource"]["addr"], event["change"]["action"])
-            for event in self._stream("plan", ["plan", "-lock=false"])
-            if event["type"] == "planned_change"
-        ]
+        self.changes = _changes(self._stream("plan", ["plan", "-lock=false", AT_ONCE]))
+        return self.changes
 
     def destroy(self) -> None:
         """Take away what an apply made; nothing to do if there was none."""
         if (self.work / "terraform.tfstate").is_file():
-            self._stream("destroy", ["apply", "-destroy", "-auto-approve"])
+            # Nobody else changes what was applied here, so its state need not be read first.
+            options = ["-destroy", "-auto-approve", "-refresh=false", AT_ONCE]
+            self._stream("destroy", ["apply", *options])
 
     def output(self) -> dict[str, Any]:
         """The outputs of the last apply, by name."""
@@ -136,10 +143,11 @@ class Terraform:
         )
 
     def _digest_for_init(self) -> str:
-        """Of all that `init` looks at: blocks in any .tf file of the root and of the modules."""
+        """Of all that `init` looks at: blocks in any .tf file of the root, and of what it may call."""
         digest = hashlib.sha256(str(self.work).encode())
         digest.update(Path(self.env.get("TF_CLI_CONFIG_FILE", os.devnull)).read_bytes())
-        for path in sorted([*self.work.glob("*.tf"), *(ROOT / "modules").rglob("*.tf")]):
+        called = (path for name in ("modules", "examples") for path in (ROOT / name).rglob("*.tf"))
+        for path in sorted([*self.work.glob("*.tf"), *called]):
             wanted = re.findall(
                 r"^\s*(?:(?:provider|module|source|version|required_version)\b.*)$",
                 path.read_text(),
@@ -224,6 +232,14 @@ def _narrated(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
             if event["type"] == "apply_complete" and hook["action"] in done:
                 say(f"  {done[hook['action']]} {resource} ({hook['elapsed_seconds']:.0f} s)")
                 spoken = time.monotonic()
+
+
+def _changes(events: Sequence[dict[str, Any]]) -> list[str]:
+    return [
+        "{}: {}".format(event["change"]["resource"]["addr"], event["change"]["action"])
+        for event in events
+        if event["type"] == "planned_change"
+    ]
 
 
 def _put_lines(stream: IO[str], lines: Queue[str]) -> None:
@@ -375,10 +391,10 @@ def _plain(value: object) -> object:
 
 
 def check() -> None:
-    """Format, validity of every root, and the tests of the module."""
+    """Format, validity of every root, the tests of the module, and what checkov says meanwhile."""
     binary = find_terraform()
     formatted = subprocess.run(
-        [binary, "fmt", "-check", "-diff", "-recursive", "modules", "examples"],
+        [binary, "fmt", "-check", "-diff", "-recursive", *FORMATTED],
         cwd=ROOT,
         env=_without_own_settings(os.environ),
         capture_output=True,
@@ -389,14 +405,15 @@ def check() -> None:
             "terraform fmt would change this; `terraform fmt -recursive` does it:\n"
             f"{formatted.stdout}{formatted.stderr}"
         )
-    for name in ROOTS:
-        root = ROOT / name
-        work = STATE / f"check-{root.relative_to(ROOT).parts[1]}"
-        terraform = Terraform(root, work.joinpath(*root.relative_to(ROOT).parts[2:]))
-        terraform.validate()
-        say(f"{name} is valid")
-        if (root / "tests").is_dir():
-            terraform.test()
+    with scanning():
+        for name in ROOTS:
+            root = ROOT / name
+            work = STATE / f"check-{root.relative_to(ROOT).parts[1]}"
+            terraform = Terraform(root, work.joinpath(*root.relative_to(ROOT).parts[2:]))
+            terraform.validate()
+            say(f"{name} is valid")
+            if (root / "tests").is_dir():
+                terraform.test()
 
 
 def main(arguments: list[str]) -> None:

@@ -1,77 +1,127 @@
-"""The tests: on every other supported Python of this machine what is fast, then here everything.
+"""The tests: on every other supported Python of this machine what is fast, here everything.
 
     .venv/bin/python -m dev.test [arguments of pytest]
 
-The other Pythons get the built wheels. The last lines are pytest's own summary of the full run, or
-of the first run that failed.
+The emulator's tests wait for most of their time, so they run beside the others: their output is in
+.fluxio/log/test-emulator.log, and is printed when they have ended. The other Pythons get the built
+wheels.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from dev import ROOT
+from dev import ROOT, STATE
 from dev.bootstrap import SUPPORTED, interpreters, ministack_environment, wheel_environment
 from dev.layer import wheels
-from dev.stage import command_line, say
+from dev.stage import HEARTBEAT, command_line, say
 
 EVERYWHERE = ("tests/unit", "tests/moto", "tests/simulation")
 """Tests that need nothing but Python, run on each; the rest runs on this one."""
 
 SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
-"""A processor each. The emulator's tests wait for most of their time, and two files of them wait together."""
+"""A processor each."""
 
+THREE_AT_ONCE = ("--numprocesses=3", "--dist=loadfile")
+"""The emulator's tests, on any machine: they wait most of the time, each worker for its own emulator."""
+
+BESIDE = 10
+"""How much the fast tests give way (`nice`) to the emulator's, which have clocks to keep to."""
 
 FEW = {"FLUXIO_SCHEDULES": "300", "FLUXIO_MATRIX": "few"}
 """The simulation is the same on each Python: a few cases show that it runs, the rest run on this one."""
 
-
-def on_other_pythons(arguments: list[str]) -> None:
-    here = "{}.{}".format(*sys.version_info[:2])
-    found = interpreters()
-    if missing := [version for version in SUPPORTED if version not in found and version != here]:
-        say(f"not on this machine, so not tested: Python {', '.join(missing)}")
-    folders = [folder for folder in EVERYWHERE if (ROOT / folder).is_dir()]
-    for version, interpreter in found.items():
-        if version == here or not folders:
-            continue
-        python = wheel_environment(version, interpreter, wheels())
-        say(f"\ntests on Python {version} with the built wheels")
-        if code := _run_pytest(python, [*folders, *SIDE_BY_SIDE, *arguments], FEW):
-            sys.exit(code)
-
-
-def _run_pytest(python: Path, arguments: list[str], settings: Mapping[str, str] = {}) -> int:
-    """pytest in the foreground. Ctrl-C reaches it too, and it is given the time to clean up."""
-    process = subprocess.Popen(
-        [python, "-m", "pytest", *arguments], cwd=ROOT, env={**os.environ, **settings}
-    )
-    try:
-        return process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
+WITHOUT_ONCE = ("-m", "not once")
+"""What other Pythons leave out: tests of things that no Python changes (marker in pyproject.toml)."""
 
 
 def main(arguments: list[str]) -> None:
     ministack_environment()
-    on_other_pythons(arguments)
-    say("\ntests on this Python: what needs nothing else")
-    if code := _run_pytest(Path(sys.executable), [*EVERYWHERE, *SIDE_BY_SIDE, *arguments]):
-        sys.exit(code)
+    here = Path(sys.executable)
+
     say("\ntests on this Python: the benchmarks, which want the machine for themselves")
-    if code := _run_pytest(Path(sys.executable), ["tests/benchmarks", *arguments]):
+    _must_pass(here, ["tests/benchmarks", *arguments])
+    with _beside(here, ["tests/emulator", *THREE_AT_ONCE, *arguments], "test-emulator"):
+        say("\ntests on this Python: what needs nothing else (the emulator's tests run beside)")
+        _must_pass(here, [*EVERYWHERE, *SIDE_BY_SIDE, *arguments], give_way=BESIDE)
+        for version, interpreter in other_pythons().items():
+            python = wheel_environment(version, interpreter, wheels())
+            say(f"\ntests on Python {version} with the built wheels")
+            selection = [*EVERYWHERE, *SIDE_BY_SIDE, *WITHOUT_ONCE, *arguments]
+            _must_pass(python, selection, FEW, give_way=BESIDE)
+        say("\ntests on this Python: the emulator, until they end")
+
+
+def other_pythons() -> dict[str, Path]:
+    """The other supported Pythons that are here, by version."""
+    here = "{}.{}".format(*sys.version_info[:2])
+    found = interpreters()
+    if missing := [version for version in SUPPORTED if version not in found and version != here]:
+        say(f"not on this machine, so not tested: Python {', '.join(missing)}")
+    return {version: interpreter for version, interpreter in found.items() if version != here}
+
+
+def _must_pass(
+    python: Path, arguments: list[str], settings: Mapping[str, str] = {}, give_way: int = 0
+) -> None:
+    """pytest in the foreground; its failure is ours."""
+    process = subprocess.Popen(
+        ["nice", "-n", str(give_way), python, "-m", "pytest", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+    )
+    try:
+        code = process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    if code:
         sys.exit(code)
-    say("\ntests on this Python: the emulator")
-    rest = ["tests/emulator", *SIDE_BY_SIDE, *arguments]
-    # pytest takes this process's place, so that signals and the exit status are its own.
-    os.chdir(ROOT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *rest])
+
+
+@contextmanager
+def _beside(python: Path, arguments: list[str], name: str) -> Iterator[None]:
+    """pytest in the background. At the end its output is shown, and its failure is ours."""
+    log = STATE / "log" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [python, "-m", "pytest", "--color=no", *arguments],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    started = time.monotonic()
+    try:
+        yield
+        while True:
+            try:
+                process.wait(HEARTBEAT)
+                break
+            except subprocess.TimeoutExpired:
+                say(f"  … {time.monotonic() - started:.0f} s since they began")
+    except BaseException:
+        _end(process)
+        raise
+    with log.open("rb") as written:
+        shutil.copyfileobj(written, sys.stdout.buffer)
+    sys.stdout.flush()
+    if process.returncode:
+        sys.exit(process.returncode)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ctrl-C reaches pytest too; whoever ends only us ends it by this. It is given time to clean up."""
+    process.terminate()
+    process.wait()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ STAMPED = {
     "client/pyproject.toml": [r'(?m)^(version = ")[^"]*'],
     "layer/pyproject.toml": [r'(?m)^(version = ")[^"]*', r'("fluxio-client==)[^"]*'],
     "modules/fluxio/release.tf": [r'(?m)^(  version = ")[^"]*'],
+    "modules/fluxio/modules/layer/release.tf": [r'(?m)^(  version = ")[^"]*'],
 }
 """In each file, what stands right before every place of the version."""
 

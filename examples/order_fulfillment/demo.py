@@ -31,6 +31,9 @@ WORK = ROOT / ".fluxio" / "demo"
 WORKFLOW = "OrderFulfillment"
 TIMEOUT = 120.0
 
+SETTINGS = ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""By which the AWS SDKs find the emulator and no account."""
+
 
 def deploy() -> dict[str, Any]:
     """Bring the emulator and the deployment up, or find them as they are; returns Terraform's outputs."""
@@ -64,7 +67,7 @@ def deploy() -> dict[str, Any]:
 
 
 def _sources() -> list[Path]:
-    return [*(HERE / "terraform").glob("*.tf"), *(ROOT / "modules" / "fluxio").glob("*.tf")]
+    return [*(HERE / "terraform").glob("*.tf"), *(ROOT / "modules" / "fluxio").rglob("*.tf")]
 
 
 def _digest(files: list[Path], endpoint: str) -> str:
@@ -196,7 +199,13 @@ def main(_: list[str]) -> None:
         raise DevError(f"the run did not succeed: {run.error}. See {WORK}.")
     say(f"\nresult  {json.dumps(run.result)}")
     say(f"cost    {cost(run, outputs['worker_function_name'], client)}")
-    say("\nThe emulator goes on for the next `make demo`; `make demo-down` ends it.")
+    say("\nThe emulator goes on for the next `make demo`; `make demo-down` ends it. To look around")
+    say("meanwhile (docs/cli.md has the rest):\n")
+    for name in SETTINGS:
+        say(f"  export {name}={os.environ[name]}")
+    for name, value in outputs["client_environment"].items():
+        say(f"  export {name}={value}")
+    say(f"  .venv/bin/fluxio show {run.run_id}")
 
 
 def run_or_clean_up(arguments: list[str]) -> None:

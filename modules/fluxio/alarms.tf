@@ -11,20 +11,20 @@ locals {
   alarms = {
     dlq_not_empty = {
       metric  = "ApproximateNumberOfMessagesVisible"
-      of      = { QueueName = local.names.dlq }
+      of      = { QueueName = local.dlq.name }
       stat    = "Maximum"
       over    = var.alarms.dlq_not_empty.threshold
       minutes = 1
       out_of  = 1
       # SQS stops reporting on a queue that nobody has touched for six hours, although its messages are still there.
       missing = "ignore"
-      means   = "A nudge was received ${local.receives_until_dlq} times in vain and now lies in ${local.names.dlq}. Its run is not lost: the sweep nudges it again."
-      first   = "`fluxio dlq list` names the runs, `fluxio show RUN` and the log ${local.names.log_group} say why. Mend the cause, then `fluxio dlq redrive` nudges them again and empties the DLQ."
+      means   = "A nudge was received ${local.receives_until_dlq} times in vain and now lies in ${local.dlq.name}. Its run is not lost: the sweep nudges it again."
+      first   = "`fluxio dlq list` names the runs, `fluxio show RUN` and the log ${local.worker.log_group} say why. Mend the cause, then `fluxio dlq redrive` nudges them again and empties the DLQ."
     }
 
     oldest_nudge = {
       metric  = "ApproximateAgeOfOldestMessage"
-      of      = { QueueName = local.names.queue }
+      of      = { QueueName = local.queue.name }
       stat    = "Maximum"
       over    = local.timing.oldest_nudge_alarms
       minutes = 5
@@ -36,19 +36,19 @@ locals {
 
     worker_errors = {
       metric  = "Errors"
-      of      = { FunctionName = local.names.worker }
+      of      = { FunctionName = local.worker.name }
       stat    = "Sum"
       over    = var.alarms.worker_errors.threshold
       minutes = 3
       out_of  = 5
       missing = "notBreaching" # a worker that nobody invokes does not fail
       means   = "The worker itself breaks (import error, timeout, out of memory) in 3 of 5 minutes. A step that merely fails does not count here."
-      first   = "Read the last error in the log ${local.names.log_group}, then `fluxio doctor`. After a deployment: roll the package back; runs go on where they stood."
+      first   = "Read the last error in the log ${local.worker.log_group}, then `fluxio doctor`. After a deployment: roll the package back; runs go on where they stood."
     }
 
     worker_throttles = {
       metric  = "Throttles"
-      of      = { FunctionName = local.names.worker }
+      of      = { FunctionName = local.worker.name }
       stat    = "Sum"
       over    = var.alarms.worker_throttles.threshold
       minutes = 3
@@ -60,7 +60,7 @@ locals {
 
     worker_duration = {
       metric  = "Duration"
-      of      = { FunctionName = local.names.worker }
+      of      = { FunctionName = local.worker.name }
       stat    = "Maximum"
       over    = local.timing.function_timeout * 1000 * var.alarms.worker_duration.threshold / 100
       minutes = 3
@@ -72,7 +72,7 @@ locals {
 
     runs_failed = {
       metric  = "runs_failed"
-      of      = { worker = local.names.worker }
+      of      = { worker = local.worker.name }
       stat    = "Sum"
       period  = 300
       over    = var.alarms.runs_failed.threshold
@@ -85,33 +85,33 @@ locals {
 
     runs_parked = {
       metric  = "runs_parked"
-      of      = { worker = local.names.worker }
+      of      = { worker = local.worker.name }
       stat    = "Sum"
       over    = var.alarms.runs_parked.threshold
       minutes = 1
       out_of  = 1
       missing = "notBreaching"
       means   = "A run was parked (status WAITING): the deployed package cannot go on with it, because a step, a workflow's module or its class is missing, or a timeout does not fit. It waits, nothing is lost."
-      first   = "`fluxio show RUN` says what is missing (the run's id is in the log ${local.names.log_group}, message \"run parked\"). Deploy it, then `fluxio redrive RUN`."
+      first   = "`fluxio show RUN` says what is missing (the run's id is in the log ${local.worker.log_group}, message \"run parked\"). Deploy it, then `fluxio redrive RUN`."
     }
 
     # A stuck run is found and counted about every five minutes. Twice, because a run that was redriven or signalled a moment
     # ago may look like one that was left alone.
     runs_stuck = {
       metric  = "runs_stuck"
-      of      = { worker = local.names.worker }
+      of      = { worker = local.worker.name }
       stat    = "Sum"
       over    = var.alarms.runs_stuck.threshold
       minutes = 2
       out_of  = 15
       missing = "notBreaching"
       means   = "For a quarter of an hour nobody has taken up what there is to do for a run. The sweep nudges it, and the nudges come to nothing."
-      first   = "`fluxio doctor` says whether queue, worker and permissions are as they should be. `fluxio show RUN` shows where the run stands (its id is in the log ${local.names.log_group}, message \"run stuck\")."
+      first   = "`fluxio doctor` says whether queue, worker and permissions are as they should be. `fluxio show RUN` shows where the run stands (its id is in the log ${local.worker.log_group}, message \"run stuck\")."
     }
 
     sweep_silent = {
       metric  = "sweeps"
-      of      = { worker = local.names.worker }
+      of      = { worker = local.worker.name }
       stat    = "Sum"
       under   = 1
       minutes = var.alarms.sweep_silent.threshold
@@ -127,14 +127,14 @@ locals {
         for pair in setproduct(["ReadThrottleEvents", "WriteThrottleEvents"], ["", "by_workflow", "due", "failed"]) :
         lower("${substr(pair[0], 0, 1)}_${pair[1] == "" ? "table" : pair[1]}") => {
           metric = pair[0]
-          of     = merge({ TableName = local.names.table }, pair[1] == "" ? {} : { GlobalSecondaryIndexName = pair[1] })
+          of     = merge({ TableName = local.table.name }, pair[1] == "" ? {} : { GlobalSecondaryIndexName = pair[1] })
         }
       }
       over    = var.alarms.table_throttled.threshold
       minutes = 3
       out_of  = 5
       missing = "notBreaching" # DynamoDB reports throttles only where there are some
-      means   = "DynamoDB refuses reads or writes of ${local.names.table} or its indexes in 3 of 5 minutes. They are tried again and runs are late; none is lost."
+      means   = "DynamoDB refuses reads or writes of ${local.table.name} or its indexes in 3 of 5 minutes. They are tried again and runs are late; none is lost."
       first   = "See on the dashboard ${local.names.dashboard} whether one index or the whole table is meant; `fluxio list WORKFLOW` shows how fast runs are started. A table that has just been made, or has to do by leaps more than before, catches up by itself; otherwise slow down whoever starts the runs."
     }
   }

@@ -51,14 +51,12 @@ resource "aws_cloudwatch_dashboard" "this" {
 }
 
 locals {
-  alarm_arns   = [for name in concat([local.names.composite_alarm], values(local.alarm_names)) : "${local.arn_of.alarm}${name}" if length(local.alarm_names) > 0]
+  alarm_arns   = [for name in concat([local.names.composite_alarm], values(local.alarm_names)) : "${local.arn_of.alarms}:${name}" if length(local.alarm_names) > 0]
   alarm_height = length(local.alarm_arns) > 0 ? 3 : 0
   row_height   = 7
 
   # What a search begins with: metrics of this worker, kept by workflow or by step.
-  find = { for of, dimensions in { workflow = "worker,workflow", step = "worker,workflow,step" } : of => "{fluxio,${dimensions}} worker=\"${local.names.worker}\" MetricName" }
-
-  indexes = ["by_workflow", "due", "failed"]
+  find = { for of, dimensions in { workflow = "worker,workflow", step = "worker,workflow,step" } : of => "{fluxio,${dimensions}} worker=\"${local.worker.name}\" MetricName" }
 
   rows = [
     {
@@ -67,17 +65,17 @@ locals {
         {
           title = "Runs: started and ended"
           metrics = [
-            ["fluxio", "runs_started", "worker", local.names.worker, { stat = "Sum", label = "started" }],
-            ["fluxio", "runs_succeeded", "worker", local.names.worker, { stat = "Sum", label = "succeeded" }],
-            ["fluxio", "runs_failed", "worker", local.names.worker, { stat = "Sum", label = "failed", color = "#d62728" }],
+            ["fluxio", "runs_started", "worker", local.worker.name, { stat = "Sum", label = "started" }],
+            ["fluxio", "runs_succeeded", "worker", local.worker.name, { stat = "Sum", label = "succeeded" }],
+            ["fluxio", "runs_failed", "worker", local.worker.name, { stat = "Sum", label = "failed", color = "#d62728" }],
           ]
         },
         {
           title = "Runs that need a person: failed, parked, stuck"
           metrics = [
-            ["fluxio", "runs_failed", "worker", local.names.worker, { stat = "Sum", label = "failed", color = "#d62728" }],
-            ["fluxio", "runs_parked", "worker", local.names.worker, { stat = "Sum", label = "parked" }],
-            ["fluxio", "runs_stuck", "worker", local.names.worker, { stat = "Sum", label = "stuck, each about every 5 minutes" }],
+            ["fluxio", "runs_failed", "worker", local.worker.name, { stat = "Sum", label = "failed", color = "#d62728" }],
+            ["fluxio", "runs_parked", "worker", local.worker.name, { stat = "Sum", label = "parked" }],
+            ["fluxio", "runs_stuck", "worker", local.worker.name, { stat = "Sum", label = "stuck, each about every 5 minutes" }],
           ]
         },
         {
@@ -95,13 +93,13 @@ locals {
         {
           title = "A run, from start to end (ms)"
           metrics = [
-            for stat in ["p50", "p90", "p99"] : ["fluxio", "run_duration", "worker", local.names.worker, { stat = stat, label = stat }]
+            for stat in ["p50", "p90", "p99"] : ["fluxio", "run_duration", "worker", local.worker.name, { stat = stat, label = stat }]
           ]
         },
         {
           title = "A nudge, from its sending to a worker (ms)"
           metrics = [
-            for stat in ["p50", "p90", "p99"] : ["fluxio", "queue_delay", "worker", local.names.worker, { stat = stat, label = stat }]
+            for stat in ["p50", "p90", "p99"] : ["fluxio", "queue_delay", "worker", local.worker.name, { stat = stat, label = stat }]
           ]
         },
         {
@@ -138,24 +136,24 @@ locals {
         {
           title = "Nudges: how many wait, and the oldest one's age"
           metrics = [
-            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.names.queue, { stat = "Maximum", label = "waiting" }],
-            ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", local.names.queue, { stat = "Maximum", label = "in flight or postponed" }],
-            ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", local.names.queue, { stat = "Maximum", label = "age of the oldest (s)", yAxis = "right" }],
+            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.queue.name, { stat = "Maximum", label = "waiting" }],
+            ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", local.queue.name, { stat = "Maximum", label = "in flight or postponed" }],
+            ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", local.queue.name, { stat = "Maximum", label = "age of the oldest (s)", yAxis = "right" }],
           ]
         },
         {
           title = "Nudges nobody could act on"
           metrics = [
-            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.names.dlq, { stat = "Maximum", label = "in the DLQ" }],
-            ["fluxio", "messages_refused", "worker", local.names.worker, { stat = "Sum", label = "refused by the worker" }],
+            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.dlq.name, { stat = "Maximum", label = "in the DLQ" }],
+            ["fluxio", "messages_refused", "worker", local.worker.name, { stat = "Sum", label = "refused by the worker" }],
           ]
         },
         {
           title = "Sweeps, and what they found"
           metrics = [
-            ["fluxio", "sweeps", "worker", local.names.worker, { stat = "Sum", label = "sweeps" }],
-            ["fluxio", "sweep_finds", "worker", local.names.worker, { stat = "Sum", label = "runs that were due" }],
-            ["fluxio", "sweep_lag", "worker", local.names.worker, { stat = "Maximum", label = "the latest, late by (ms)", yAxis = "right" }],
+            ["fluxio", "sweeps", "worker", local.worker.name, { stat = "Sum", label = "sweeps" }],
+            ["fluxio", "sweep_finds", "worker", local.worker.name, { stat = "Sum", label = "runs that were due" }],
+            ["fluxio", "sweep_lag", "worker", local.worker.name, { stat = "Maximum", label = "the latest, late by (ms)", yAxis = "right" }],
           ]
         },
       ]
@@ -166,31 +164,31 @@ locals {
         {
           title = "Invocations, errors, throttles"
           metrics = [
-            ["AWS/Lambda", "Invocations", "FunctionName", local.names.worker, { stat = "Sum", label = "invocations" }],
-            ["AWS/Lambda", "Errors", "FunctionName", local.names.worker, { stat = "Sum", label = "errors", yAxis = "right", color = "#d62728" }],
-            ["AWS/Lambda", "Throttles", "FunctionName", local.names.worker, { stat = "Sum", label = "throttles", yAxis = "right" }],
+            ["AWS/Lambda", "Invocations", "FunctionName", local.worker.name, { stat = "Sum", label = "invocations" }],
+            ["AWS/Lambda", "Errors", "FunctionName", local.worker.name, { stat = "Sum", label = "errors", yAxis = "right", color = "#d62728" }],
+            ["AWS/Lambda", "Throttles", "FunctionName", local.worker.name, { stat = "Sum", label = "throttles", yAxis = "right" }],
           ]
         },
         {
           title = "Duration (ms)"
           metrics = [
-            ["AWS/Lambda", "Duration", "FunctionName", local.names.worker, { stat = "p50", label = "p50" }],
-            ["AWS/Lambda", "Duration", "FunctionName", local.names.worker, { stat = "p99", label = "p99" }],
-            ["AWS/Lambda", "Duration", "FunctionName", local.names.worker, { stat = "Maximum", label = "longest" }],
+            ["AWS/Lambda", "Duration", "FunctionName", local.worker.name, { stat = "p50", label = "p50" }],
+            ["AWS/Lambda", "Duration", "FunctionName", local.worker.name, { stat = "p99", label = "p99" }],
+            ["AWS/Lambda", "Duration", "FunctionName", local.worker.name, { stat = "Maximum", label = "longest" }],
           ]
           annotations = { horizontal = [{ value = local.timing.function_timeout * 1000, label = "timeout" }] }
         },
         {
           title = "At once"
           metrics = [
-            ["AWS/Lambda", "ConcurrentExecutions", "FunctionName", local.names.worker, { stat = "Maximum", label = "invocations at once" }],
+            ["AWS/Lambda", "ConcurrentExecutions", "FunctionName", local.worker.name, { stat = "Maximum", label = "invocations at once" }],
           ]
         },
         {
           title = "Dead and late workers"
           metrics = [
-            ["fluxio", "takeovers", "worker", local.names.worker, { stat = "Sum", label = "steps taken over" }],
-            ["fluxio", "fenced_commits", "worker", local.names.worker, { stat = "Sum", label = "results that came too late" }],
+            ["fluxio", "takeovers", "worker", local.worker.name, { stat = "Sum", label = "steps taken over" }],
+            ["fluxio", "fenced_commits", "worker", local.worker.name, { stat = "Sum", label = "results that came too late" }],
           ]
         },
       ]
@@ -202,12 +200,12 @@ locals {
           title = "Write and read units a minute"
           metrics = concat(
             [
-              ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", local.names.table, { stat = "Sum", label = "write, table" }],
-              ["AWS/DynamoDB", "ConsumedReadCapacityUnits", "TableName", local.names.table, { stat = "Sum", label = "read, table" }],
+              ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", local.table.name, { stat = "Sum", label = "write, table" }],
+              ["AWS/DynamoDB", "ConsumedReadCapacityUnits", "TableName", local.table.name, { stat = "Sum", label = "read, table" }],
             ],
             [
-              for index in local.indexes :
-              ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", local.names.table, "GlobalSecondaryIndexName", index, { stat = "Sum", label = "write, ${index}" }]
+              for index in keys(local.indexes) :
+              ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", local.table.name, "GlobalSecondaryIndexName", index, { stat = "Sum", label = "write, ${index}" }]
             ],
           )
         },
@@ -216,11 +214,11 @@ locals {
           metrics = concat(
             [
               for kind in ["Write", "Read"] :
-              ["AWS/DynamoDB", "${kind}ThrottleEvents", "TableName", local.names.table, { stat = "Sum", label = "${lower(kind)}, table" }]
+              ["AWS/DynamoDB", "${kind}ThrottleEvents", "TableName", local.table.name, { stat = "Sum", label = "${lower(kind)}, table" }]
             ],
             [
-              for pair in setproduct(["Write", "Read"], local.indexes) :
-              ["AWS/DynamoDB", "${pair[0]}ThrottleEvents", "TableName", local.names.table, "GlobalSecondaryIndexName", pair[1], { stat = "Sum", label = "${lower(pair[0])}, ${pair[1]}" }]
+              for pair in setproduct(["Write", "Read"], keys(local.indexes)) :
+              ["AWS/DynamoDB", "${pair[0]}ThrottleEvents", "TableName", local.table.name, "GlobalSecondaryIndexName", pair[1], { stat = "Sum", label = "${lower(pair[0])}, ${pair[1]}" }]
             ],
           )
         },
@@ -228,7 +226,7 @@ locals {
           title = "Latency of the table's answers (ms)"
           metrics = [
             for operation in ["GetItem", "PutItem", "Query", "TransactWriteItems", "UpdateItem"] :
-            ["AWS/DynamoDB", "SuccessfulRequestLatency", "TableName", local.names.table, "Operation", operation, { stat = "p99", label = "${operation}, p99" }]
+            ["AWS/DynamoDB", "SuccessfulRequestLatency", "TableName", local.table.name, "Operation", operation, { stat = "p99", label = "${operation}, p99" }]
           ]
         },
       ]
@@ -246,10 +244,10 @@ locals {
             ],
             concat([
               for kind in ["Write", "Read"] : concat(
-                [["AWS/DynamoDB", "Consumed${kind}CapacityUnits", "TableName", local.names.table, { stat = "Sum", id = "${lower(kind)}0", visible = false }]],
+                [["AWS/DynamoDB", "Consumed${kind}CapacityUnits", "TableName", local.table.name, { stat = "Sum", id = "${lower(kind)}0", visible = false }]],
                 [
-                  for i, index in local.indexes :
-                  ["AWS/DynamoDB", "Consumed${kind}CapacityUnits", "TableName", local.names.table, "GlobalSecondaryIndexName", index, { stat = "Sum", id = "${lower(kind)}${i + 1}", visible = false }]
+                  for i, index in keys(local.indexes) :
+                  ["AWS/DynamoDB", "Consumed${kind}CapacityUnits", "TableName", local.table.name, "GlobalSecondaryIndexName", index, { stat = "Sum", id = "${lower(kind)}${i + 1}", visible = false }]
                 ],
               )
             ]...),
@@ -259,26 +257,26 @@ locals {
           title  = "Messages"
           period = 3600
           metrics = [
-            ["AWS/SQS", "NumberOfMessagesSent", "QueueName", local.names.queue, { stat = "Sum", label = "sent" }],
-            ["AWS/SQS", "NumberOfMessagesReceived", "QueueName", local.names.queue, { stat = "Sum", label = "received" }],
-            ["AWS/SQS", "NumberOfMessagesDeleted", "QueueName", local.names.queue, { stat = "Sum", label = "deleted" }],
-            ["AWS/SQS", "NumberOfEmptyReceives", "QueueName", local.names.queue, { stat = "Sum", label = "empty receives of the poller" }],
+            ["AWS/SQS", "NumberOfMessagesSent", "QueueName", local.queue.name, { stat = "Sum", label = "sent" }],
+            ["AWS/SQS", "NumberOfMessagesReceived", "QueueName", local.queue.name, { stat = "Sum", label = "received" }],
+            ["AWS/SQS", "NumberOfMessagesDeleted", "QueueName", local.queue.name, { stat = "Sum", label = "deleted" }],
+            ["AWS/SQS", "NumberOfEmptyReceives", "QueueName", local.queue.name, { stat = "Sum", label = "empty receives of the poller" }],
           ]
         },
         {
           title  = "Invocations and GB-seconds"
           period = 3600
           metrics = [
-            ["AWS/Lambda", "Invocations", "FunctionName", local.names.worker, { stat = "Sum", label = "invocations" }],
-            [{ expression = "ms / 1000 * ${var.memory_size / 1024}", id = "gbs", label = "GB-seconds", yAxis = "right" }],
-            ["AWS/Lambda", "Duration", "FunctionName", local.names.worker, { stat = "Sum", id = "ms", visible = false }],
+            ["AWS/Lambda", "Invocations", "FunctionName", local.worker.name, { stat = "Sum", label = "invocations" }],
+            [{ expression = "ms / 1000 * ${local.worker.memory / 1024}", id = "gbs", label = "GB-seconds", yAxis = "right" }],
+            ["AWS/Lambda", "Duration", "FunctionName", local.worker.name, { stat = "Sum", id = "ms", visible = false }],
           ]
         },
         {
           title  = "Log"
           period = 3600
           metrics = [
-            ["AWS/Logs", "IncomingBytes", "LogGroupName", local.names.log_group, { stat = "Sum", label = "bytes" }],
+            ["AWS/Logs", "IncomingBytes", "LogGroupName", local.worker.log_group, { stat = "Sum", label = "bytes" }],
           ]
         },
       ]

@@ -3,7 +3,10 @@
 # ---- The worker -----------------------------------------------------------------------------------------------------
 
 resource "aws_iam_role" "worker" {
+  count = local.makes.role ? 1 : 0
+
   name                 = local.names.worker
+  path                 = var.role_path
   description          = "fluxio worker ${local.names.worker}"
   assume_role_policy   = data.aws_iam_policy_document.lambda_may_be_the_worker.json
   permissions_boundary = var.permissions_boundary
@@ -11,9 +14,18 @@ resource "aws_iam_role" "worker" {
 }
 
 resource "aws_iam_role_policy" "worker" {
+  count = local.makes.role ? 1 : 0
+
   name   = "fluxio"
-  role   = aws_iam_role.worker.name
+  role   = aws_iam_role.worker[0].name
   policy = data.aws_iam_policy_document.worker.json
+}
+
+# A role of the caller's: its policy is the caller's, too, and what must be in it is an output.
+data "aws_iam_role" "existing" {
+  count = var.existing.role == null ? 0 : 1
+
+  name = var.existing.role
 }
 
 data "aws_iam_policy_document" "lambda_may_be_the_worker" {
@@ -33,32 +45,46 @@ data "aws_iam_policy_document" "worker" {
   statement {
     sid       = "ReadAndMoveRuns"
     actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
-    resources = [local.arn_of.table]
+    resources = [local.table.arn]
   }
 
   statement {
     sid       = "FindRunsThatAreDue"
     actions   = ["dynamodb:Query"]
-    resources = ["${local.arn_of.table}/index/due"]
+    resources = ["${local.table.arn}/index/due"]
   }
 
   statement {
     sid       = "SendNudges"
     actions   = ["sqs:SendMessage"]
-    resources = [local.arn_of.queue]
+    resources = [local.queue.arn]
   }
 
   # Lambda's poller takes and deletes messages in the worker's name; the worker itself says when one should come back.
   statement {
     sid       = "TakeNudgesAndPostponeThem"
     actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
-    resources = [local.arn_of.queue]
+    resources = [local.queue.arn]
   }
 
   statement {
     sid       = "WriteItsOwnLog"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    resources = ["${local.arn_of.logs}:*"]
+    resources = ["${local.arn_of.logs}:${local.worker.log_group}:*"]
+  }
+
+  # What Lambda needs to put the worker into a VPC: AWS's list, in the worker's name.
+  dynamic "statement" {
+    for_each = var.vpc == null ? [] : ["*"]
+
+    content {
+      sid = "BeInTheVpc"
+      actions = [
+        "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
+      ]
+      resources = [statement.value]
+    }
   }
 
   # X-Ray knows no resources to which these could be confined.
@@ -87,13 +113,36 @@ data "aws_iam_policy_document" "worker" {
       }
     }
   }
+
+  # What the steps need.
+  dynamic "statement" {
+    for_each = var.policy_statements
+
+    content {
+      sid       = statement.value.sid
+      effect    = statement.value.effect
+      actions   = statement.value.actions
+      resources = statement.value.resources
+
+      dynamic "condition" {
+        for_each = statement.value.conditions
+
+        content {
+          test     = condition.value.test
+          variable = condition.value.variable
+          values   = condition.value.values
+        }
+      }
+    }
+  }
 }
 
 # ---- The schedule ---------------------------------------------------------------------------------------------------
 
 resource "aws_iam_role" "schedule" {
   name                 = local.names.schedule
-  description          = "Starts the sweep of the fluxio worker ${local.names.worker}"
+  path                 = var.role_path
+  description          = "Starts the sweep of the fluxio worker ${local.worker.name}"
   assume_role_policy   = data.aws_iam_policy_document.scheduler_may_start_the_sweep.json
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
@@ -128,7 +177,7 @@ data "aws_iam_policy_document" "schedule" {
   statement {
     sid       = "InvokeTheWorker"
     actions   = ["lambda:InvokeFunction"]
-    resources = [local.arn_of.worker]
+    resources = [join(":", compact([local.worker.arn, local.worker.alias]))]
   }
 }
 
@@ -140,19 +189,19 @@ data "aws_iam_policy_document" "client" {
   statement {
     sid       = "StartReadAndSteerRuns"
     actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
-    resources = [local.arn_of.table]
+    resources = [local.table.arn]
   }
 
   statement {
     sid       = "FindRunsByWorkflowOrFailure"
     actions   = ["dynamodb:Query"]
-    resources = ["${local.arn_of.table}/index/by_workflow", "${local.arn_of.table}/index/failed"]
+    resources = ["${local.table.arn}/index/by_workflow", "${local.table.arn}/index/failed"]
   }
 
   statement {
     sid       = "NudgeTheWorker"
     actions   = ["sqs:SendMessage"]
-    resources = [local.arn_of.queue]
+    resources = [local.queue.arn]
   }
 
   dynamic "statement" {
@@ -172,10 +221,78 @@ data "aws_iam_policy_document" "client" {
   }
 }
 
+# ---- An operator ----------------------------------------------------------------------------------------------------
+
+# A client who may also look at everything: what docs/cli.md lists for `fluxio list`, `dlq`, `cost` and `doctor`.
+data "aws_iam_policy_document" "operator" {
+  source_policy_documents = [data.aws_iam_policy_document.client.json]
+
+  statement {
+    sid       = "FindOpenRuns"
+    actions   = ["dynamodb:Query"]
+    resources = ["${local.table.arn}/index/due"]
+  }
+
+  statement {
+    sid       = "FindFailedAndWaitingRuns"
+    actions   = ["dynamodb:Scan"]
+    resources = ["${local.table.arn}/index/by_workflow", "${local.table.arn}/index/failed"]
+  }
+
+  statement {
+    sid       = "LookAtTheTable"
+    actions   = ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive"]
+    resources = [local.table.arn]
+  }
+
+  statement {
+    sid       = "LookAtTheQueues"
+    actions   = ["sqs:GetQueueAttributes"]
+    resources = [local.queue.arn, local.dlq.arn]
+  }
+
+  statement {
+    sid       = "ReadAndEmptyTheDlq"
+    actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"]
+    resources = [local.dlq.arn]
+  }
+
+  statement {
+    sid       = "LookAtTheWorker"
+    actions   = ["lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration", "lambda:GetFunctionRecursionConfig"]
+    resources = concat([local.worker.arn], [for alias in local.worker.alias[*] : "${local.worker.arn}:${alias}"])
+  }
+
+  statement {
+    sid       = "LookAtItsLayers"
+    actions   = ["lambda:GetLayerVersion"]
+    resources = local.worker.layers
+  }
+
+  statement {
+    sid       = "ReadItsLog"
+    actions   = ["logs:FilterLogEvents"]
+    resources = [for end in ["", ":*"] : "${local.arn_of.logs}:${local.worker.log_group}${end}"] # both are in use for a group
+  }
+
+  statement {
+    sid       = "LookAtTheSchedule"
+    actions   = ["scheduler:GetSchedule"]
+    resources = ["${local.arn_of.schedules}/${local.names.schedule}"]
+  }
+
+  # Lists know no resources to which these could be confined.
+  statement {
+    sid       = "FindMappingAndSchedule"
+    actions   = ["lambda:ListEventSourceMappings", "scheduler:ListSchedules"]
+    resources = ["*"]
+  }
+}
+
 # ---- The queues -----------------------------------------------------------------------------------------------------
 
 data "aws_iam_policy_document" "tls_only" {
-  for_each = { queue = local.arn_of.queue, dlq = local.arn_of.dlq }
+  for_each = { for name, queue in { queue = local.queue, dlq = local.dlq } : name => queue.arn if var.existing.queue == null }
 
   statement {
     sid       = "RefuseWhoeverDoesNotUseTls"

@@ -1,6 +1,9 @@
 # The worker's log: JSON lines, and the metrics in them (docs/metrics.md).
 
 resource "aws_cloudwatch_log_group" "worker" {
+  #checkov:skip=CKV_AWS_338:how long is the caller's choice (`log_retention_days`): the table, not the log, tells what became of a run
+  count = local.makes.function ? 1 : 0
+
   name              = local.names.log_group
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
@@ -12,7 +15,7 @@ resource "aws_cloudwatch_query_definition" "this" {
   for_each = var.saved_queries ? local.queries : {}
 
   name            = "${var.name}/${each.key}"
-  log_group_names = [aws_cloudwatch_log_group.worker.name]
+  log_group_names = [coalesce(one(aws_cloudwatch_log_group.worker[*].name), local.worker.log_group)]
   query_string    = each.value
 }
 

@@ -11,6 +11,7 @@
 # run", so losing or repeating one does no harm: the sweep finds every run whose time has come and nudges it again.
 #
 #     table.tf      runs, and the three indexes that find them
+#     scaling.tf    their capacity, where that is provisioned
 #     queues.tf     nudges, and the nudges nobody could act on
 #     worker.tf     the Lambda: engine from the layer, steps from the user's zip
 #     iam.tf        what the worker, the schedule and a client may do
@@ -18,14 +19,15 @@
 #     logs.tf       the worker's log, and what to ask it
 #     alarms.tf     what wakes somebody up, and what to do first
 #     dashboard.tf  one page with all of it
-#     release.tf    which release this is, and the layer that belongs to it
+#     release.tf    which release this is
+#     modules/layer the engine's layer, also for a function of your own
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  # Every name of the deployment. `var.name` has at most 40 characters, so that the longest of these stays within the
+  # Every name that the module gives. `var.name` has at most 40 characters, so that the longest of these stays within the
   # tightest limit there is (64, for functions, roles and schedules).
   names = {
     table     = "${var.name}-runs"
@@ -33,11 +35,56 @@ locals {
     dlq       = "${var.name}-nudges-dlq.fifo"
     layer     = "${var.name}-engine"
     worker    = "${var.name}-worker"
+    alias     = "live"
     log_group = "/aws/lambda/${var.name}-worker"
     schedule  = "${var.name}-sweep"
     dashboard = var.name
 
     composite_alarm = "${var.name}-needs-a-person"
+  }
+
+  # What is made here. Asked by the function's name: its environment may hold secrets, and a comparison with the whole
+  # would make a secret of all that follows from it.
+  makes = {
+    function = try(var.existing_function.function_name, null) == null
+    role     = try(var.existing_function.function_name, null) == null && var.existing.role == null
+  }
+
+  # What is in use: made here, or the caller's. All other files ask these and nothing else. The ARNs are built and not
+  # read: the queues name each other (redrive, redrive-allow), and a plan then shows the policies in full.
+  table = {
+    name = coalesce(var.existing.table, local.names.table)
+    arn  = "${local.arn_of.tables}/${coalesce(var.existing.table, local.names.table)}"
+  }
+
+  queue = {
+    name = try(var.existing.queue.name, local.names.queue)
+    arn  = "${local.arn_of.queues}:${try(var.existing.queue.name, local.names.queue)}"
+  }
+
+  dlq = {
+    name = try(var.existing.queue.dlq, local.names.dlq)
+    arn  = "${local.arn_of.queues}:${try(var.existing.queue.dlq, local.names.dlq)}"
+  }
+
+  url = {
+    queue = one(concat(aws_sqs_queue.nudges[*].url, data.aws_sqs_queue.existing[*].url))
+    dlq   = one(concat(aws_sqs_queue.dlq[*].url, data.aws_sqs_queue.existing_dlq[*].url))
+  }
+
+  # None of the above may ask for `var.existing_function`: a function of the caller's gets its environment from here, so
+  # all that goes into that must be known before the function is.
+  worker = {
+    name      = try(var.existing_function.function_name, local.names.worker)
+    arn       = "${local.arn_of.functions}:${try(var.existing_function.function_name, local.names.worker)}"
+    alias     = var.provisioned_concurrency > 0 ? local.names.alias : null
+    memory    = try(var.existing_function.memory_size, var.memory_size)
+    layers    = coalescelist(try(var.existing_function.layers, []), var.layer_arn == null ? ["${local.arn_of.layers}:${local.names.layer}:*"] : [var.layer_arn])
+    log_group = local.makes.function ? local.names.log_group : try(coalesce(var.existing_function.logging_config[0].log_group), "/aws/lambda/${var.existing_function.function_name}")
+  }
+  role = {
+    arn  = local.makes.function ? one(concat(aws_iam_role.worker[*].arn, data.aws_iam_role.existing[*].arn)) : var.existing_function.role
+    name = local.makes.function ? coalesce(var.existing.role, local.names.worker) : try(basename(var.existing_function.role), null)
   }
 
   # The one place where time is set, in seconds.
@@ -56,15 +103,15 @@ locals {
     oldest_nudge_alarms = coalesce(var.alarms.oldest_nudge.threshold, max(900, 3 * (var.timeout + 30))) # two dead workers in a row, and then some
   }
 
-  # Built here and not read from the resources: the queues name each other (redrive, redrive-allow), and a plan then
-  # shows the policies in full.
+  # How ARNs begin. What is in use has them in full, above.
   arn_of = {
-    queue  = "arn:${local.aws.partition}:sqs:${local.aws.region}:${local.aws.account}:${local.names.queue}"
-    dlq    = "arn:${local.aws.partition}:sqs:${local.aws.region}:${local.aws.account}:${local.names.dlq}"
-    table  = "arn:${local.aws.partition}:dynamodb:${local.aws.region}:${local.aws.account}:table/${local.names.table}"
-    worker = "arn:${local.aws.partition}:lambda:${local.aws.region}:${local.aws.account}:function:${local.names.worker}"
-    alarm  = "arn:${local.aws.partition}:cloudwatch:${local.aws.region}:${local.aws.account}:alarm:"
-    logs   = "arn:${local.aws.partition}:logs:${local.aws.region}:${local.aws.account}:log-group:${local.names.log_group}"
+    tables    = "arn:${local.aws.partition}:dynamodb:${local.aws.region}:${local.aws.account}:table"
+    queues    = "arn:${local.aws.partition}:sqs:${local.aws.region}:${local.aws.account}"
+    functions = "arn:${local.aws.partition}:lambda:${local.aws.region}:${local.aws.account}:function"
+    layers    = "arn:${local.aws.partition}:lambda:${local.aws.region}:${local.aws.account}:layer"
+    schedules = "arn:${local.aws.partition}:scheduler:${local.aws.region}:${local.aws.account}:schedule/default"
+    alarms    = "arn:${local.aws.partition}:cloudwatch:${local.aws.region}:${local.aws.account}:alarm"
+    logs      = "arn:${local.aws.partition}:logs:${local.aws.region}:${local.aws.account}:log-group"
   }
 
   aws = {

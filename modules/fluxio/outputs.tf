@@ -1,46 +1,71 @@
 output "table_name" {
   description = "Name of the table that holds the runs."
-  value       = aws_dynamodb_table.runs.name
+  value       = local.worker_environment.FLUXIO_TABLE_NAME
 }
 
 output "table_arn" {
   description = "ARN of the table that holds the runs."
-  value       = aws_dynamodb_table.runs.arn
+  value       = one(concat(aws_dynamodb_table.runs[*].arn, data.aws_dynamodb_table.existing[*].arn))
 }
 
 output "queue_url" {
   description = "URL of the queue of nudges."
-  value       = aws_sqs_queue.nudges.url
+  value       = local.url.queue
 }
 
 output "queue_arn" {
   description = "ARN of the queue of nudges."
-  value       = aws_sqs_queue.nudges.arn
+  value       = one(concat(aws_sqs_queue.nudges[*].arn, data.aws_sqs_queue.existing[*].arn))
 }
 
 output "dlq_url" {
   description = "URL of the dead-letter queue: nudges that were received ten times in vain."
-  value       = aws_sqs_queue.dlq.url
+  value       = local.url.dlq
 }
 
 output "dlq_arn" {
   description = "ARN of the dead-letter queue."
-  value       = aws_sqs_queue.dlq.arn
+  value       = one(concat(aws_sqs_queue.dlq[*].arn, data.aws_sqs_queue.existing_dlq[*].arn))
 }
 
 output "worker_function_name" {
   description = "Name of the worker's Lambda function."
-  value       = aws_lambda_function.worker.function_name
+  value       = coalesce(one(aws_lambda_function.worker[*].function_name), local.worker.name)
+}
+
+output "worker_function_arn" {
+  description = "ARN of the worker's Lambda function, without a version or alias."
+  value       = coalesce(one(aws_lambda_function.worker[*].arn), local.worker.arn)
+}
+
+output "worker_alias_arn" {
+  description = "ARN of the alias that queue and schedule call; null without provisioned concurrency, when they call the function."
+  value       = one(aws_lambda_alias.live[*].arn)
 }
 
 output "worker_role_name" {
-  description = "Name of the worker's role. Attach to it what the steps need: the module grants only what the engine needs."
-  value       = aws_iam_role.worker.name
+  description = "Name of the worker's role. What the steps need comes from `policy_statements` or from a policy that you attach: by itself the module grants only what the engine needs."
+  value       = local.role.name
+}
+
+output "worker_role_arn" {
+  description = "ARN of the worker's role, for policies of what the steps call."
+  value       = local.role.arn
+}
+
+output "worker_environment" {
+  description = "Environment variables that the engine needs: merge them into those of a function of your own (`existing_function`)."
+  value       = local.worker_environment
+}
+
+output "worker_policy_json" {
+  description = "IAM policy of the worker: attach it to a role of your own (`existing.role`, or that of `existing_function`)."
+  value       = data.aws_iam_policy_document.worker.json
 }
 
 output "layer_arn" {
-  description = "ARN of the layer version that the worker uses, with its version number."
-  value       = local.layer_arn
+  description = "ARN of the layer version that the worker uses, with its version number; null with a function of your own."
+  value       = one(module.layer[*].layer_arn)
 }
 
 output "client_policy_json" {
@@ -48,11 +73,16 @@ output "client_policy_json" {
   value       = data.aws_iam_policy_document.client.json
 }
 
+output "operator_policy_json" {
+  description = "IAM policy for whoever looks after the runs with the command `fluxio`: that of a client, and what `list`, `dlq`, `cost` and `doctor` need."
+  value       = data.aws_iam_policy_document.operator.json
+}
+
 output "client_environment" {
   description = "Environment variables that a client needs: FLUXIO_TABLE_NAME and FLUXIO_QUEUE_URL."
   value = {
-    FLUXIO_TABLE_NAME = aws_dynamodb_table.runs.name
-    FLUXIO_QUEUE_URL  = aws_sqs_queue.nudges.url
+    FLUXIO_TABLE_NAME = local.worker_environment.FLUXIO_TABLE_NAME
+    FLUXIO_QUEUE_URL  = local.url.queue
   }
 }
 
@@ -69,4 +99,19 @@ output "composite_alarm_arn" {
 output "dashboard_name" {
   description = "Name of the CloudWatch dashboard."
   value       = aws_cloudwatch_dashboard.this.dashboard_name
+}
+
+output "log_group_name" {
+  description = "Name of the worker's log group."
+  value       = coalesce(one(aws_cloudwatch_log_group.worker[*].name), local.worker.log_group)
+}
+
+output "schedule_arn" {
+  description = "ARN of the schedule that asks for the sweep every minute."
+  value       = aws_scheduler_schedule.sweep.arn
+}
+
+output "module_version" {
+  description = "Version of fluxio that this module belongs to."
+  value       = local.version
 }

@@ -8,6 +8,8 @@ locals {
 }
 
 resource "aws_sqs_queue" "nudges" {
+  count = var.existing.queue == null ? 1 : 0
+
   name                        = local.names.queue
   fifo_queue                  = true
   deduplication_scope         = "messageGroup"
@@ -19,7 +21,7 @@ resource "aws_sqs_queue" "nudges" {
   tags                        = var.tags
 
   redrive_policy = jsonencode({
-    deadLetterTargetArn = aws_sqs_queue.dlq.arn
+    deadLetterTargetArn = aws_sqs_queue.dlq[0].arn
     maxReceiveCount     = local.receives_until_dlq
   })
 
@@ -28,6 +30,8 @@ resource "aws_sqs_queue" "nudges" {
 }
 
 resource "aws_sqs_queue" "dlq" {
+  count = var.existing.queue == null ? 1 : 0
+
   name                        = local.names.dlq
   fifo_queue                  = true # the dead-letter queue of a FIFO queue must be one
   content_based_deduplication = false
@@ -38,9 +42,24 @@ resource "aws_sqs_queue" "dlq" {
 
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
-    sourceQueueArns   = [local.arn_of.queue]
+    sourceQueueArns   = [local.queue.arn]
   })
 
   sqs_managed_sse_enabled = var.kms_key_arn == null ? true : null
   kms_master_key_id       = var.kms_key_arn
+}
+
+# Queues of the caller's. How long a message stays hidden a data source does not tell: it must be `timeout` + 30 s at least,
+# which `fluxio doctor` checks.
+
+data "aws_sqs_queue" "existing" {
+  count = var.existing.queue == null ? 0 : 1
+
+  name = var.existing.queue.name
+}
+
+data "aws_sqs_queue" "existing_dlq" {
+  count = var.existing.queue == null ? 0 : 1
+
+  name = var.existing.queue.dlq
 }

@@ -1,6 +1,7 @@
 # The sweep: once a minute the worker looks for runs whose time has come (timers, lost nudges, nudges in the DLQ).
 
 resource "aws_scheduler_schedule" "sweep" {
+  #checkov:skip=CKV_AWS_297:all it holds is {"fluxio": "sweep"}, which is no secret
   name                = local.names.schedule
   description         = "Asks the fluxio worker to nudge the runs that are due"
   schedule_expression = "rate(1 minute)"
@@ -10,7 +11,7 @@ resource "aws_scheduler_schedule" "sweep" {
   }
 
   target {
-    arn      = aws_lambda_function.worker.arn
+    arn      = local.called_arn
     role_arn = aws_iam_role.schedule.arn
     input    = jsonencode({ fluxio = "sweep" })
 

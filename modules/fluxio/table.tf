@@ -2,11 +2,18 @@
 # The indexes are sparse where they can be: a run is in `due` only while it is open, in `failed` only once it has failed.
 
 resource "aws_dynamodb_table" "runs" {
-  name         = local.names.table
-  billing_mode = "PAY_PER_REQUEST"
-  hash_key     = "pk"
-  range_key    = "sk"
-  tags         = var.tags
+  #checkov:skip=CKV_AWS_28:it is on unless the caller says otherwise; checkov does not see the defaults of `point_in_time_recovery`
+  #checkov:skip=CKV2_AWS_16:on demand there is nothing to scale, and scaling.tf scales what is provisioned
+  count = var.existing.table == null ? 1 : 0
+
+  name                        = local.names.table
+  billing_mode                = var.billing.mode
+  read_capacity               = local.capacity.table.read
+  write_capacity              = local.capacity.table.write
+  hash_key                    = "pk"
+  range_key                   = "sk"
+  deletion_protection_enabled = var.deletion_protection
+  tags                        = var.tags
 
   attribute {
     name = "pk"
@@ -48,30 +55,36 @@ resource "aws_dynamodb_table" "runs" {
     type = "N"
   }
 
-  # Runs of a workflow, newest first. Sharded: a partition takes 1,000 writes a second, on an index as well.
-  global_secondary_index {
-    name               = "by_workflow"
-    hash_key           = "workflow_shard"
-    range_key          = "created_at"
-    projection_type    = "INCLUDE"
-    non_key_attributes = ["status", "ended_at"]
+  dynamic "global_secondary_index" {
+    for_each = local.indexes
+
+    content {
+      name               = global_secondary_index.key
+      hash_key           = global_secondary_index.value.hash_key
+      range_key          = global_secondary_index.value.range_key
+      projection_type    = length(global_secondary_index.value.with) > 0 ? "INCLUDE" : "KEYS_ONLY"
+      non_key_attributes = global_secondary_index.value.with
+      read_capacity      = local.capacity[global_secondary_index.key].read
+      write_capacity     = local.capacity[global_secondary_index.key].write
+
+      dynamic "on_demand_throughput" {
+        for_each = local.limits
+
+        content {
+          max_read_request_units  = on_demand_throughput.value.read
+          max_write_request_units = on_demand_throughput.value.write
+        }
+      }
+    }
   }
 
-  # Open runs by the time at which somebody must look at them: what the sweep reads.
-  global_secondary_index {
-    name            = "due"
-    hash_key        = "due"
-    range_key       = "wake_at"
-    projection_type = "KEYS_ONLY"
-  }
+  dynamic "on_demand_throughput" {
+    for_each = local.limits
 
-  # Failed runs of a workflow, newest first.
-  global_secondary_index {
-    name               = "failed"
-    hash_key           = "failed"
-    range_key          = "ended_at"
-    projection_type    = "INCLUDE"
-    non_key_attributes = ["status", "created_at"]
+    content {
+      max_read_request_units  = on_demand_throughput.value.read
+      max_write_request_units = on_demand_throughput.value.write
+    }
   }
 
   ttl {
@@ -86,6 +99,63 @@ resource "aws_dynamodb_table" "runs" {
   }
 
   point_in_time_recovery {
-    enabled = true
+    enabled                 = var.point_in_time_recovery.enabled
+    recovery_period_in_days = var.point_in_time_recovery.enabled ? var.point_in_time_recovery.days : null
   }
+}
+
+data "aws_dynamodb_table" "existing" {
+  count = var.existing.table == null ? 0 : 1
+
+  name = var.existing.table
+
+  lifecycle {
+    precondition {
+      condition     = length(local.not_for_an_existing_table) == 0
+      error_message = "existing.table names a table that is not made here, so its settings are its maker's: drop ${join(", ", local.not_for_an_existing_table)}."
+    }
+
+    postcondition {
+      condition     = self.hash_key == "pk" && self.range_key == "sk" && length(setintersection(self.attribute, [{ name = "pk", type = "S" }, { name = "sk", type = "S" }])) == 2
+      error_message = "existing.table: ${self.name} has the key (${self.hash_key}, ${coalesce(self.range_key, "none")}); a table for fluxio has the partition key pk and the sort key sk, both strings. A key cannot be changed: make another table."
+    }
+
+    postcondition {
+      condition     = length(local.index_keys) == length(setintersection(local.index_keys, [for index in self.global_secondary_index : "${index.name} (${index.hash_key}, ${index.range_key})"]))
+      error_message = "existing.table: ${self.name} lacks ${join(", ", setsubtract(local.index_keys, [for index in self.global_secondary_index : "${index.name} (${index.hash_key}, ${index.range_key})"]))}. A table for fluxio has these indexes, with the keys, types and attributes that the module's table.tf gives them."
+    }
+
+    postcondition {
+      condition     = anytrue([for ttl in self.ttl : ttl.enabled && ttl.attribute_name == "ttl"])
+      error_message = "existing.table: ${self.name} has no TTL on the attribute ttl, so ended runs would stay for ever. Switch it on: aws dynamodb update-time-to-live --table-name ${self.name} --time-to-live-specification Enabled=true,AttributeName=ttl"
+    }
+  }
+}
+
+locals {
+  indexes = {
+    # Runs of a workflow, newest first. Sharded: a partition takes 1,000 writes a second, on an index as well.
+    by_workflow = { hash_key = "workflow_shard", range_key = "created_at", with = ["status", "ended_at"] }
+
+    # Open runs by the time at which somebody must look at them: what the sweep reads.
+    due = { hash_key = "due", range_key = "wake_at", with = [] }
+
+    # Failed runs of a workflow, newest first.
+    failed = { hash_key = "failed", range_key = "ended_at", with = ["status", "created_at"] }
+  }
+
+  index_keys = toset([for name, index in local.indexes : "${name} (${index.hash_key}, ${index.range_key})"])
+
+  # Limits on demand, where there are any: a list of one, or empty.
+  limits = [
+    for limit in [{ read = var.billing.max_read_units, write = var.billing.max_write_units }] : limit if limit.read != null || limit.write != null
+  ]
+
+  not_for_an_existing_table = [
+    for input, given in {
+      billing                = var.billing.mode != "PAY_PER_REQUEST" || length(local.limits) > 0
+      deletion_protection    = var.deletion_protection
+      point_in_time_recovery = !var.point_in_time_recovery.enabled || var.point_in_time_recovery.days != 35
+    } : input if given
+  ]
 }

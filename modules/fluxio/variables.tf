@@ -23,6 +23,60 @@ variable "tags" {
   }
 }
 
+# ---- What is already there ------------------------------------------------------------------------------------------
+
+variable "existing" {
+  description = "Names of what the module does not make because you have it: `{ table, queue = { name, dlq }, role }`, each optional. Table and queues are looked up; if the same configuration makes them, give the module block a `depends_on`. A role of your own gets nothing attached: attach `worker_policy_json`."
+  type = object({
+    table = optional(string)
+    queue = optional(object({ name = string, dlq = string }))
+    role  = optional(string)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.existing.table == null || can(regex("^[A-Za-z0-9_.-]{3,255}$", var.existing.table))
+    error_message = "existing.table must be the name of a table in this account and region, 3 to 255 characters (letters, digits, _ . -), not an ARN."
+  }
+
+  validation {
+    condition = var.existing.queue == null || alltrue([
+      for name in try(values(var.existing.queue), []) : can(regex("^[A-Za-z0-9_-]{1,75}[.]fifo$", name))
+    ])
+    error_message = "existing.queue needs two names of FIFO queues, { name = \"….fifo\", dlq = \"….fifo\" }: at most 80 characters (letters, digits, _ -) with the ending .fifo, not URLs or ARNs. A standard queue cannot hold nudges: make a FIFO queue."
+  }
+
+  validation {
+    condition     = try(var.existing.queue.name != var.existing.queue.dlq, true)
+    error_message = "existing.queue.name and existing.queue.dlq must be two queues: a queue cannot be its own dead-letter queue."
+  }
+
+  validation {
+    condition     = var.existing.role == null || can(regex("^[A-Za-z0-9_+=,.@-]{1,64}$", var.existing.role))
+    error_message = "existing.role must be the name of an IAM role, at most 64 characters (letters, digits, _ + = , . @ -), without its path and not an ARN."
+  }
+}
+
+variable "existing_function" {
+  description = "Your own Lambda function as the worker, as the resource or data source that has it: `existing_function = aws_lambda_function.mine`. It needs the engine's layer (`//modules/layer`), `worker_environment`, a role with `worker_policy_json`, and the same `timeout`. The module adds mapping, schedule and loop guard, and makes no function, layer, role or log group."
+  type = object({
+    function_name  = string
+    timeout        = number
+    role           = optional(string)
+    memory_size    = optional(number, 128)
+    layers         = optional(list(string), [])
+    environment    = optional(list(object({ variables = map(string) })), [])
+    logging_config = optional(list(object({ log_group = string })), [])
+  })
+  default = null
+
+  validation {
+    condition     = var.existing_function == null || can(regex("^[A-Za-z0-9_-]{1,64}$", var.existing_function.function_name))
+    error_message = "existing_function.function_name must be the name of a function in this account and region, at most 64 characters (letters, digits, _ -), not an ARN. Pass the whole resource: existing_function = aws_lambda_function.<name>."
+  }
+}
+
 # ---- What it runs ---------------------------------------------------------------------------------------------------
 
 variable "package" {
@@ -63,7 +117,7 @@ variable "layer_zip" {
 }
 
 variable "layer_arn" {
-  description = "ARN of a published layer version with the engine. Its version cannot be checked here: take the module's own. At most one of `layer_zip` and `layer_arn`. Without both, a release of the module uses the layer inside it."
+  description = "ARN of a published layer version with the engine, of the module's own series of versions as far as its description tells. At most one of `layer_zip` and `layer_arn`. Without both, a release of the module uses the layer inside it."
   type        = string
   default     = null
 
@@ -160,6 +214,60 @@ variable "environment" {
   }
 }
 
+variable "policy_statements" {
+  description = "What the steps need to be allowed, as statements that are added to the worker's policy: `[{ actions = [\"s3:GetObject\"], resources = [\"arn:aws:s3:::invoices/*\"] }]`, each with an optional `sid`, `effect` and `conditions`."
+  type = list(object({
+    sid        = optional(string)
+    effect     = optional(string, "Allow")
+    actions    = list(string)
+    resources  = list(string)
+    conditions = optional(list(object({ test = string, variable = string, values = list(string) })), [])
+  }))
+  default  = []
+  nullable = false
+
+  validation {
+    condition     = alltrue([for statement in var.policy_statements : contains(["Allow", "Deny"], statement.effect)])
+    error_message = "policy_statements: effect must be \"Allow\" (the default) or \"Deny\", spelled like that."
+  }
+
+  validation {
+    condition = alltrue([
+      for statement in var.policy_statements : length(statement.actions) > 0 && length(statement.resources) > 0 && alltrue([
+        for action in statement.actions : can(regex("^([*]|[a-z0-9-]+:[A-Za-z0-9*?]+)$", action))
+      ])
+    ])
+    error_message = "policy_statements: each needs at least one action, written <service>:<Action> (\"s3:GetObject\"), and at least one resource (an ARN, or \"*\")."
+  }
+
+  validation {
+    condition = alltrue([
+      for statement in var.policy_statements : statement.sid == null || can(regex("^[A-Za-z0-9]+$", statement.sid))
+    ]) && length(distinct([for statement in var.policy_statements : statement.sid if statement.sid != null])) == length([for statement in var.policy_statements : statement.sid if statement.sid != null])
+    error_message = "policy_statements: a sid consists of letters and digits only, and no two statements have the same. Rename it or leave it out."
+  }
+}
+
+variable "vpc" {
+  description = "Subnets and security groups for the worker, `{ subnet_ids, security_group_ids, ipv6 }`, where steps need to reach into a VPC. The subnets need a way to DynamoDB and SQS (endpoints or NAT). Null: outside of any VPC."
+  type = object({
+    subnet_ids         = list(string)
+    security_group_ids = list(string)
+    ipv6               = optional(bool, false)
+  })
+  default = null
+
+  validation {
+    condition     = var.vpc == null || (try(length(var.vpc.subnet_ids), 0) >= 1 && alltrue([for id in try(var.vpc.subnet_ids, []) : can(regex("^subnet-[0-9a-z]+$", id))]))
+    error_message = "vpc.subnet_ids needs at least one subnet, each by its id (subnet-…); two in different availability zones keep the worker going when one fails."
+  }
+
+  validation {
+    condition     = var.vpc == null || (try(length(var.vpc.security_group_ids), 0) >= 1 && alltrue([for id in try(var.vpc.security_group_ids, []) : can(regex("^sg-[0-9a-z]+$", id))]))
+    error_message = "vpc.security_group_ids needs at least one security group, each by its id (sg-…), that lets HTTPS out. Nothing needs to come in."
+  }
+}
+
 # ---- How it runs ----------------------------------------------------------------------------------------------------
 
 variable "batch_size" {
@@ -171,6 +279,40 @@ variable "batch_size" {
   validation {
     condition     = var.batch_size >= 1 && var.batch_size <= 10 && floor(var.batch_size) == var.batch_size
     error_message = "batch_size must be a whole number from 1 to 10, the most that Lambda takes from a FIFO queue."
+  }
+}
+
+variable "maximum_concurrency" {
+  description = "Most invocations that the queue starts at once, 2 to 1000: spares what the steps call. The sweep is not counted. Null: as many as the account allows."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.maximum_concurrency == null || try(var.maximum_concurrency >= 2 && var.maximum_concurrency <= 1000 && floor(var.maximum_concurrency) == var.maximum_concurrency, false)
+    error_message = "maximum_concurrency must be a whole number from 2 to 1000, Lambda's bounds for a mapping. For one at a time set batch_size = 1 and reserved_concurrency = 1; leave it out for no limit."
+  }
+}
+
+variable "reserved_concurrency" {
+  description = "Invocations of the account's quota that belong to the worker alone, and its limit at the same time. At least 1. Null: the worker shares the account's quota."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.reserved_concurrency == null || try(var.reserved_concurrency >= 1 && floor(var.reserved_concurrency) == var.reserved_concurrency, false)
+    error_message = "reserved_concurrency must be a whole number from 1: with 0 the worker never runs, and its messages end in the DLQ. To stop it for a while, disable its mapping (`aws lambda update-event-source-mapping --no-enabled`); leave it out for no reservation."
+  }
+}
+
+variable "provisioned_concurrency" {
+  description = "Environments that are kept ready, so that no run waits for a start; they cost by the hour. Above 0 each apply publishes a version of the function, and queue and schedule call its alias `live`."
+  type        = number
+  default     = 0
+  nullable    = false
+
+  validation {
+    condition     = var.provisioned_concurrency >= 0 && floor(var.provisioned_concurrency) == var.provisioned_concurrency
+    error_message = "provisioned_concurrency must be a whole number from 0 (none, the default)."
   }
 }
 
@@ -224,6 +366,18 @@ variable "tracing" {
   }
 }
 
+variable "log_format" {
+  description = "Format of the lines that Lambda itself adds to the worker's log: \"JSON\" or \"Text\". The worker's own lines are JSON in either case, and metrics are made from both."
+  type        = string
+  default     = "JSON"
+  nullable    = false
+
+  validation {
+    condition     = contains(["JSON", "Text"], var.log_format)
+    error_message = "log_format must be \"JSON\" or \"Text\", Lambda's names, spelled like that."
+  }
+}
+
 variable "log_level" {
   description = "Least level of the lines in the worker's log: DEBUG, INFO, WARNING or ERROR. What a run costs (`fluxio cost`) is counted from INFO lines; metrics are written at every level."
   type        = string
@@ -250,6 +404,78 @@ variable "saved_queries" {
   nullable    = false
 }
 
+# ---- The table ------------------------------------------------------------------------------------------------------
+
+variable "billing" {
+  description = "How the table is paid for. `{ mode = \"PAY_PER_REQUEST\" }` by request, optionally with `max_read_units` and `max_write_units` a second (-1 takes a limit away again). `{ mode = \"PROVISIONED\", read = { min, max, utilization = 70 }, write = { … } }` by capacity, scaled between min and max; min = max pins it. All of it holds for the table and for each of its three indexes. Either mode can follow the other; no run is lost."
+  type = object({
+    mode            = optional(string, "PAY_PER_REQUEST")
+    max_read_units  = optional(number)
+    max_write_units = optional(number)
+    read            = optional(object({ min = number, max = number, utilization = optional(number, 70) }))
+    write           = optional(object({ min = number, max = number, utilization = optional(number, 70) }))
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["PAY_PER_REQUEST", "PROVISIONED"], var.billing.mode)
+    error_message = "billing.mode must be \"PAY_PER_REQUEST\" (the default) or \"PROVISIONED\", DynamoDB's names, spelled like that."
+  }
+
+  validation {
+    condition     = alltrue([for units in [var.billing.max_read_units, var.billing.max_write_units] : units == null || try(units == -1 || (units >= 1 && floor(units) == units), false)])
+    error_message = "billing.max_read_units and billing.max_write_units must be whole numbers of request units a second, from 1; -1 takes away a limit that was set before."
+  }
+
+  validation {
+    condition     = var.billing.mode == "PROVISIONED" ? var.billing.max_read_units == null && var.billing.max_write_units == null : var.billing.read == null && var.billing.write == null
+    error_message = "billing.max_read_units and max_write_units are for PAY_PER_REQUEST, billing.read and write for PROVISIONED, where their max is the limit. Drop the ones of the other mode, or set billing.mode."
+  }
+
+  validation {
+    condition     = var.billing.mode != "PROVISIONED" || (var.billing.read != null && var.billing.write != null)
+    error_message = "billing.mode = \"PROVISIONED\" needs both billing.read and billing.write, each { min, max }; with min = max the capacity is fixed."
+  }
+
+  validation {
+    condition = alltrue([
+      for units in [var.billing.read, var.billing.write] : units == null || try(
+      units.min >= 1 && units.max >= units.min && floor(units.min) == units.min && floor(units.max) == units.max, false)
+    ])
+    error_message = "billing.read and billing.write: min and max must be whole numbers of capacity units, min from 1 and max not below min."
+  }
+
+  validation {
+    condition = alltrue([
+      for units in [var.billing.read, var.billing.write] : units == null || try(units.utilization >= 20 && units.utilization <= 90, false)
+    ])
+    error_message = "billing.read.utilization and billing.write.utilization are the share of the capacity, in percent, at which it is scaled: 20 to 90, the bounds of Application Auto Scaling."
+  }
+}
+
+variable "deletion_protection" {
+  description = "Whether DynamoDB refuses to delete the table. With it, `terraform destroy` fails until it is set to false and applied."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "point_in_time_recovery" {
+  description = "Whether the table can be restored to any second of the last `days`, 1 to 35. A restore makes a new table."
+  type = object({
+    enabled = optional(bool, true)
+    days    = optional(number, 35)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.point_in_time_recovery.days >= 1 && var.point_in_time_recovery.days <= 35 && floor(var.point_in_time_recovery.days) == var.point_in_time_recovery.days
+    error_message = "point_in_time_recovery.days must be a whole number from 1 to 35, DynamoDB's bounds. To keep nothing, set enabled = false."
+  }
+}
+
 # ---- Who may and who must know --------------------------------------------------------------------------------------
 
 variable "kms_key_arn" {
@@ -260,6 +486,18 @@ variable "kms_key_arn" {
   validation {
     condition     = var.kms_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
     error_message = "kms_key_arn must be the ARN of a key: arn:aws:kms:<region>:<account>:key/<id>. An alias or a bare id will not do, since IAM policies name the key; take aws_kms_key.<name>.arn."
+  }
+}
+
+variable "role_path" {
+  description = "IAM path of the roles made here, such as `/service/`, for accounts that sort or bound roles by path."
+  type        = string
+  default     = "/"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^/([!-~]+/)?$", var.role_path)) && length(var.role_path) <= 512
+    error_message = "role_path must begin and end with a slash, such as \"/\" or \"/service/\", and have at most 512 characters, IAM's bound."
   }
 }
 

@@ -1,44 +1,55 @@
 # The worker: the engine comes from the layer, the steps from the user's zip. One function serves both of its callers,
-# the queue and the schedule.
+# the queue and the schedule. It is made here, or it is the caller's (`existing_function`) and only connected here.
 
-resource "aws_lambda_layer_version" "engine" {
-  count = local.layer_zip == null ? 0 : 1
+module "layer" {
+  source = "./modules/layer"
+  count  = local.makes.function ? 1 : 0
 
-  layer_name               = local.names.layer
-  description              = "fluxio engine"
-  filename                 = local.layer_zip
-  source_code_hash         = filebase64sha256(local.layer_zip)
-  compatible_runtimes      = [var.runtime]
-  compatible_architectures = [var.architecture]
+  name         = local.names.layer
+  architecture = var.architecture
+  layer_zip    = var.layer_zip
+  layer_arn    = var.layer_arn
+}
 
-  lifecycle {
-    # The worker must never be without the layer it names.
-    create_before_destroy = true
+moved {
+  from = aws_lambda_layer_version.engine[0]
+  to   = module.layer[0].aws_lambda_layer_version.engine[0]
+}
 
-    precondition {
-      condition     = !can(regex("-(x86_64|arm64)[.]zip$", local.layer_zip)) || endswith(local.layer_zip, "-${var.architecture}.zip")
-      error_message = "layer_zip is ${local.layer_zip_name} but architecture is \"${var.architecture}\": the worker could not import it. Give the zip that ends in -${var.architecture}.zip, or set architecture to match."
-    }
+locals {
+  # What the engine reads from its environment.
+  worker_environment = merge({
+    FLUXIO_TABLE_NAME      = one(concat(aws_dynamodb_table.runs[*].name, data.aws_dynamodb_table.existing[*].name))
+    FLUXIO_QUEUE_URL       = local.url.queue
+    FLUXIO_INLINE_BRANCHES = tostring(var.inline_branches)
+    FLUXIO_RETENTION_DAYS  = tostring(var.retention_days)
+    FLUXIO_LOG_LEVEL       = var.log_level
+    FLUXIO_LOG_PAYLOADS    = var.log_payloads ? "1" : "0"
+  }, var.tracing == "Active" ? { FLUXIO_TRACING = "1" } : {})
 
-    precondition {
-      condition     = local.layer_fits
-      error_message = "layer_zip is ${local.layer_zip_name}, but this is version ${local.version} of the module, which takes a layer of version ${local.series}.x only: others may lay out the table differently. Give the layer zip of this version, leave layer_zip out where the module comes from a release (it has its layer inside), or take the module of the layer's version."
-    }
-  }
+  # Who is called: the alias where there is one, else the function.
+  called_arn = coalesce(one(aws_lambda_alias.live[*].arn), one(aws_lambda_function.worker[*].arn), local.worker.arn)
 }
 
 resource "aws_lambda_function" "worker" {
-  function_name = local.names.worker
+  #checkov:skip=CKV_AWS_116:its only asynchronous caller is the sweep, which comes again each minute; messages have a DLQ of their own
+  #checkov:skip=CKV_AWS_272:who may sign code is the account's affair; with `existing_function` a signed one is taken
+  count = local.makes.function ? 1 : 0
+
+  function_name = local.worker.name
   description   = "fluxio worker: runs the steps of workflows"
-  role          = aws_iam_role.worker.arn
+  role          = local.role.arn
   handler       = var.handler
   runtime       = var.runtime
   architectures = [var.architecture]
   memory_size   = var.memory_size
   timeout       = local.timing.function_timeout
-  layers        = [local.layer_arn]
+  layers        = [module.layer[0].layer_arn]
   kms_key_arn   = var.kms_key_arn
+  publish       = var.provisioned_concurrency > 0
   tags          = var.tags
+
+  reserved_concurrent_executions = coalesce(var.reserved_concurrency, -1) # -1: none
 
   filename          = var.package
   source_code_hash  = var.package == null ? null : filebase64sha256(var.package)
@@ -47,14 +58,7 @@ resource "aws_lambda_function" "worker" {
   s3_object_version = try(var.package_s3.version, null)
 
   environment {
-    variables = merge(var.environment, {
-      FLUXIO_TABLE_NAME      = aws_dynamodb_table.runs.name
-      FLUXIO_QUEUE_URL       = aws_sqs_queue.nudges.url
-      FLUXIO_INLINE_BRANCHES = tostring(var.inline_branches)
-      FLUXIO_RETENTION_DAYS  = tostring(var.retention_days)
-      FLUXIO_LOG_LEVEL       = var.log_level
-      FLUXIO_LOG_PAYLOADS    = var.log_payloads ? "1" : "0"
-    }, var.tracing == "Active" ? { FLUXIO_TRACING = "1" } : {})
+    variables = merge(var.environment, local.worker_environment)
   }
 
   tracing_config {
@@ -62,8 +66,18 @@ resource "aws_lambda_function" "worker" {
   }
 
   logging_config {
-    log_format = "JSON"
-    log_group  = aws_cloudwatch_log_group.worker.name
+    log_format = var.log_format
+    log_group  = aws_cloudwatch_log_group.worker[0].name
+  }
+
+  dynamic "vpc_config" {
+    for_each = var.vpc[*]
+
+    content {
+      subnet_ids                  = vpc_config.value.subnet_ids
+      security_group_ids          = vpc_config.value.security_group_ids
+      ipv6_allowed_for_dual_stack = vpc_config.value.ipv6
+    }
   }
 
   lifecycle {
@@ -73,39 +87,111 @@ resource "aws_lambda_function" "worker" {
     }
 
     precondition {
-      condition     = (local.layer_zip == null) != (var.layer_arn == null)
-      error_message = "Give the engine exactly once: layer_zip (the file that `make layer` builds) or layer_arn (a published layer version). ${local.layer_zip == null ? "Neither is set, and only a release of the module has its layer inside." : "Both are set."}"
+      condition     = coalesce(var.maximum_concurrency, 2) <= coalesce(var.reserved_concurrency, 1000)
+      error_message = "maximum_concurrency is ${coalesce(var.maximum_concurrency, 2)}, but only ${coalesce(var.reserved_concurrency, 1000)} invocations are reserved: the queue would start more than may run, and these messages are received in vain until they lie in the DLQ. Raise reserved_concurrency to it at least, or lower it."
+    }
+
+    precondition {
+      condition     = var.provisioned_concurrency <= coalesce(var.reserved_concurrency, var.provisioned_concurrency)
+      error_message = "provisioned_concurrency is ${var.provisioned_concurrency}, but only ${coalesce(var.reserved_concurrency, 0)} invocations are reserved: Lambda takes the one from the other. Raise reserved_concurrency to it at least, or lower it."
     }
   }
+
+  # In a VPC the role must be allowed to make network interfaces before the function is there, and until it is gone.
+  depends_on = [aws_iam_role_policy.worker]
+}
+
+resource "aws_lambda_alias" "live" {
+  count = local.makes.function && local.worker.alias != null ? 1 : 0
+
+  name             = local.worker.alias
+  description      = "The version of the worker that queue and schedule call"
+  function_name    = aws_lambda_function.worker[0].function_name
+  function_version = aws_lambda_function.worker[0].version
+}
+
+resource "aws_lambda_provisioned_concurrency_config" "live" {
+  count = length(aws_lambda_alias.live)
+
+  function_name                     = aws_lambda_alias.live[0].function_name
+  qualifier                         = aws_lambda_alias.live[0].name
+  provisioned_concurrent_executions = var.provisioned_concurrency
 }
 
 # Lambda stops chains of Lambda -> SQS -> Lambda after about 16 hops, taking them for a loop that nobody meant. A
 # workflow of many waves is such a chain, and means it: attempts bound it, not hops.
 resource "aws_lambda_function_recursion_config" "worker" {
-  function_name  = aws_lambda_function.worker.function_name
+  function_name  = coalesce(one(aws_lambda_function.worker[*].function_name), local.worker.name)
   recursive_loop = "Allow"
 }
 
 # The sweep is the worker's only asynchronous caller. A sweep that did not start is not tried again: the next minute
 # brings another, and a throttled worker must not find hours of them waiting.
 resource "aws_lambda_function_event_invoke_config" "worker" {
-  function_name                = aws_lambda_function.worker.function_name
+  function_name                = coalesce(one(aws_lambda_function.worker[*].function_name), local.worker.name)
+  qualifier                    = one(aws_lambda_alias.live[*].name)
   maximum_retry_attempts       = 0
   maximum_event_age_in_seconds = 60
 }
 
 resource "aws_lambda_event_source_mapping" "nudges" {
-  event_source_arn        = aws_sqs_queue.nudges.arn
-  function_name           = aws_lambda_function.worker.arn
+  event_source_arn        = local.queue.arn
+  function_name           = local.called_arn
   batch_size              = var.batch_size
   function_response_types = ["ReportBatchItemFailures"]
   tags                    = var.tags
 
+  dynamic "scaling_config" {
+    for_each = var.maximum_concurrency[*]
+
+    content {
+      maximum_concurrency = scaling_config.value
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = local.makes.function || length(local.not_for_an_existing_function) == 0
+      error_message = "existing_function is not made here, so what belongs to the function is its maker's: drop ${join(", ", local.not_for_an_existing_function)}."
+    }
+
+    precondition {
+      condition     = local.makes.function || try(var.existing_function.timeout, 0) == var.timeout
+      error_message = "existing_function has a timeout of ${try(var.existing_function.timeout, 0)} s, the module's `timeout` is ${var.timeout} s: the queue's visibility and the alarms follow from it. Set both to the same."
+    }
+
+    precondition {
+      condition     = local.makes.function || length(local.wrong_environment) == 0
+      error_message = "existing_function has other values of ${join(", ", local.wrong_environment)} than this deployment. Merge the module's output worker_environment into its environment."
+    }
+  }
+
   # Lambda checks, when the mapping is made, that the role may read the queue; and the first message may be there already.
-  depends_on = [aws_iam_role_policy.worker, aws_lambda_function_recursion_config.worker]
+  depends_on = [aws_iam_role_policy.worker, aws_lambda_function_recursion_config.worker, aws_lambda_provisioned_concurrency_config.live]
 }
 
 locals {
-  # A list of one, or empty where there is no layer at all: then the precondition above speaks.
-  layer_arn = try(coalesce(one(aws_lambda_layer_version.engine[*].arn), var.layer_arn), null)
+  # Inputs with a meaning for a function that is made here alone. Of the others with a default (memory_size, runtime, …)
+  # Terraform does not tell whether they were given.
+  not_for_an_existing_function = [
+    for input, given in {
+      environment             = length(var.environment) > 0
+      "existing.role"         = var.existing.role != null
+      handler                 = var.handler != "fluxio.worker.lambda_handler"
+      layer_arn               = var.layer_arn != null
+      layer_zip               = var.layer_zip != null
+      package                 = var.package != null
+      package_s3              = var.package_s3 != null
+      provisioned_concurrency = var.provisioned_concurrency > 0
+      reserved_concurrency    = var.reserved_concurrency != null
+      vpc                     = var.vpc != null
+    } : input if given
+  ]
+
+  # Only names, so there is nothing to hide even where a value of the function's environment is a secret.
+  wrong_environment = try(nonsensitive(local.differing), local.differing)
+
+  differing = [
+    for name, value in local.worker_environment : name if try(var.existing_function.environment[0].variables[name], null) != value
+  ]
 }

@@ -41,6 +41,16 @@ class Principal:
         #: The actions that were refused so far.
         self.refused: set[str] = set()
 
+    def environment(self) -> dict[str, str]:
+        """What a process needs in its environment to call AWS as this somebody."""
+        credentials = self._session.get_credentials()
+        return {
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": self._endpoint,
+        }
+
     def aws(self, service: str) -> Any:
         """A boto3 client."""
         if service not in self._clients:
@@ -113,6 +123,8 @@ class Guarded:
         self.root = Principal(self.endpoint, "test", "test")
         self.table, self.queue_url = outputs["table_name"], outputs["queue_url"]
         self.dlq_url, self.function = outputs["dlq_url"], outputs["worker_function_name"]
+
+        self.settings = {"FLUXIO_TABLE_NAME": self.table, "FLUXIO_QUEUE_URL": self.queue_url}
 
     @cached_property
     def worker_role(self) -> str:

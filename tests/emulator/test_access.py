@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -23,12 +28,40 @@ from tests.emulator.guarded import (
     statements,
     without,
 )
-from tests.emulator.world import Context
+from tests.emulator.rights import (
+    CLIENT_MAY,
+    CLIENT_MAY_NOT,
+    MESSAGE,
+    NOT_GRANTED_HERE,
+    OPERATOR_MAY,
+    OPERATOR_MAY_NOT,
+    SCHEDULE_MAY,
+    SCHEDULE_MAY_NOT,
+    WORKER_MAY,
+    WORKER_MAY_NOT,
+    Call,
+)
+from tests.emulator.world import Context, until
 
 ORDER = {"order_id": "o-1", "amount": 99.0}
-KEY = {"pk": {"S": "somebody"}, "sk": {"S": "run"}}
-ITEM = {"Item": KEY}
-ANYBODY = '{"Version": "2012-10-17", "Statement": []}'
+FLUXIO = Path(sys.executable).with_name("fluxio")
+
+#: Commands that together ask for all that an operator may do.
+EVERYTHING = [
+    ["start", "Chain", "--input", '{"n": 1}', "--wait"],
+    ["list", "--open"],
+    ["list", "--failed"],
+    ["list", "--waiting"],
+    ["list", "Chain"],
+    ["show", "looked-at"],
+    ["timeline", "looked-at"],
+    ["graph", "Chain"],
+    ["dlq", "list"],
+    ["dlq", "redrive"],
+    ["dlq", "purge", "--yes"],
+    ["cost", "Chain"],
+    ["doctor"],
+]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +73,12 @@ def a_client(guarded: Guarded) -> Principal:
 @pytest.fixture(scope="module")
 def fluxio(guarded: Guarded, a_client: Principal) -> FluxioClient:
     return guarded.fluxio(a_client)
+
+
+@pytest.fixture(scope="module")
+def an_operator(guarded: Guarded) -> Principal:
+    """Somebody with exactly the module's `operator_policy_json`."""
+    return guarded.principal(guarded.outputs["operator_policy_json"])
 
 
 @pytest.fixture(scope="module")
@@ -160,31 +199,64 @@ class TestSufficient:
         fluxio.redrive(run.run_id)
         assert fluxio.wait(run.run_id, timeout=60).status is RunStatus.SUCCEEDED
 
-    def test_an_operator_with_rights_to_the_dead_letter_queue_redrives_it(
-        self, guarded: Guarded, fluxio: FluxioClient, mute: FluxioClient
+    def test_a_client_signals_a_run(self, fluxio: FluxioClient) -> None:
+        fluxio.start("Approval", {"n": 2}, run_id="signalled")
+        until(lambda: fluxio.get("signalled").steps, 60, "no worker has opened the run")
+
+        fluxio.signal("signalled", "approved", {"by": "kim"})
+
+        assert fluxio.wait("signalled", timeout=60).status is RunStatus.SUCCEEDED
+
+    def test_an_operator_redrives_the_dead_letter_queue_and_a_client_may_not(
+        self, guarded: Guarded, fluxio: FluxioClient, mute: FluxioClient, an_operator: Principal
     ) -> None:
-        with pytest.raises(NotNudged):
-            mute.start("Chain", {"n": 2}, run_id="dead")
-        nudge = Nudge("dead", "Chain")
-        guarded.root.aws("sqs").send_message(
-            QueueUrl=guarded.dlq_url,
-            MessageBody=nudge.to_json(),
-            MessageGroupId=nudge.group_id,
-            MessageDeduplicationId=nudge.deduplication_id,
-        )
+        put_into_the_dlq(guarded, mute, "dead")
         with pytest.raises(ClientError, match="not authorized to perform: sqs:ReceiveMessage"):
             fluxio.redrive_dead_letters(guarded.dlq_url)
-        policy = plus(
-            guarded.outputs["client_policy_json"],
-            "sqs:ReceiveMessage",
-            "sqs:DeleteMessage",
-            resource=guarded.dlq_arn,
-        )
 
-        done = guarded.fluxio(guarded.principal(policy)).redrive_dead_letters(guarded.dlq_url)
+        done = guarded.fluxio(an_operator).redrive_dead_letters(guarded.dlq_url)
 
         assert done.nudged == 1
         assert fluxio.wait("dead", timeout=60).result == {"n": 8}
+
+    @pytest.mark.parametrize("arguments", EVERYTHING, ids=" ".join)
+    def test_an_operator_has_the_whole_command(
+        self, guarded: Guarded, fluxio: FluxioClient, an_operator: Principal, arguments: list[str]
+    ) -> None:
+        fluxio.start("Chain", {"n": 2}, run_id="looked-at")
+        fluxio.wait("looked-at", timeout=60)
+
+        said = command(guarded, an_operator, *arguments)
+
+        # What the emulator asks for in place of three of these rights.
+        asked_instead = {"lambda:PutFunctionConcurrency", "lambda:GetFunction", "lambda:ListLayers"}
+        denied = set(re.findall(r"AWS denies ([\w:]+)", said))
+        assert denied <= asked_instead, said
+
+
+def put_into_the_dlq(guarded: Guarded, mute: FluxioClient, run_id: str) -> None:
+    """A run whose message has been received in vain."""
+    with pytest.raises(NotNudged):
+        mute.start("Chain", {"n": 2}, run_id=run_id)
+    nudge = Nudge(run_id, "Chain")
+    guarded.root.aws("sqs").send_message(
+        QueueUrl=guarded.dlq_url,
+        MessageBody=nudge.to_json(),
+        MessageGroupId=nudge.group_id,
+        MessageDeduplicationId=nudge.deduplication_id,
+    )
+
+
+def command(guarded: Guarded, principal: Principal, *arguments: str) -> str:
+    """What `fluxio` says to somebody, in a process of its own."""
+    done = subprocess.run(
+        [FLUXIO, *arguments],
+        env={**os.environ, **principal.environment(), **guarded.settings},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.stdout + done.stderr
 
 
 CLIENT_NEEDS: list[tuple[str, str, Callable[[FluxioClient], Any]]] = [
@@ -209,6 +281,27 @@ WORKER_NEEDS = [
 #: What Lambda's poller does in the worker's name, which the emulator's does not ask for:
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-lambda-function-trigger.html
 POLLER_NEEDS = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+
+
+#: What an operator may beyond a client, and a command that asks for it.
+OPERATOR_NEEDS: list[tuple[str, str, list[str]]] = [
+    ("dynamodb:Query", "/index/due", ["list", "--open"]),
+    ("dynamodb:Scan", "/index/failed", ["list", "--failed"]),
+    ("dynamodb:Scan", "/index/by_workflow", ["list", "--waiting"]),
+    ("dynamodb:DescribeTable", "", ["doctor"]),
+    ("dynamodb:DescribeTimeToLive", "", ["doctor"]),
+    ("dynamodb:DescribeContinuousBackups", "", ["doctor"]),
+    ("sqs:GetQueueAttributes", "nudges.fifo", ["doctor"]),
+    ("sqs:GetQueueAttributes", "dlq.fifo", ["doctor"]),
+    ("sqs:ReceiveMessage", "", ["dlq", "list"]),
+    ("sqs:ChangeMessageVisibility", "", ["dlq", "list"]),
+    ("sqs:DeleteMessage", "", ["dlq", "redrive"]),
+    ("lambda:GetFunctionConfiguration", "", ["doctor"]),
+    ("lambda:ListEventSourceMappings", "", ["doctor"]),
+    ("logs:FilterLogEvents", "", ["cost", "Chain"]),
+    ("scheduler:ListSchedules", "", ["doctor"]),
+    ("scheduler:GetSchedule", "", ["doctor"]),
+]
 
 
 class TestNecessary:
@@ -237,6 +330,29 @@ class TestNecessary:
 
         with pytest.raises((ClientError, NotNudged), match=f"not authorized to perform: {action}"):
             use(guarded.fluxio(guarded.principal(policy)))
+
+    @pytest.mark.parametrize(
+        ("action", "resource", "arguments"),
+        OPERATOR_NEEDS,
+        ids=[f"{action}{resource}" for action, resource, _ in OPERATOR_NEEDS],
+    )
+    def test_of_an_operator(
+        self,
+        guarded: Guarded,
+        fluxio: FluxioClient,
+        mute: FluxioClient,
+        action: str,
+        resource: str,
+        arguments: list[str],
+    ) -> None:
+        fluxio.start("Chain", {"n": 0}, run_id="there-too")
+        if arguments[0] == "dlq":
+            put_into_the_dlq(guarded, mute, client.new_run_id())
+        policy = without(guarded.outputs["operator_policy_json"], action, resource)
+
+        said = command(guarded, guarded.principal(policy), *arguments)
+
+        assert f"denies {action}" in said
 
     @pytest.mark.parametrize("action", WORKER_NEEDS)
     def test_of_the_worker(self, guarded: Guarded, mute: FluxioClient, action: str) -> None:
@@ -288,179 +404,6 @@ def batch(*bodies: str) -> dict[str, Any]:
     }
 
 
-class Call(NamedTuple):
-    """A call that somebody tries."""
-
-    #: The statement it lies next to.
-    sid: str
-    what: str
-    service: str
-    operation: str
-    arguments: Callable[[Guarded], dict[str, Any]]
-
-    @property
-    def action(self) -> str:
-        """What IAM calls it."""
-        name = "invoke_function" if self.operation == "invoke" else self.operation
-        return f"{self.service}:{name.title().replace('_', '')}"
-
-    def by(self, principal: Principal, guarded: Guarded) -> bool:
-        """Whether it is allowed."""
-        return principal.may(self.service, self.operation, **self.arguments(guarded))
-
-    def __str__(self) -> str:
-        return f"{self.sid}-{self.what}"
-
-
-def table_call(sid: str, operation: str, **arguments: Any) -> Call:
-    return Call(
-        sid, operation, "dynamodb", operation, lambda at: {"TableName": at.table} | arguments
-    )
-
-
-def query(sid: str, index: str | None, hash_name: str, hash_value: dict[str, str]) -> Call:
-    arguments = {
-        "KeyConditionExpression": "#hash=:hash",
-        "ExpressionAttributeNames": {"#hash": hash_name},
-        "ExpressionAttributeValues": {":hash": hash_value},
-    }
-    if index:
-        arguments["IndexName"] = index
-    return table_call(sid, "query", **arguments)._replace(what=f"query of {index or 'the table'}")
-
-
-def condition_check(sid: str) -> Call:
-    def arguments(at: Guarded) -> dict[str, Any]:
-        check = {"TableName": at.table, "Key": KEY, "ConditionExpression": "attribute_exists(pk)"}
-        return {"TransactItems": [{"ConditionCheck": check}]}
-
-    return Call(sid, "condition check", "dynamodb", "transact_write_items", arguments)
-
-
-def queue_call(sid: str, operation: str, dlq: bool = False, **arguments: Any) -> Call:
-    return Call(
-        sid,
-        f"{operation} on the {'dead-letter queue' if dlq else 'queue'}",
-        "sqs",
-        operation,
-        lambda at: {"QueueUrl": at.dlq_url if dlq else at.queue_url} | arguments,
-    )
-
-
-def account_call(sid: str, service: str, operation: str, **arguments: Any) -> Call:
-    return Call(sid, f"{service} {operation}", service, operation, lambda _: arguments)
-
-
-QUERIES = {
-    "table": (None, "pk", {"S": "somebody"}),
-    "by_workflow": ("by_workflow", "workflow_shard", {"S": "Chain#0"}),
-    "failed": ("failed", "failed", {"S": "Chain"}),
-    "due": ("due", "due", {"N": "0"}),
-}
-MESSAGE = {"MessageBody": "{}", "MessageGroupId": "g", "MessageDeduplicationId": "d"}
-RECEIPT = {"ReceiptHandle": "none"}
-HIDE = RECEIPT | {"VisibilityTimeout": 0}
-PLUS = {
-    "Key": KEY,
-    "UpdateExpression": "SET a=:a",
-    "ExpressionAttributeValues": {":a": {"S": "a"}},
-}
-LOG = {"logGroupName": "/aws/lambda/fluxio-test-worker"}
-OTHER_LOG = {"logGroupName": "/aws/lambda/another"}
-TRUST = {"RoleName": "fluxio-test-worker", "PolicyDocument": ANYBODY}
-
-#: The emulator takes writing to a stream for writing to its group, so only AWS can grant these rights:
-#: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
-NOT_GRANTED_HERE = {
-    ("WriteItsOwnLog", "logs:CreateLogStream"),
-    ("WriteItsOwnLog", "logs:PutLogEvents"),
-}
-
-CLIENT_MAY = [
-    table_call("StartReadAndSteerRuns", "get_item", Key=KEY),
-    table_call("StartReadAndSteerRuns", "put_item", **ITEM),
-    table_call("StartReadAndSteerRuns", "update_item", **PLUS),
-    query("StartReadAndSteerRuns", *QUERIES["table"]),
-    query("FindRunsByWorkflowOrFailure", *QUERIES["by_workflow"]),
-    query("FindRunsByWorkflowOrFailure", *QUERIES["failed"]),
-    queue_call("NudgeTheWorker", "send_message", **MESSAGE),
-]
-
-CLIENT_MAY_NOT = [
-    table_call("StartReadAndSteerRuns", "scan"),
-    table_call("StartReadAndSteerRuns", "delete_item", Key=KEY),
-    condition_check("StartReadAndSteerRuns"),
-    table_call("StartReadAndSteerRuns", "describe_table"),
-    table_call("StartReadAndSteerRuns", "update_table", BillingMode="PAY_PER_REQUEST"),
-    table_call("StartReadAndSteerRuns", "delete_table"),
-    query("FindRunsByWorkflowOrFailure", *QUERIES["due"]),
-    table_call("FindRunsByWorkflowOrFailure", "scan", IndexName="by_workflow"),
-    queue_call("NudgeTheWorker", "receive_message"),
-    queue_call("NudgeTheWorker", "delete_message", **RECEIPT),
-    queue_call("NudgeTheWorker", "change_message_visibility", **HIDE),
-    queue_call("NudgeTheWorker", "get_queue_attributes"),
-    queue_call("NudgeTheWorker", "set_queue_attributes", Attributes={"DelaySeconds": "0"}),
-    queue_call("NudgeTheWorker", "purge_queue"),
-    queue_call("NudgeTheWorker", "delete_queue"),
-    queue_call("NudgeTheWorker", "send_message", dlq=True, **MESSAGE),
-    queue_call("NudgeTheWorker", "receive_message", dlq=True),
-    account_call("NudgeTheWorker", "lambda", "invoke", FunctionName="fluxio-test-worker"),
-    account_call("NudgeTheWorker", "iam", "put_role_policy", PolicyName="p", **TRUST),
-]
-
-WORKER_MAY = [
-    table_call("ReadAndMoveRuns", "get_item", Key=KEY),
-    table_call("ReadAndMoveRuns", "put_item", **ITEM),
-    table_call("ReadAndMoveRuns", "update_item", **PLUS),
-    query("FindRunsThatAreDue", *QUERIES["due"]),
-    queue_call("SendNudges", "send_message", **MESSAGE),
-    queue_call("TakeNudgesAndPostponeThem", "receive_message"),
-    queue_call("TakeNudgesAndPostponeThem", "delete_message", **RECEIPT),
-    queue_call("TakeNudgesAndPostponeThem", "change_message_visibility", **HIDE),
-    queue_call("TakeNudgesAndPostponeThem", "get_queue_attributes"),
-]
-
-WORKER_MAY_NOT = [
-    table_call("ReadAndMoveRuns", "scan"),
-    table_call("ReadAndMoveRuns", "delete_item", Key=KEY),
-    condition_check("ReadAndMoveRuns"),
-    table_call("ReadAndMoveRuns", "describe_table"),
-    table_call("ReadAndMoveRuns", "update_table", BillingMode="PAY_PER_REQUEST"),
-    table_call("ReadAndMoveRuns", "delete_table"),
-    query("FindRunsThatAreDue", *QUERIES["table"]),
-    query("FindRunsThatAreDue", *QUERIES["by_workflow"]),
-    query("FindRunsThatAreDue", *QUERIES["failed"]),
-    queue_call("SendNudges", "send_message", dlq=True, **MESSAGE),
-    queue_call("TakeNudgesAndPostponeThem", "purge_queue"),
-    queue_call("TakeNudgesAndPostponeThem", "set_queue_attributes", Attributes={"DelaySeconds": "0"}),
-    queue_call("TakeNudgesAndPostponeThem", "delete_queue"),
-    queue_call("TakeNudgesAndPostponeThem", "receive_message", dlq=True),
-    queue_call("TakeNudgesAndPostponeThem", "delete_message", dlq=True, **RECEIPT),
-    account_call("WriteItsOwnLog", "logs", "create_log_group", **OTHER_LOG),
-    account_call("WriteItsOwnLog", "logs", "get_log_events", logStreamName="s", **LOG),
-    account_call("WriteItsOwnLog", "logs", "delete_log_group", **LOG),
-    account_call("WriteItsOwnLog", "lambda", "invoke", FunctionName="fluxio-test-worker"),
-    account_call("WriteItsOwnLog", "iam", "put_role_policy", PolicyName="p", **TRUST),
-]  # fmt: skip
-
-SCHEDULE_MAY = [
-    account_call(
-        "InvokeTheWorker",
-        "lambda",
-        "invoke",
-        FunctionName="fluxio-test-worker",
-        Payload='{"fluxio": "sweep"}',
-    ),
-]
-
-SCHEDULE_MAY_NOT = [
-    account_call("InvokeTheWorker", "lambda", "invoke", FunctionName="another"),
-    account_call("InvokeTheWorker", "lambda", "get_function", FunctionName="fluxio-test-worker"),
-    table_call("InvokeTheWorker", "get_item", Key=KEY),
-    queue_call("InvokeTheWorker", "send_message", **MESSAGE),
-]
-
-
 class TestLeastPrivilege:
     """Next to each statement, what it allows and what it does not."""
 
@@ -471,6 +414,16 @@ class TestLeastPrivilege:
     @pytest.mark.parametrize("call", CLIENT_MAY_NOT, ids=str)
     def test_a_client_may_not(self, guarded: Guarded, a_client: Principal, call: Call) -> None:
         assert not call.by(a_client, guarded)
+
+    @pytest.mark.parametrize("call", OPERATOR_MAY, ids=str)
+    def test_an_operator_may(self, guarded: Guarded, an_operator: Principal, call: Call) -> None:
+        assert call.by(an_operator, guarded)
+
+    @pytest.mark.parametrize("call", OPERATOR_MAY_NOT, ids=str)
+    def test_an_operator_may_not(
+        self, guarded: Guarded, an_operator: Principal, call: Call
+    ) -> None:
+        assert not call.by(an_operator, guarded)
 
     @pytest.mark.parametrize("call", WORKER_MAY, ids=str)
     def test_the_worker_may(self, guarded: Guarded, a_worker: Principal, call: Call) -> None:
@@ -492,11 +445,13 @@ class TestLeastPrivilege:
 
     def test_no_right_and_no_statement_is_without_a_test(self, guarded: Guarded) -> None:
         of_a_client = guarded.outputs["client_policy_json"]
+        of_an_operator = guarded.outputs["operator_policy_json"]
         of_the_worker = guarded.policy_of(guarded.worker_role)
         of_the_schedule = guarded.policy_of("fluxio-test-sweep")
 
         for policy, may, may_not in (
             (of_a_client, CLIENT_MAY, CLIENT_MAY_NOT),
+            (of_an_operator, CLIENT_MAY + OPERATOR_MAY, CLIENT_MAY_NOT + OPERATOR_MAY_NOT),
             (of_the_worker, WORKER_MAY, WORKER_MAY_NOT),
             (of_the_schedule, SCHEDULE_MAY, SCHEDULE_MAY_NOT),
         ):
@@ -506,7 +461,11 @@ class TestLeastPrivilege:
 
         needed = {action for action, _, _ in CLIENT_NEEDS}
         assert needed == {action for one in statements(of_a_client) for action in one.actions}
-        needed = {*WORKER_NEEDS, *POLLER_NEEDS, *(action for _, action in NOT_GRANTED_HERE)}
+        needed |= {action for action, _, _ in OPERATOR_NEEDS}
+        needed |= {action for sid, action in NOT_GRANTED_HERE if sid.startswith("LookAt")}
+        assert needed == {action for one in statements(of_an_operator) for action in one.actions}
+        needed = {*WORKER_NEEDS, *POLLER_NEEDS}
+        needed |= {action for sid, action in NOT_GRANTED_HERE if sid == "WriteItsOwnLog"}
         assert needed == {action for one in statements(of_the_worker) for action in one.actions}
 
 

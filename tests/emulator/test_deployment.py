@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from fluxio_client import FluxioClient, RunParked, RunStatus
-from tests.emulator.world import Deployed
-
-
-def eventually(found: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Poll until there is something."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := found():
-            return value
-        time.sleep(0.2)
-    raise AssertionError(f"{what}: not within {seconds:.0f} s")
+from tests.emulator.world import Deployed, until
 
 
 def test_a_second_plan_is_empty(deployed: Deployed) -> None:
@@ -85,7 +73,7 @@ def test_a_message_that_is_not_a_nudge_ends_in_the_dead_letter_queue(deployed: D
         messages: list[dict[str, Any]] = answer.get("Messages", [])
         return messages
 
-    messages = eventually(dead, 90, "the message in the dead-letter queue")
+    messages = until(dead, 90, "the message in the dead-letter queue")
     assert [message["Body"] for message in messages] == ["not json"]
 
 

@@ -17,8 +17,7 @@ import pytest
 from fluxio.metrics import METRICS, NAMESPACE
 from fluxio_client import FluxioClient, RunStatus
 from tests.embedded_metrics import problems, samples
-from tests.emulator.test_deployment import eventually
-from tests.emulator.world import Deployed, Scratch
+from tests.emulator.world import Deployed, Scratch, until
 
 SEARCH = re.compile(r"""SEARCH\('\{([\w/,]+)\} ([^']+)', '(\w+)', \d+\)""")
 TERM = re.compile(r'(\w+)="([^"]+)"')
@@ -149,7 +148,7 @@ def test_what_a_worker_emits_raises_its_alarm_and_calls_a_person_until_it_is_ove
         put([line | {"runs_parked": 0} for line in emitted], datetime.now(timezone.utc))
         return states()[0] == "OK"
 
-    eventually(over, 30, "the end of the alarm")
+    until(over, 30, "the end of the alarm")
     # Unless another alarm has gone off meanwhile: where nobody puts in the sweeps, that of their silence does.
     others = cloudwatch.describe_alarms(StateValue="ALARM", AlarmTypes=["MetricAlarm"])
     assert states()[1] == ("ALARM" if others["MetricAlarms"] else "OK")
@@ -170,7 +169,7 @@ def test_the_deployed_workers_log_tells_of_a_run_and_holds_its_metrics(
         lines = [json.loads(text) for text in texts if text.startswith("{")]
         return lines if any("runs_succeeded" in line for line in lines) else []
 
-    lines = eventually(logged, 30, "the worker's metrics")
+    lines = until(logged, 30, "the worker's metrics")
     for line in lines:
         if "_aws" in line:
             assert problems(line) == [], line

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -25,7 +25,7 @@ from dev.emulator import Emulator
 from fluxio_client import FluxioClient, NotNudged, Run, RunStatus, StepStatus, client, layout
 from fluxio_client.store import Store
 from tests.emulator.fleet import Fleet
-from tests.emulator.world import Deployed
+from tests.emulator.world import Deployed, until
 
 PACKAGE = Path(__file__).parent / "package"
 
@@ -66,15 +66,6 @@ PATIENCE = 900.0
 LAMBDA_KILLS = 3
 LAMBDA_RUNS = 40
 """Each kill strikes a batch of 10 at most, so that there is something left for the next."""
-
-
-def until(done: Callable[[], Any], seconds: float, what: str, pause: float = 0.2) -> Any:
-    """Poll until there is something."""
-    deadline = time.monotonic() + seconds
-    while not (found := done()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(pause)
-    return found
 
 
 class Ledger:

@@ -66,6 +66,22 @@ module "fluxio" {
 }
 """
 
+LAYER_ALONE = """
+provider "aws" {
+  region = "us-east-1"
+}
+
+variable "architecture" {
+  default = "x86_64"
+}
+
+module "engine" {
+  source       = "SOURCE"
+  name         = "engine"
+  architecture = var.architecture
+}
+"""
+
 WORKFLOW = """
 from fluxio import step, workflow
 
@@ -293,14 +309,37 @@ def test_one_pinned_source_brings_module_and_layer(
         assert digest(inside) == digest(dist / name)
 
 
+def test_the_layer_alone_comes_from_the_same_zip(
+    dist: Path, published: str, tmp_path: Path
+) -> None:
+    """For a function of one's own: by its folder in the zip, with the checksum of the whole."""
+    source = f"{published}/{MODULE}//modules/layer?checksum=sha256:{digest(dist / MODULE)}"
+    (tmp_path / "main.tf").write_text(LAYER_ALONE.replace("SOURCE", source))
+    runs = "".join(
+        f'run "for_{one}" {{\n  command = plan\n  variables {{ architecture = "{one}" }}\n}}\n'
+        for one in layer.ARCHITECTURES
+    )
+    (tmp_path / "layer.tftest.hcl").write_text('mock_provider "aws" {}\n' + runs)
+    initialised = terraform(tmp_path, "init", "-input=false")
+    assert initialised.returncode == 0, initialised.stderr
+
+    tested = terraform(tmp_path, "test", "-verbose")
+
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    for name in LAYERS:
+        assert f"layer/{name}" in tested.stdout
+    assert f'"fluxio engine {VERSION}"' in tested.stdout
+
+
 def test_the_module_of_a_release_is_the_one_that_other_tests_apply(
     dist: Path, sources: Path
 ) -> None:
     """File by file: what is shown of modules/fluxio holds for the zip. Its tests stay at home."""
     with zipfile.ZipFile(dist / MODULE) as archive:
-        inside = {name: archive.read(name) for name in archive.namelist() if "/" not in name}
+        names = [name for name in archive.namelist() if not name.startswith("layer/")]
+        inside = {name: archive.read(name) for name in names}
     folder = sources / "modules" / "fluxio"
-    expected = {path.name: path.read_bytes() for path in folder.glob("*.tf")}
+    expected = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.tf")}
     expected["README.md"] = (folder / "README.md").read_bytes()
     expected["LICENSE"] = (ROOT / "LICENSE").read_bytes()
     assert inside == expected

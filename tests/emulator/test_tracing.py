@@ -12,8 +12,7 @@ import pytest
 from fluxio_client import FluxioClient, RunStatus
 from fluxio_client.trace import HEADER_VARIABLE, Trace
 from tests.emulator.test_budgets import ORDER, spend, steps_on_the_path  # noqa: F401 - a fixture
-from tests.emulator.test_deployment import eventually
-from tests.emulator.world import Deployed, Scratch
+from tests.emulator.world import Deployed, Scratch, until
 from tests.moto.daemon import Daemon
 
 
@@ -26,19 +25,26 @@ def daemon() -> Iterator[Daemon]:
 
 @pytest.fixture
 def traced(deployed: Deployed, daemon: Daemon) -> Iterator[None]:
-    """The deployment with `tracing = "Active"`, and a daemon where Lambda would run its own."""
+    """The worker as `tracing = "Active"` makes it, and a daemon where Lambda would run its own.
+
+    That Terraform applies it so is shown by the module's own tests and, for the example `complete`, in
+    test_examples.py; another apply would take a minute.
+    """
     function = deployed.outputs["worker_function_name"]
     client = deployed.clients["lambda"]
-    active = deployed.variables | {"tracing": "Active"}
-    deployed.terraform.apply(active)
-    assert deployed.terraform.plan(active) == []
-    variables = client.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+    before = client.get_function_configuration(FunctionName=function)
+    traced = {"FLUXIO_TRACING": "1", "AWS_XRAY_DAEMON_ADDRESS": daemon.address}
     client.update_function_configuration(
         FunctionName=function,
-        Environment={"Variables": variables | {"AWS_XRAY_DAEMON_ADDRESS": daemon.address}},
+        TracingConfig={"Mode": "Active"},
+        Environment={"Variables": before["Environment"]["Variables"] | traced},
     )
     yield
-    deployed.terraform.apply(deployed.variables)
+    client.update_function_configuration(
+        FunctionName=function,
+        TracingConfig=before["TracingConfig"],
+        Environment={"Variables": before["Environment"]["Variables"]},
+    )
 
 
 def ended(daemon: Daemon) -> list[dict[str, Any]]:
@@ -58,7 +64,7 @@ def test_a_run_of_the_deployed_worker_is_one_trace(
 
     assert run.status is RunStatus.SUCCEEDED
     # The worker ends its segment after the write that ends the run.
-    segments = eventually(lambda: ended(daemon), 10, "the segments' ends")
+    segments = until(lambda: ended(daemon), 10, "the segments' ends")
     assert {segment["trace_id"] for segment in segments} == {caller.root}
     assert segments[0]["parent_id"] == caller.parent
     ids = {caller.parent, *(segment["id"] for segment in segments)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -24,6 +26,42 @@ class Deployed(NamedTuple):
     variables: dict[str, str]
     outputs: dict[str, Any]
     clients: dict[str, Any]
+
+
+def left_behind(aws: Callable[[str], Any]) -> list[str]:
+    """Names of what an emulator still holds of a deployment that was destroyed.
+
+    Args:
+        aws: gives a boto3 client of a service.
+    """
+    cloudwatch, iam, functions = aws("cloudwatch"), aws("iam"), aws("lambda")
+    return [
+        *aws("dynamodb").list_tables()["TableNames"],
+        *(url for url in aws("sqs").list_queues().get("QueueUrls", []) if "scratch" not in url),
+        *(one["FunctionName"] for one in functions.list_functions()["Functions"]),
+        *(one["UUID"] for one in functions.list_event_source_mappings()["EventSourceMappings"]),
+        *(one["LayerName"] for one in functions.list_layers()["Layers"]),
+        *(one["RoleName"] for one in iam.list_roles()["Roles"]),
+        *(one["PolicyName"] for one in iam.list_policies(Scope="Local")["Policies"]),
+        *(
+            one["AlarmName"]
+            for kind in ("MetricAlarm", "CompositeAlarm")
+            for one in cloudwatch.describe_alarms(AlarmTypes=[kind])[f"{kind}s"]
+        ),
+        *(one["DashboardName"] for one in cloudwatch.list_dashboards()["DashboardEntries"]),
+        *(one["Name"] for one in aws("scheduler").list_schedules()["Schedules"]),
+        *(one["name"] for one in aws("logs").describe_query_definitions()["queryDefinitions"]),
+        *(one["TopicArn"] for one in aws("sns").list_topics()["Topics"]),
+    ]
+
+
+def until(done: Callable[[], Any], seconds: float, what: str, pause: float = 0.2) -> Any:
+    """Poll until there is something."""
+    deadline = time.monotonic() + seconds
+    while not (found := done()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(pause)
+    return found
 
 
 class Context:

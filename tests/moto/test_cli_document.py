@@ -17,6 +17,8 @@ from fluxio_client.cli.exits import ExitCode
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import World
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 CONSOLE = "\n".join(re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL))

@@ -10,6 +10,8 @@ import pytest
 from tests.simulation import conformance
 from tests.simulation.conformance import Backend, Check
 
+pytestmark = pytest.mark.once
+
 _numbers = count()
 
 CANNOT = {

@@ -14,6 +14,8 @@ from fluxio_client.transitions import Guard, Transition
 from tests.golden.rows import CHANGES, NOW, RUN_ID, TOGETHER, item
 from tests.moto.pump import World
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def store(world: World) -> Store:

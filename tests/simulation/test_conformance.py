@@ -8,6 +8,8 @@ from tests.simulation import conformance
 from tests.simulation.aws import Aws
 from tests.simulation.conformance import Backend, Check
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def backend() -> Backend:

@@ -17,6 +17,8 @@ from tests.simulation.conftest import Report
 from tests.simulation.matrix import FAULTS, Trial
 from tests.simulation.workflows import CASES, Case
 
+pytestmark = pytest.mark.once
+
 #: Pairs of faults tried in each case; of the smallest case, all.
 PAIRS = 60
 WHOLE = 1200

@@ -11,6 +11,8 @@ import pytest
 from tests.embedded_metrics import problems, samples
 from tests.simulation.schedules import Schedule
 
+pytestmark = pytest.mark.once
+
 
 class Counted(Schedule):
     """A schedule that sums up what its workers emit."""

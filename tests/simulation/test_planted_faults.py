@@ -17,6 +17,8 @@ from tests.simulation.planted import PLANTED, Place, Planted
 from tests.simulation.schedules import Schedule
 from tests.simulation.workflows import CASES
 
+pytestmark = pytest.mark.once
+
 #: Schedules within which a breakage must be caught, if it is not where it was.
 SEEDS = 3000
 

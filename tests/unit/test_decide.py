@@ -533,6 +533,12 @@ class TestProblems:
         assert isinstance(action, Write)
         assert "RunTimeout" in str(action.changes[0].values["error"])
 
+    def test_a_run_whose_time_is_over_names_the_signal_it_waited_for(self) -> None:
+        seen = run({"a": pending(awaits=("approved",))}, deadline=NOW)
+        action = decided(seen, hand(None, 2))
+        assert isinstance(action, Write)
+        assert "it waited for: the signal approved." in str(action.changes[0].values["error"])
+
     def test_what_has_ended_is_committed_before_the_run_expires(self) -> None:
         seen = run({"a": running(), "b": pending(0, 1), "c": pending(0, 1)}, deadline=NOW)
         assert rows(decided(seen, hand(outcomes={"a": returned()})))[0] == ("complete", "a")

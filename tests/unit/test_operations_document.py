@@ -19,8 +19,32 @@ NAMES = re.findall(r"^    (\w+) = \{$", _MAP[1], re.MULTILINE)
 #: IAM's names of calls, where they are not those of the AWS CLI.
 IAM = {"lambda:Invoke": "lambda:InvokeFunction"}
 
+#: What Lambda says of a worker that died, in both of its formats, as AWS documents it.
+DEATHS = [
+    '{"type":"platform.report","record":{"metrics":{"durationMs":120000.0},"status":"timeout"}}',
+    '{"type":"platform.report","record":{"status":"error","errorType":"Runtime.OutOfMemory"}}',
+    '{"type":"platform.report","record":{"status":"error","errorType":"Runtime.ExitError"}}',
+    "2026-11-22T02:20:10.518Z 6f7a Task timed out after 120.00 seconds",
+    "RequestId: 6f7a Error: Runtime exited with error: signal: killed\nRuntime.ExitError",
+]
+
+#: What it says of one that is well.
+WELL = [
+    '{"type":"platform.initStart","record":{"runtimeVersion":"python:3.12.v38","phase":"init"}}',
+    '{"type":"platform.initRuntimeDone","record":{"phase":"init","status":"success"}}',
+    '{"type":"platform.report","record":{"metrics":{"durationMs":120.0},"status":"success"}}',
+    "REPORT RequestId: 6f7a Duration: 2.1 ms Memory Size: 512 MB Max Memory Used: 97 MB",
+]
+
 #: Which service a script's client is of, by the name it has there.
 CLIENTS = {"lambda_": "lambda", "scheduler": "scheduler"}
+
+
+def _patterns() -> list[str]:
+    """The filter patterns of the page's commands, as CloudWatch gets them."""
+    found = re.findall(r"--filter-pattern (?:'([^']+)'|\"((?:[^\"\\]|\\.)+)\")", PAGE)
+    assert len(found) == PAGE.count("--filter-pattern")
+    return [single or double.replace('\\"', '"') for single, double in found]
 
 
 def test_the_module_has_the_alarms_that_this_test_reads() -> None:
@@ -61,11 +85,29 @@ def test_every_link_of_the_page_leads_somewhere() -> None:
 
 
 def test_every_message_that_the_page_looks_for_is_one_that_the_worker_logs() -> None:
-    wanted = {*re.findall(r"--filter-pattern '\"([^\"]+)\"'", PAGE)}
+    wanted = {
+        phrase
+        for pattern in _patterns()
+        if not pattern.startswith("?")
+        for phrase in re.findall(r'"([^"]+)"', pattern)
+    } - {"$RUN"}
 
-    assert wanted == {"run stuck", "message refused"}
+    assert wanted == {"run stuck", "message refused", "step raised", "step taken over"}
     for message in wanted:
         assert f"`{message}" in METRICS
+
+
+@pytest.mark.parametrize("pattern", [one for one in _patterns() if one.startswith("?")])
+def test_a_search_for_dead_workers_finds_whatever_lambda_says_of_one_and_nothing_else(
+    pattern: str,
+) -> None:
+    terms = [phrase or word for phrase, word in re.findall(r'\?(?:"([^"]+)"|(\S+))', pattern)]
+
+    def finds(line: str) -> bool:
+        return any(term in line for term in terms)
+
+    assert [line for line in DEATHS if not finds(line)] == []
+    assert [line for line in WELL if finds(line)] == []
 
 
 def test_the_rights_that_the_page_lists_are_those_that_its_commands_need() -> None:

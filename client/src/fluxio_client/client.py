@@ -163,6 +163,7 @@ class FluxioClient:
             The run, CANCELLED.
 
         Raises:
+            InvalidInput: no run has such an id.
             RunNotFound: there is no such run.
             RunEnded: it has ended otherwise.
         """
@@ -187,7 +188,7 @@ class FluxioClient:
             The run, with the signal.
 
         Raises:
-            InvalidInput: the name cannot be a signal's, or no step of the run waits for it.
+            InvalidInput: the run id or the name cannot be one, or no step of the run waits for such a signal.
             PayloadError: the payload cannot be stored as JSON, or is too large.
             RunNotFound: there is no such run.
             RunEnded: it has succeeded or was cancelled.
@@ -222,7 +223,8 @@ class FluxioClient:
         if _canonical(there) != _canonical(text):
             raise SignalExists(
                 f"{where} came before, with another payload, and that one stands. To send a run more than "
-                "one, let its steps await signals of different names."
+                "one, let its steps await signals of different names; if the first payload is wrong, start "
+                "another run."
             )
         if run.status in (RunStatus.PENDING, RunStatus.RUNNING):
             self._nudge(
@@ -239,6 +241,7 @@ class FluxioClient:
             The run as it goes on.
 
         Raises:
+            InvalidInput: no run has such an id.
             RunNotFound: there is no such run.
             RunEnded: it has succeeded or was cancelled.
             NotNudged: the run is open again but SQS did not take its message; the sweeper will find it.
@@ -257,7 +260,9 @@ class FluxioClient:
                 ],
             )
         if run.ended:
-            raise RunEnded(f"run {run_id} is {run.status}: only a run that FAILED can be redriven.")
+            raise RunEnded(
+                f"run {run_id} is {run.status}: only a run that FAILED, or is parked, can be redriven."
+            )
         self._nudge(Nudge(run_id, run.workflow, occasion=_redrive(now)), "redrive it again", run)
         return run
 
@@ -275,6 +280,13 @@ class FluxioClient:
             dlq_url: the module's output `dlq_url`.
             limit: how many messages to take at most.
             seen: called for each message, for who shows how far it is.
+
+        Returns:
+            How many messages were sent again, and how many stay.
+
+        Raises:
+            SettingError: there is no such queue in this Region.
+            NotNudged: SQS did not take a message; the one it was made from stays.
         """
         nudged = malformed = unknown = 0
         stays: list[Received] = []
@@ -325,12 +337,19 @@ class FluxioClient:
         )
 
     def graph(self, run: Run) -> Graph | None:
-        """Which step of a run waits for which; None while no worker has opened the run."""
+        """Which step of a run waits for which; None while no worker has opened the run.
+
+        Its `depends_on` has for each step those it depends on, `awaits` the signals it waits for, and `waves`
+        the steps in layers, each of which can run when those before it are done.
+        """
         return self._store.get_graph(run.workflow, run.version) if run.version else None
 
     @property
     def spent(self) -> Spent:
-        """What this client's own calls have cost, as DynamoDB counted it."""
+        """What this client's own calls have cost, as DynamoDB counted it.
+
+        `reads` and `writes` are calls, `write_units` and `index_write_units` what the writes were charged for.
+        """
         return self._store.spent
 
     def list(
@@ -352,6 +371,9 @@ class FluxioClient:
             until: only runs started at this time or earlier.
             limit: at most so many runs, 1 to 1,000.
             page: `next_page` of the page before.
+
+        Returns:
+            The runs, and the token of the next page.
 
         Raises:
             InvalidInput: an argument is out of its bounds, or the page is not of this listing.
@@ -385,8 +407,11 @@ class FluxioClient:
             timeout: seconds to wait at most; None waits until the run has ended.
             poll: seconds between two looks at most, 0.01 or more; the first ones follow sooner.
 
+        Returns:
+            The run with its result, or with its error.
+
         Raises:
-            InvalidInput: `timeout` or `poll` is no number of seconds.
+            InvalidInput: no run has such an id, or `timeout` or `poll` is no number of seconds.
             RunNotFound: there is no such run.
             RunParked: the run waits for an operator; the message has its error.
             WaitTimeout: it had not ended in time.

@@ -69,9 +69,13 @@ ENDED = frozenset(
 class Failure:
     """Why a step or a run failed: the exception's type and message, and where it was raised."""
 
+    #: The name of the exception's type.
     type: str
+    #: What the exception said, at most MAX_MESSAGE characters of it once it is stored.
     message: str
+    #: The step that failed; None if the run failed as a whole, or was parked.
     step: str | None = None
+    #: The step's attempt that failed, from 1; None without a step.
     attempt: int | None = None
 
     #: A message longer than this is cut (characters): the run item is paid for by the kilobyte.
@@ -102,27 +106,37 @@ class Failure:
 class Step:
     """One step of a run. `output` is what the step returned, `error` why its last attempt failed."""
 
+    #: Its name in the workflow.
     name: str
+    #: Where it is.
     status: StepStatus
     #: Tries so far; a try whose worker died counts.
     attempt: int = 0
-    #: How many of the steps it depends on have succeeded, of how many.
+    #: How many of the steps it depends on have succeeded.
     completed_deps: int = 0
+    #: How many steps it depends on.
     total_deps: int = 0
     #: The signals it waits for besides, arrived or not.
     awaits: tuple[str, ...] = ()
     #: The fence handed out by the last claim.
     token: str | None = None
+    #: Until when the last claim holds; only while it is RUNNING.
     lease_until: int | None = None
     #: The step whose message brings this one back if its worker dies; "" is the run's own message.
     owner: str | None = None
+    #: When its next attempt may begin, after one that failed.
     not_before: int | None = None
     #: The attempt it had failed with when it was last redriven: its retries count from there.
     redriven_at: int = 0
+    #: When its last attempt was claimed.
     started_at: int | None = None
+    #: When it succeeded or was given up.
     ended_at: int | None = None
+    #: What it returned, as JSON text; None where that has an item of its own that was not read.
     output_json: str | None = field(default=None, repr=False)
+    #: The sort key of the item with its output, where that is too long for the run item.
     output_ref: str | None = None
+    #: Why its last attempt failed; None once it has succeeded.
     error: Failure | None = None
 
     @property
@@ -148,24 +162,35 @@ class Step:
 class Run:
     """One run of a workflow, as it was when it was read."""
 
+    #: Its id.
     run_id: str
+    #: The name of its workflow.
     workflow: str
+    #: Where it is.
     status: RunStatus
+    #: When it was started.
     created_at: int
     #: The version of the workflow's graph the run started with; None until a worker opened it.
     version: str | None = None
+    #: When it ended; None until then.
     ended_at: int | None = None
+    #: Why it failed or was parked.
     error: Failure | None = None
+    #: Its steps by name; empty until a worker has opened it.
     steps: dict[str, Step] = field(default_factory=dict)
     #: When the sweeper looks after the run next; None once it has ended or is parked.
     wake_at: int | None = None
     #: When the run must have ended; None if its workflow has no timeout.
     deadline: int | None = None
+    #: What it was started with, as JSON text; None where that has an item of its own that was not read.
     input_json: str | None = field(default=None, repr=False)
+    #: The sort key of the item with its input, where that is too long for the run item.
     input_ref: str | None = None
     #: The signals that have arrived, by name; None for a payload in an item of its own that was not read.
     signals_json: dict[str, str | None] = field(default_factory=dict, repr=False)
+    #: Its result as JSON text; None until it has succeeded, or where that was not read.
     result_json: str | None = field(default=None, repr=False)
+    #: The sort key of the item with its result, where that is too long for the run item.
     result_ref: str | None = None
     #: The id of the trace in X-Ray that it is recorded in; None if it is not traced.
     trace: str | None = None
@@ -212,10 +237,15 @@ class Run:
 class RunSummary:
     """A run as a listing shows it; `FluxioClient.get` reads the rest."""
 
+    #: Its id.
     run_id: str
+    #: The name of its workflow.
     workflow: str
+    #: Where it is.
     status: RunStatus
+    #: When it was started.
     created_at: int
+    #: When it ended; None until then.
     ended_at: int | None = None
 
 
@@ -223,7 +253,9 @@ class RunSummary:
 class Page:
     """Some runs of a listing, newest first, and the token of the next page (None: no more)."""
 
+    #: The runs.
     runs: list[RunSummary]
+    #: What `FluxioClient.list` takes as `page` to go on; None: there are no more.
     next_page: str | None = None
 
     def __iter__(self) -> Iterator[RunSummary]:

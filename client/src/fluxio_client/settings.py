@@ -8,12 +8,16 @@ from typing import Any
 
 from fluxio_client.errors import SettingError
 
+#: The name of the table: the module's output `table_name`.
 TABLE_NAME = "FLUXIO_TABLE_NAME"
+#: The URL of the queue: the module's output `queue_url`.
 QUEUE_URL = "FLUXIO_QUEUE_URL"
 
 
-def setting(name: str, given: str | None = None) -> str:
+def setting(name: str, given: str | None = None, argument: str = "the argument") -> str:
     """An argument, or else the environment variable that stands in for it.
+
+    `argument` is how the caller's own caller would pass it, for the message.
 
     Raises:
         SettingError: neither is there.
@@ -21,19 +25,19 @@ def setting(name: str, given: str | None = None) -> str:
     found = (given if given is not None else os.environ.get(name, "")).strip()
     if not found:
         raise SettingError(
-            f"{name} is not set. Pass the argument, or set the variable to the module's output "
+            f"{name} is not set. Pass {argument}, or set the variable to the module's output "
             f"`{name.removeprefix('FLUXIO_').lower()}` (the output `client_environment` has both)."
         )
     return found
 
 
-def queue_url(given: str | None = None) -> str:
+def queue_url(given: str | None = None, argument: str = "the argument") -> str:
     """The queue's URL, from the argument or FLUXIO_QUEUE_URL.
 
     Raises:
         SettingError: it is missing, or not the URL of a FIFO queue.
     """
-    found = setting(QUEUE_URL, given)
+    found = setting(QUEUE_URL, given, argument)
     if not found.startswith(("https://", "http://")) or not found.endswith(".fifo"):
         raise SettingError(
             f"{QUEUE_URL} is {found!r}, which is not the URL of a FIFO queue. "

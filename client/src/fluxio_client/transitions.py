@@ -47,11 +47,13 @@ class Guard(Enum):
     WORKFLOW = "workflow"
     #: The time the run was given is over.
     OVERDUE = "overdue"
-    #: The signals the step waits for have arrived, or the signal has not come before.
+    #: The signals the step waits for have arrived.
     SIGNALLED = "signalled"
+    #: The signal has not come before.
     UNSIGNALLED = "unsignalled"
-    #: A worker has laid the run's steps out, or none has.
+    #: A worker has laid the run's steps out.
     OPENED = "opened"
+    #: No worker has laid the run's steps out yet.
     UNOPENED = "unopened"
     #: `wake_at` is what the caller saw: of two sweeps, or of a sweep and a worker, one moves it.
     WAKE_SEEN = "wake_seen"

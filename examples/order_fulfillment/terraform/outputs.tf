@@ -27,3 +27,13 @@ output "alarm_arns" {
   description = "ARNs of the alarms by short name."
   value       = module.fluxio.alarm_arns
 }
+
+output "client_environment" {
+  description = "Environment variables that a client and the command `fluxio` need."
+  value       = module.fluxio.client_environment
+}
+
+output "operator_policy_json" {
+  description = "IAM policy for whoever looks after the runs with the command `fluxio`."
+  value       = module.fluxio.operator_policy_json
+}

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from fluxio.context import StepContext, TransactError
+from fluxio.context import StepContext
 from fluxio.decide import Failed
 from fluxio.definition import StepDefinition
-from fluxio.errors import BindingError, StepTimeout
+from fluxio.errors import BindingError, StepTimeout, TransactError
 from fluxio.log import log, log_payload
 from fluxio_client import layout
 from fluxio_client.errors import PayloadError

@@ -6,17 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fluxio_client.errors import FluxioError
+from fluxio.errors import TransactError
 
 _KINDS = ("Put", "Update", "Delete", "ConditionCheck")
 
 #: TransactWriteItems takes 100 items, and one is the run's own.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 MAX_OPERATIONS = 99
-
-
-class TransactError(FluxioError):
-    """An operation handed to ctx.transact is not one that TransactWriteItems takes."""
 
 
 @dataclass(frozen=True)

@@ -302,10 +302,14 @@ def _stop(run: Run, problem: Problem, now: int) -> Action:
 def _expire(run: Run, now: int) -> Write:
     assert run.deadline is not None
     seconds = (run.deadline - run.created_at) / 1000
+    missing = sorted({signal for step in run.steps for signal in run.awaiting(step)})
+    why = "see which of its steps take long"
+    if missing:
+        why = f"send in time what it waited for: the signal {', the signal '.join(missing)}"
     failure = Failure(
         "RunTimeout",
         f"the run had not ended after the {seconds:g} s its workflow gives it. Raise the `timeout` of "
-        "@workflow, or see which of its steps take long.",
+        f"@workflow, or {why}.",
     )
     return Write((to.expire(failure, now),))
 

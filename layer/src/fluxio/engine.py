@@ -30,6 +30,6 @@ class FluxioEngine:
         """Start a run; see `FluxioClient.start` for the arguments and errors.
 
         Returns:
-            The run's id: "wf-" and 12 hex digits, or the `run_id` given.
+            The run's id, which is the `run_id` given, or "wf-" and 12 hex digits.
         """
         return self.client.start(workflow_name, input_data, run_id=run_id).run_id

@@ -21,6 +21,10 @@ class BindingError(FluxioError):
     """A step's parameters cannot be supplied; no retry mends that, so none is made."""
 
 
+class TransactError(FluxioError):
+    """An operation handed to ctx.transact is not one that TransactWriteItems takes."""
+
+
 class StepTimeout(BaseException):
     """A step ran longer than its timeout.
 

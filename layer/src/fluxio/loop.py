@@ -262,6 +262,7 @@ class Loop:
                 workflow=run.workflow,
                 step=step.name,
                 attempt=step.attempt,
+                taken_from=self._run.steps[step.name].ran_in if self._run else None,
             )
         if change.row.name == "retry":
             self._metrics.count("step_retries", run.workflow, step.name)

@@ -16,10 +16,10 @@ class Retry:
     """How often a step is tried again after an exception, and after how long.
 
     Args:
-        max: how often at most; 3 means up to four attempts. An attempt whose worker died counts.
-        initial: seconds before the first retry.
-        backoff: what each further wait is multiplied by.
-        maximum: seconds a wait is at most.
+        max: how often at most, 0 to 100; 3 means up to four attempts. An attempt whose worker died counts.
+        initial: seconds before the first retry, 0 to 86,400.
+        backoff: what each further wait is multiplied by, 1 to 10.
+        maximum: seconds a wait is at most, 0 to 86,400.
         jitter: the share of a wait that is drawn at random, 0 to 1, so that many runs that failed together
             do not come back together.
         retry_on: exception types that are retried; others fail the step at once. Default: every Exception.

@@ -4,6 +4,10 @@ mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{}" }
   }
+
+  mock_data "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/r" }
+  }
 }
 
 variables {
@@ -24,10 +28,17 @@ run "the_least_of_everything_is_accepted" {
     retention_days     = 1
     log_retention_days = 0
     runtime            = "python3.10"
+
+    maximum_concurrency    = 2
+    reserved_concurrency   = 2
+    point_in_time_recovery = { days = 1 }
+    billing                = { max_read_units = 1, max_write_units = -1 }
+    vpc                    = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
+    existing               = { role = "r" }
   }
 
   assert {
-    condition     = aws_sqs_queue.nudges.visibility_timeout_seconds == 40
+    condition     = aws_sqs_queue.nudges[0].visibility_timeout_seconds == 40
     error_message = "visibility is the function's timeout and 30 seconds"
   }
 }
@@ -49,6 +60,15 @@ run "the_most_of_everything_is_accepted" {
     environment          = { STRIPE_URL = "https://example.com", AWS_LAMBDA_EXEC_WRAPPER = "/opt/wrapper" }
     permissions_boundary = "arn:aws:iam::123456789012:policy/bound"
     alarm_actions        = [for i in range(5) : "arn:aws:sns:eu-west-1:123456789012:topic-${i}"]
+
+    role_path               = "/a/b/"
+    maximum_concurrency     = 1000
+    reserved_concurrency    = 1000
+    provisioned_concurrency = 1000
+    point_in_time_recovery  = { days = 35 }
+    billing                 = { mode = "PROVISIONED", read = { min = 1, max = 1, utilization = 20 }, write = { min = 1, max = 40000, utilization = 90 } }
+    alarms                  = { oldest_nudge = { threshold = 60 }, sweep_silent = { threshold = 2 }, worker_duration = { threshold = 1 } }
+    existing                = { queue = { name = "a-2345678901234567890123456789012345678901234567890123456789012345678901234.fifo", dlq = "b.fifo" } }
   }
 
   assert {
@@ -56,6 +76,8 @@ run "the_most_of_everything_is_accepted" {
     error_message = "the longest name allowed makes a name that AWS refuses"
   }
 }
+
+# A run costs a second or two, so each carries one wrong value of every input that still has one to try.
 
 run "too_little_of_anything_is_refused" {
   command = plan
@@ -81,7 +103,19 @@ run "too_little_of_anything_is_refused" {
     permissions_boundary = "bound"
     alarm_actions        = ["topic"]
     log_level            = "info"
+    log_format           = "json"
+    role_path            = "service/"
+    vpc                  = { subnet_ids = [], security_group_ids = ["sg-1"] }
+    policy_statements    = [{ actions = [], resources = ["*"] }]
+    existing             = { table = "ab" }
+    existing_function    = { function_name = "", timeout = 120 }
+    billing              = { max_read_units = 0 }
+    alarms               = { runs_failed = { threshold = -1 } }
 
+    maximum_concurrency     = 1
+    reserved_concurrency    = 0
+    provisioned_concurrency = -1
+    point_in_time_recovery  = { days = 0 }
     composite_alarm_actions = ["topic"]
   }
 
@@ -89,7 +123,9 @@ run "too_little_of_anything_is_refused" {
     var.name, var.tags, var.package, var.package_s3, var.layer_zip, var.layer_arn, var.handler, var.runtime,
     var.architecture, var.memory_size, var.timeout, var.environment, var.batch_size, var.inline_branches,
     var.retention_days, var.log_retention_days, var.kms_key_arn, var.permissions_boundary, var.alarm_actions,
-    var.log_level, var.composite_alarm_actions,
+    var.log_level, var.composite_alarm_actions, var.log_format, var.role_path, var.vpc, var.policy_statements,
+    var.existing, var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.reserved_concurrency,
+    var.provisioned_concurrency, var.point_in_time_recovery,
   ]
 }
 
@@ -97,25 +133,37 @@ run "too_much_of_anything_is_refused" {
   command = plan
 
   variables {
-    name            = "a2345678901234567890123456789012345678901"
-    package         = "tests/inputs.tftest.hcl"
-    layer_zip       = "tests/inputs.tftest.hcl"
-    runtime         = "python3.14"
-    memory_size     = 10241
-    timeout         = 871
-    environment     = { AWS_REGION = "eu-west-1" }
-    batch_size      = 11
-    inline_branches = 21
-    retention_days  = 3651
-    alarm_actions   = [for i in range(6) : "arn:aws:sns:eu-west-1:123456789012:topic-${i}"]
+    name              = "a2345678901234567890123456789012345678901"
+    tags              = { for i in range(51) : "tag-${i}" => "x" }
+    package           = "tests/inputs.tftest.hcl"
+    layer_zip         = "tests/inputs.tftest.hcl"
+    handler           = "${join("", [for i in range(128) : "a"])}.b"
+    runtime           = "python3.14"
+    memory_size       = 10241
+    timeout           = 871
+    environment       = { AWS_REGION = "eu-west-1" }
+    batch_size        = 11
+    inline_branches   = 21
+    retention_days    = 3651
+    alarm_actions     = [for i in range(6) : "arn:aws:sns:eu-west-1:123456789012:topic-${i}"]
+    role_path         = "/${join("", [for i in range(512) : "a"])}/"
+    vpc               = { subnet_ids = ["subnet-1"], security_group_ids = [] }
+    policy_statements = [{ actions = ["s3:GetObject"], resources = [] }]
+    existing          = { role = "arn:aws:iam::123456789012:role/mine" }
+    existing_function = { function_name = "arn:aws:lambda:eu-west-1:123456789012:function:mine", timeout = 120 }
+    billing           = { max_write_units = 0.5 }
+    alarms            = { oldest_nudge = { threshold = 1209601 } }
 
+    maximum_concurrency     = 1001
+    point_in_time_recovery  = { days = 36 }
     composite_alarm_actions = [for i in range(6) : "arn:aws:sns:eu-west-1:123456789012:topic-${i}"]
   }
 
   expect_failures = [
-    var.composite_alarm_actions,
+    var.composite_alarm_actions, var.tags, var.handler,
     var.name, var.package, var.layer_zip, var.runtime, var.memory_size, var.timeout, var.environment, var.batch_size,
-    var.inline_branches, var.retention_days, var.alarm_actions,
+    var.inline_branches, var.retention_days, var.alarm_actions, var.role_path, var.vpc, var.policy_statements, var.existing,
+    var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.point_in_time_recovery,
   ]
 }
 
@@ -123,62 +171,165 @@ run "halves_and_odd_names_are_refused" {
   command = plan
 
   variables {
-    name            = "Orders"
-    memory_size     = 128.5
-    timeout         = 10.5
-    environment     = { "2ND" = "x" }
-    tracing         = "active"
-    batch_size      = 1.5
-    inline_branches = 0.5
-    retention_days  = 1.5
+    name              = "Orders"
+    memory_size       = 128.5
+    timeout           = 10.5
+    environment       = { "2ND" = "x" }
+    tracing           = "active"
+    batch_size        = 1.5
+    inline_branches   = 0.5
+    retention_days    = 1.5
+    role_path         = "/service"
+    vpc               = { subnet_ids = ["vpc-1"], security_group_ids = ["sg-1"] }
+    policy_statements = [{ actions = ["GetObject"], resources = ["*"] }]
+    existing          = { queue = { name = "todo", dlq = "todo-dead.fifo" } }
+    billing           = { mode = "ON_DEMAND" }
+    alarms            = { dlq_not_empty = { threshold = 0.5 } }
+
+    maximum_concurrency     = 2.5
+    reserved_concurrency    = 1.5
+    provisioned_concurrency = 0.5
+    point_in_time_recovery  = { days = 1.5 }
   }
 
   expect_failures = [
     var.tracing, var.name, var.memory_size, var.timeout, var.environment, var.batch_size, var.inline_branches, var.retention_days,
+    var.role_path, var.vpc, var.policy_statements, var.existing, var.billing, var.alarms, var.maximum_concurrency,
+    var.reserved_concurrency, var.provisioned_concurrency, var.point_in_time_recovery,
   ]
 }
 
-run "no_package_and_no_layer_is_refused" {
+run "billing_of_the_other_mode_an_unknown_effect_and_a_queue_that_is_its_own_dlq_are_refused" {
+  command = plan
+
+  variables {
+    billing           = { mode = "PROVISIONED", max_read_units = 1, read = { min = 1, max = 1 }, write = { min = 1, max = 1 } }
+    policy_statements = [{ effect = "deny", actions = ["s3:*"], resources = ["*"] }]
+    vpc               = { subnet_ids = ["subnet-1"], security_group_ids = ["subnet-1"] }
+    existing          = { queue = { name = "todo.fifo", dlq = "todo.fifo" } }
+    alarms            = { oldest_nudge = { threshold = 59 } }
+  }
+
+  expect_failures = [var.billing, var.policy_statements, var.vpc, var.existing, var.alarms]
+}
+
+run "capacity_on_demand_a_sid_of_several_words_and_a_dlq_without_order_are_refused" {
+  command = plan
+
+  variables {
+    billing           = { read = { min = 1, max = 1 } }
+    policy_statements = [{ sid = "Read it", actions = ["s3:*"], resources = ["*"] }]
+    existing          = { queue = { name = "todo.fifo", dlq = "todo-dead" } }
+    alarms            = { sweep_silent = { threshold = 1 } }
+  }
+
+  expect_failures = [var.billing, var.policy_statements, var.existing, var.alarms]
+}
+
+run "writes_without_a_capacity_and_a_sid_twice_are_refused" {
+  command = plan
+
+  variables {
+    billing           = { mode = "PROVISIONED", read = { min = 1, max = 1 } }
+    policy_statements = [for bucket in ["a", "b"] : { sid = "Read", actions = ["s3:*"], resources = ["arn:aws:s3:::${bucket}"] }]
+    alarms            = { sweep_silent = { threshold = 61 } }
+  }
+
+  expect_failures = [var.billing, var.policy_statements, var.alarms]
+}
+
+run "no_capacity_at_all_is_refused" {
+  command = plan
+
+  variables {
+    billing = { mode = "PROVISIONED", read = { min = 0, max = 1 }, write = { min = 1, max = 1 } }
+    alarms  = { worker_duration = { threshold = 100 } }
+  }
+
+  expect_failures = [var.billing, var.alarms]
+}
+
+run "a_greatest_capacity_below_the_least_is_refused" {
+  command = plan
+
+  variables {
+    billing = { mode = "PROVISIONED", read = { min = 1, max = 1 }, write = { min = 2, max = 1 } }
+    alarms  = { worker_duration = { threshold = 0 } }
+  }
+
+  expect_failures = [var.billing, var.alarms]
+}
+
+run "half_a_unit_is_refused" {
+  command = plan
+
+  variables {
+    billing = { mode = "PROVISIONED", read = { min = 1, max = 1.5 }, write = { min = 1, max = 1 } }
+  }
+
+  expect_failures = [var.billing]
+}
+
+run "scaling_before_a_fifth_is_used_is_refused" {
+  command = plan
+
+  variables {
+    billing = { mode = "PROVISIONED", read = { min = 1, max = 2, utilization = 19 }, write = { min = 1, max = 1 } }
+  }
+
+  expect_failures = [var.billing]
+}
+
+run "scaling_when_nearly_all_is_used_is_refused" {
+  command = plan
+
+  variables {
+    billing = { mode = "PROVISIONED", read = { min = 1, max = 2 }, write = { min = 1, max = 1, utilization = 91 } }
+  }
+
+  expect_failures = [var.billing]
+}
+
+# ---- What takes two inputs ------------------------------------------------------------------------------------------
+
+run "no_package_is_refused" {
   command = plan
 
   variables {
     package_s3 = null
-    layer_arn  = null
   }
 
   expect_failures = [aws_lambda_function.worker]
 }
 
-run "two_packages_and_two_layers_are_refused" {
+run "two_packages_are_refused" {
   command = plan
 
   variables {
-    package   = "tests/fixtures/package.zip"
-    layer_zip = "tests/fixtures/layer-x86_64.zip"
+    package = "tests/fixtures/package.zip"
   }
 
   expect_failures = [aws_lambda_function.worker]
 }
 
-run "a_layer_for_the_other_architecture_is_refused" {
+run "a_queue_that_starts_more_than_may_run_is_refused" {
   command = plan
 
   variables {
-    layer_arn    = null
-    layer_zip    = "tests/fixtures/layer-x86_64.zip"
-    architecture = "arm64"
+    maximum_concurrency  = 3
+    reserved_concurrency = 2
   }
 
-  expect_failures = [aws_lambda_layer_version.engine]
+  expect_failures = [aws_lambda_function.worker]
 }
 
-run "a_layer_of_another_series_of_versions_is_refused" {
+run "more_kept_ready_than_reserved_is_refused" {
   command = plan
 
   variables {
-    layer_arn = null
-    layer_zip = "tests/fixtures/fluxio-layer-0.0.0-x86_64.zip"
+    provisioned_concurrency = 3
+    reserved_concurrency    = 2
   }
 
-  expect_failures = [aws_lambda_layer_version.engine]
+  expect_failures = [aws_lambda_function.worker]
 }

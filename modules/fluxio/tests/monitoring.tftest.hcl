@@ -87,7 +87,7 @@ run "by_default" {
   }
 
   assert {
-    condition     = toset([for name in ["LEVEL", "PAYLOADS"] : aws_lambda_function.worker.environment[0].variables["FLUXIO_LOG_${name}"]]) == toset(["INFO", "0"])
+    condition     = toset([for name in ["LEVEL", "PAYLOADS"] : aws_lambda_function.worker[0].environment[0].variables["FLUXIO_LOG_${name}"]]) == toset(["INFO", "0"])
     error_message = "the log tells what happens, and nothing of what runs work on"
   }
 
@@ -201,7 +201,7 @@ run "thresholds_and_alarms_of_ones_own" {
   }
 
   assert {
-    condition     = [for name in ["LEVEL", "PAYLOADS"] : aws_lambda_function.worker.environment[0].variables["FLUXIO_LOG_${name}"]] == ["DEBUG", "1"]
+    condition     = [for name in ["LEVEL", "PAYLOADS"] : aws_lambda_function.worker[0].environment[0].variables["FLUXIO_LOG_${name}"]] == ["DEBUG", "1"]
     error_message = "the log tells more where that was asked for"
   }
 
@@ -260,84 +260,4 @@ run "descriptions_fit_whatever_the_name" {
     condition     = length(one(aws_cloudwatch_composite_alarm.needs_a_person).alarm_rule) <= 10240
     error_message = "CloudWatch takes 10,240 characters of a rule"
   }
-}
-
-run "a_negative_threshold_is_refused" {
-  command = plan
-
-  variables {
-    alarms = { runs_failed = { threshold = -1 } }
-  }
-
-  expect_failures = [var.alarms]
-}
-
-run "half_a_message_is_refused" {
-  command = plan
-
-  variables {
-    alarms = { dlq_not_empty = { threshold = 0.5 } }
-  }
-
-  expect_failures = [var.alarms]
-}
-
-run "an_age_below_a_minute_is_refused" {
-  command = plan
-
-  variables {
-    alarms = { oldest_nudge = { threshold = 59 } }
-  }
-
-  expect_failures = [var.alarms]
-}
-
-run "an_age_beyond_what_sqs_keeps_is_refused" {
-  command = plan
-
-  variables {
-    alarms = { oldest_nudge = { threshold = 1209601 } }
-  }
-
-  expect_failures = [var.alarms]
-}
-
-run "a_sweep_that_may_never_be_late_is_refused" {
-  command = plan
-
-  variables {
-    alarms = { sweep_silent = { threshold = 1 } }
-  }
-
-  expect_failures = [var.alarms]
-}
-
-run "more_than_an_hour_without_a_sweep_is_refused" {
-  command = plan
-
-  variables {
-    alarms = { sweep_silent = { threshold = 61 } }
-  }
-
-  expect_failures = [var.alarms]
-}
-
-run "all_of_the_timeout_is_refused" {
-  command = plan
-
-  variables {
-    alarms = { worker_duration = { threshold = 100 } }
-  }
-
-  expect_failures = [var.alarms]
-}
-
-run "none_of_the_timeout_is_refused" {
-  command = plan
-
-  variables {
-    alarms = { worker_duration = { threshold = 0 } }
-  }
-
-  expect_failures = [var.alarms]
 }

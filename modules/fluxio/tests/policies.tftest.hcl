@@ -18,7 +18,7 @@ override_data {
 variables {
   name       = "orders"
   package_s3 = { bucket = "artifacts", key = "orders.zip", version = "1" }
-  layer_arn  = "arn:aws:lambda:eu-west-1:123456789012:layer:fluxio:7"
+  layer_zip  = "tests/fixtures/layer-x86_64.zip"
 }
 
 run "the_worker_a_client_the_schedule_and_the_queues" {
@@ -27,7 +27,7 @@ run "the_worker_a_client_the_schedule_and_the_queues" {
   # The worker
 
   assert {
-    condition = { for s in jsondecode(aws_iam_role_policy.worker.policy).Statement : s.Sid => join(" ", sort(flatten([s.Action]))) } == {
+    condition = { for s in jsondecode(aws_iam_role_policy.worker[0].policy).Statement : s.Sid => join(" ", sort(flatten([s.Action]))) } == {
       ReadAndMoveRuns           = "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"
       FindRunsThatAreDue        = "dynamodb:Query"
       SendNudges                = "sqs:SendMessage"
@@ -38,7 +38,7 @@ run "the_worker_a_client_the_schedule_and_the_queues" {
   }
 
   assert {
-    condition = { for s in jsondecode(aws_iam_role_policy.worker.policy).Statement : s.Sid => s.Resource } == {
+    condition = { for s in jsondecode(aws_iam_role_policy.worker[0].policy).Statement : s.Sid => s.Resource } == {
       ReadAndMoveRuns           = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders-runs"
       FindRunsThatAreDue        = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders-runs/index/due"
       SendNudges                = "arn:aws:sqs:eu-west-1:123456789012:orders-nudges.fifo"
@@ -69,6 +69,48 @@ run "the_worker_a_client_the_schedule_and_the_queues" {
     error_message = "and to nothing but the table, two indexes and the queue"
   }
 
+  # An operator
+
+  assert {
+    condition = { for s in jsondecode(output.operator_policy_json).Statement : s.Sid => join(" ", sort(flatten([s.Action]))) } == {
+      StartReadAndSteerRuns       = "dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:UpdateItem"
+      FindRunsByWorkflowOrFailure = "dynamodb:Query"
+      NudgeTheWorker              = "sqs:SendMessage"
+      FindOpenRuns                = "dynamodb:Query"
+      FindFailedAndWaitingRuns    = "dynamodb:Scan"
+      LookAtTheTable              = "dynamodb:DescribeContinuousBackups dynamodb:DescribeTable dynamodb:DescribeTimeToLive"
+      LookAtTheQueues             = "sqs:GetQueueAttributes"
+      ReadAndEmptyTheDlq          = "sqs:ChangeMessageVisibility sqs:DeleteMessage sqs:ReceiveMessage"
+      LookAtTheWorker             = "lambda:GetFunctionConcurrency lambda:GetFunctionConfiguration lambda:GetFunctionRecursionConfig"
+      LookAtItsLayers             = "lambda:GetLayerVersion"
+      ReadItsLog                  = "logs:FilterLogEvents"
+      LookAtTheSchedule           = "scheduler:GetSchedule"
+      FindMappingAndSchedule      = "lambda:ListEventSourceMappings scheduler:ListSchedules"
+    }
+    error_message = "an operator may do what a client may, and what docs/cli.md lists besides"
+  }
+
+  assert {
+    condition = { for s in jsondecode(output.operator_policy_json).Statement : s.Sid => join(" ", sort(flatten([s.Resource]))) if !contains(["StartReadAndSteerRuns", "FindRunsByWorkflowOrFailure", "NudgeTheWorker"], s.Sid) } == {
+      FindOpenRuns             = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders-runs/index/due"
+      FindFailedAndWaitingRuns = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders-runs/index/by_workflow arn:aws:dynamodb:eu-west-1:123456789012:table/orders-runs/index/failed"
+      LookAtTheTable           = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders-runs"
+      LookAtTheQueues          = "arn:aws:sqs:eu-west-1:123456789012:orders-nudges-dlq.fifo arn:aws:sqs:eu-west-1:123456789012:orders-nudges.fifo"
+      ReadAndEmptyTheDlq       = "arn:aws:sqs:eu-west-1:123456789012:orders-nudges-dlq.fifo"
+      LookAtTheWorker          = "arn:aws:lambda:eu-west-1:123456789012:function:orders-worker"
+      LookAtItsLayers          = "arn:aws:lambda:eu-west-1:123456789012:layer:orders-engine:*"
+      ReadItsLog               = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/orders-worker arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/orders-worker:*"
+      LookAtTheSchedule        = "arn:aws:scheduler:eu-west-1:123456789012:schedule/default/orders-sweep"
+      FindMappingAndSchedule   = "*"
+    }
+    error_message = "and to nothing but this deployment"
+  }
+
+  assert {
+    condition     = jsondecode(output.worker_policy_json) == jsondecode(aws_iam_role_policy.worker[0].policy)
+    error_message = "whoever brings a role of their own is told the very policy that the module's role has"
+  }
+
   # The schedule
 
   assert {
@@ -86,8 +128,8 @@ run "the_worker_a_client_the_schedule_and_the_queues" {
   assert {
     condition = alltrue([
       for arn, policy in {
-        "arn:aws:sqs:eu-west-1:123456789012:orders-nudges.fifo"     = aws_sqs_queue.nudges.policy
-        "arn:aws:sqs:eu-west-1:123456789012:orders-nudges-dlq.fifo" = aws_sqs_queue.dlq.policy
+        "arn:aws:sqs:eu-west-1:123456789012:orders-nudges.fifo"     = aws_sqs_queue.nudges[0].policy
+        "arn:aws:sqs:eu-west-1:123456789012:orders-nudges-dlq.fifo" = aws_sqs_queue.dlq[0].policy
         } : jsondecode(policy).Statement == [{
           Sid       = "RefuseWhoeverDoesNotUseTls"
           Effect    = "Deny"
@@ -101,24 +143,69 @@ run "the_worker_a_client_the_schedule_and_the_queues" {
   }
 
   assert {
-    condition     = jsondecode(aws_sqs_queue.dlq.redrive_allow_policy).sourceQueueArns == ["arn:aws:sqs:eu-west-1:123456789012:orders-nudges.fifo"]
+    condition     = jsondecode(aws_sqs_queue.dlq[0].redrive_allow_policy).sourceQueueArns == ["arn:aws:sqs:eu-west-1:123456789012:orders-nudges.fifo"]
     error_message = "the DLQ takes messages from the queue alone"
   }
 }
 
-run "with_traces" {
+run "with_traces_a_vpc_an_alias_and_rights_of_the_steps" {
   command = plan
 
   variables {
-    tracing = "Active"
+    tracing                 = "Active"
+    vpc                     = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
+    provisioned_concurrency = 1
+    policy_statements = [
+      { actions = ["s3:GetObject"], resources = ["arn:aws:s3:::invoices/*"] },
+      {
+        sid        = "NotAtNight"
+        effect     = "Deny"
+        actions    = ["ses:*"]
+        resources  = ["*"]
+        conditions = [{ test = "DateLessThan", variable = "aws:CurrentTime", values = ["2027-01-01T00:00:00Z"] }]
+      },
+    ]
   }
 
   assert {
     condition = [
-      for s in jsondecode(aws_iam_role_policy.worker.policy).Statement : "${join(" ", sort(flatten([s.Action])))} ${s.Resource}"
+      for s in jsondecode(aws_iam_role_policy.worker[0].policy).Statement : "${join(" ", sort(flatten([s.Action])))} ${s.Resource}"
       if startswith(join(" ", flatten([s.Action])), "xray:")
     ] == ["xray:PutTelemetryRecords xray:PutTraceSegments *"]
     error_message = "the worker may write traces, and not read them"
+  }
+
+  assert {
+    condition = [
+      for s in jsondecode(aws_iam_role_policy.worker[0].policy).Statement : join(" ", sort(s.Action)) if try(s.Sid, "") == "BeInTheVpc"
+    ] == ["ec2:AssignPrivateIpAddresses ec2:CreateNetworkInterface ec2:DeleteNetworkInterface ec2:DescribeNetworkInterfaces ec2:DescribeSubnets ec2:UnassignPrivateIpAddresses"]
+    error_message = "Lambda may make network interfaces in the worker's name, as AWS asks for"
+  }
+
+  assert {
+    condition = slice(jsondecode(aws_iam_role_policy.worker[0].policy).Statement, 7, 9) == [
+      { Effect = "Allow", Action = "s3:GetObject", Resource = "arn:aws:s3:::invoices/*" },
+      {
+        Sid       = "NotAtNight"
+        Effect    = "Deny"
+        Action    = "ses:*"
+        Resource  = "*"
+        Condition = { DateLessThan = { "aws:CurrentTime" = "2027-01-01T00:00:00Z" } }
+      },
+    ]
+    error_message = "what the steps need is added as it was given"
+  }
+
+  assert {
+    condition     = [for s in jsondecode(aws_iam_role_policy.schedule.policy).Statement : "${s.Action} ${s.Resource}"] == ["lambda:InvokeFunction arn:aws:lambda:eu-west-1:123456789012:function:orders-worker:live"]
+    error_message = "the schedule may invoke the alias, and nothing else"
+  }
+
+  assert {
+    condition = one([for s in jsondecode(output.operator_policy_json).Statement : s.Resource if s.Sid == "LookAtTheWorker"]) == [
+      "arn:aws:lambda:eu-west-1:123456789012:function:orders-worker:live", "arn:aws:lambda:eu-west-1:123456789012:function:orders-worker",
+    ]
+    error_message = "an operator may look at the worker by its alias, too"
   }
 }
 
@@ -132,7 +219,7 @@ run "with_a_key_and_a_boundary" {
 
   assert {
     condition = alltrue([
-      for policy in [aws_iam_role_policy.worker.policy, output.client_policy_json] : [
+      for policy in [aws_iam_role_policy.worker[0].policy, output.client_policy_json] : [
         for s in jsondecode(policy).Statement : "${join(" ", sort(s.Action))} ${s.Resource}" if s.Sid == "UseTheKeyThroughTheServices"
       ] == ["kms:Decrypt kms:DescribeKey kms:GenerateDataKey ${var.kms_key_arn}"]
     ])
@@ -140,7 +227,97 @@ run "with_a_key_and_a_boundary" {
   }
 
   assert {
-    condition     = toset([aws_iam_role.worker.permissions_boundary, aws_iam_role.schedule.permissions_boundary]) == toset([var.permissions_boundary])
+    condition     = toset([aws_iam_role.worker[0].permissions_boundary, aws_iam_role.schedule.permissions_boundary]) == toset([var.permissions_boundary])
     error_message = "both roles are bounded"
+  }
+}
+
+# Names in use are the names in the policies, whoever gave them.
+run "of_what_is_there_already" {
+  command = plan
+
+  variables {
+    package_s3 = null
+    layer_zip  = null
+    existing   = { table = "ledger.runs", queue = { name = "todo.fifo", dlq = "todo-dead.fifo" } }
+    existing_function = {
+      function_name  = "my-worker"
+      timeout        = 120
+      role           = "arn:aws:iam::123456789012:role/service/my-role"
+      layers         = ["arn:aws:lambda:eu-west-1:123456789012:layer:mine:3"]
+      logging_config = [{ log_group = "/my/log" }]
+      environment = [{ variables = {
+        FLUXIO_TABLE_NAME      = "ledger.runs"
+        FLUXIO_QUEUE_URL       = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo"
+        FLUXIO_INLINE_BRANCHES = "10"
+        FLUXIO_RETENTION_DAYS  = "90"
+        FLUXIO_LOG_LEVEL       = "INFO"
+        FLUXIO_LOG_PAYLOADS    = "0"
+      } }]
+    }
+  }
+
+  override_data {
+    target = data.aws_dynamodb_table.existing
+    values = {
+      name      = "ledger.runs"
+      hash_key  = "pk"
+      range_key = "sk"
+      attribute = [{ name = "pk", type = "S" }, { name = "sk", type = "S" }]
+      ttl       = [{ enabled = true, attribute_name = "ttl" }]
+      global_secondary_index = [
+        { name = "by_workflow", hash_key = "workflow_shard", range_key = "created_at" },
+        { name = "due", hash_key = "due", range_key = "wake_at" },
+        { name = "failed", hash_key = "failed", range_key = "ended_at" },
+      ]
+    }
+  }
+
+  override_data {
+    target = data.aws_sqs_queue.existing
+    values = { url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" }
+  }
+
+  override_data {
+    target = data.aws_sqs_queue.existing_dlq
+    values = { url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo-dead.fifo" }
+  }
+
+  assert {
+    condition = toset(flatten([for s in jsondecode(output.operator_policy_json).Statement : s.Resource])) == toset([
+      "*",
+      "arn:aws:dynamodb:eu-west-1:123456789012:table/ledger.runs",
+      "arn:aws:dynamodb:eu-west-1:123456789012:table/ledger.runs/index/by_workflow",
+      "arn:aws:dynamodb:eu-west-1:123456789012:table/ledger.runs/index/due",
+      "arn:aws:dynamodb:eu-west-1:123456789012:table/ledger.runs/index/failed",
+      "arn:aws:lambda:eu-west-1:123456789012:function:my-worker",
+      "arn:aws:lambda:eu-west-1:123456789012:layer:mine:3",
+      "arn:aws:logs:eu-west-1:123456789012:log-group:/my/log",
+      "arn:aws:logs:eu-west-1:123456789012:log-group:/my/log:*",
+      "arn:aws:scheduler:eu-west-1:123456789012:schedule/default/orders-sweep",
+      "arn:aws:sqs:eu-west-1:123456789012:todo-dead.fifo",
+      "arn:aws:sqs:eu-west-1:123456789012:todo.fifo",
+    ])
+    error_message = "client and operator may use the tables, queues and functions that are in use"
+  }
+
+  assert {
+    condition = toset(flatten([for s in jsondecode(output.worker_policy_json).Statement : s.Resource])) == toset([
+      "arn:aws:dynamodb:eu-west-1:123456789012:table/ledger.runs",
+      "arn:aws:dynamodb:eu-west-1:123456789012:table/ledger.runs/index/due",
+      "arn:aws:logs:eu-west-1:123456789012:log-group:/my/log:*",
+      "arn:aws:sqs:eu-west-1:123456789012:todo.fifo",
+    ])
+    error_message = "and so may a worker"
+  }
+
+  assert {
+    condition     = [for s in jsondecode(aws_iam_role_policy.schedule.policy).Statement : s.Resource] == ["arn:aws:lambda:eu-west-1:123456789012:function:my-worker"]
+    error_message = "and the schedule"
+  }
+
+  assert {
+    condition     = output.worker_role_name == "my-role" && output.log_group_name == "/my/log" && output.worker_function_name == "my-worker"
+    error_message = "the outputs name what is in use"
   }
 }

@@ -51,3 +51,10 @@ class Chain:
     @step(depends_on=["five"])
     def six(self, n: int) -> dict:
         return {"n": n + 1}
+
+
+@workflow
+class Approval:
+    @step(awaits=["approved"])
+    def decide(self, approved: dict) -> dict:
+        return approved

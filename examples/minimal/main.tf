@@ -1,0 +1,38 @@
+# The least that a deployment needs.
+
+terraform {
+  required_version = ">= 1.7"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.100, < 7"
+    }
+  }
+}
+
+module "fluxio" {
+  # Of a release: "https://<host>/terraform-aws-fluxio-<version>.zip?checksum=sha256:<checksum>", and no layer_zip.
+  source = "../../modules/fluxio"
+
+  name      = "orders"
+  package   = var.package
+  layer_zip = var.layer_zip
+}
+
+variable "package" {
+  description = "Path of the zip with the steps and their manifest."
+  type        = string
+}
+
+variable "layer_zip" {
+  description = "Path of the engine's layer zip, as `make layer` builds it. A release of the module has it inside: leave it out there."
+  type        = string
+  default     = null
+}
+
+output "client_environment" {
+  description = "What a client needs in its environment."
+  value       = module.fluxio.client_environment
+}
+

@@ -1,0 +1,57 @@
+# The engine as a Lambda layer. ../.. uses this for its worker; use it by itself for a function of your own:
+#
+#     module "fluxio_layer" {
+#       source = "<where the fluxio module comes from>//modules/layer"
+#       name   = "orders-engine"
+#     }
+
+resource "aws_lambda_layer_version" "engine" {
+  count = var.layer_arn == null ? 1 : 0
+
+  layer_name               = var.name
+  description              = join(" ", compact(["fluxio engine", local.zip_version]))
+  filename                 = local.zip
+  source_code_hash         = filebase64sha256(local.zip)
+  compatible_runtimes      = var.runtimes
+  compatible_architectures = [var.architecture]
+
+  lifecycle {
+    # A function must never be without the layer it names.
+    create_before_destroy = true
+
+    precondition {
+      condition     = local.zip != null
+      error_message = "Give the engine: layer_zip (the file that `make layer` builds) or layer_arn (a published layer version). Neither is set, and only a release of the module has its layer inside."
+    }
+
+    precondition {
+      condition     = !can(regex("-(x86_64|arm64)[.]zip$", local.zip_name)) || endswith(local.zip_name, "-${var.architecture}.zip")
+      error_message = "layer_zip is ${local.zip_name} but architecture is \"${var.architecture}\": the worker could not import it. Give the zip that ends in -${var.architecture}.zip, or set architecture to match."
+    }
+
+    precondition {
+      condition     = !can(regex("^fluxio-layer-[0-9]", local.zip_name)) || startswith(local.zip_name, "fluxio-layer-${local.series}.")
+      error_message = "layer_zip is ${local.zip_name}, but this is version ${local.version} of the module, which takes a layer of version ${local.series}.x only: others may lay out the table differently. Give the layer zip of this version, leave layer_zip out where the module comes from a release (it has its layer inside), or take the module of the layer's version."
+    }
+  }
+}
+
+# A layer that others published: its description is all that tells its version.
+data "aws_lambda_layer_version" "published" {
+  count = var.layer_arn == null ? 0 : 1
+
+  layer_name = regex("^(.*):[0-9]+$", var.layer_arn)[0]
+  version    = tonumber(regex("[0-9]+$", var.layer_arn))
+
+  lifecycle {
+    precondition {
+      condition     = var.layer_zip == null
+      error_message = "Give the engine exactly once: layer_zip (the file that `make layer` builds) or layer_arn (a published layer version). Both are set."
+    }
+
+    postcondition {
+      condition     = !can(regex("^fluxio engine [0-9]", self.description)) || startswith(self.description, "fluxio engine ${local.series}.")
+      error_message = "layer_arn is a \"${self.description}\", but this is version ${local.version} of the module, which takes a layer of version ${local.series}.x only: others may lay out the table differently. Publish the layer of this version, or take the module of the layer's version."
+    }
+  }
+}

@@ -1,0 +1,56 @@
+variable "name" {
+  description = "Name of the layer."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,64}$", var.name))
+    error_message = "name must have 1 to 64 characters (letters, digits, _ -)."
+  }
+}
+
+variable "architecture" {
+  description = "Processor of the functions that use the layer: x86_64 or arm64."
+  type        = string
+  default     = "x86_64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["x86_64", "arm64"], var.architecture)
+    error_message = "architecture must be \"x86_64\" or \"arm64\" (AWS's name for aarch64)."
+  }
+}
+
+variable "runtimes" {
+  description = "Pythons that the layer is offered to. It holds builds for python3.10, python3.11, python3.12 and python3.13."
+  type        = list(string)
+  default     = ["python3.10", "python3.11", "python3.12", "python3.13"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.runtimes) >= 1 && length(setsubtract(var.runtimes, ["python3.10", "python3.11", "python3.12", "python3.13"])) == 0
+    error_message = "runtimes must name at least one of python3.10, python3.11, python3.12 and python3.13, and no other: the layer holds builds for these four."
+  }
+}
+
+variable "layer_zip" {
+  description = "Path of the engine's layer zip (`fluxio-layer-<version>-<architecture>.zip`). Null: the one inside the release that this module belongs to."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.layer_zip == null || (endswith(coalesce(var.layer_zip, "-"), ".zip") && try(fileexists(coalesce(var.layer_zip, "-")), false))
+    error_message = "layer_zip must be the path of a .zip file that exists when Terraform plans. Build it with `make layer`, which puts it into layer/dist, or leave it out where the module comes from a release."
+  }
+}
+
+variable "layer_arn" {
+  description = "ARN of a layer version that is published already: nothing is made then, only its version is checked. At most one of `layer_zip` and `layer_arn`."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.layer_arn == null || can(regex("^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:layer:[A-Za-z0-9_-]+:[0-9]+$", var.layer_arn))
+    error_message = "layer_arn must be the ARN of one version of a layer: arn:aws:lambda:<region>:<account>:layer:<name>:<version>. Is the version number at the end missing?"
+  }
+}

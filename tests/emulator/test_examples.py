@@ -1,0 +1,128 @@
+"""The examples, each as its files stand: applied by real Terraform, planned again, used, and destroyed.
+
+All of them lie in one root, since most of an apply is waiting for queues, and those can be waited for together.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from dev import ROOT, emulator, layer
+from dev.package import package
+from dev.terraform import Terraform
+from fluxio_client import FluxioClient, Run, RunStatus
+from tests.emulator.conftest import NAME
+from tests.emulator.guarded import Principal
+from tests.emulator.world import left_behind
+
+EXAMPLES = ROOT / "examples"
+HERE = Path(__file__).resolve().parent
+OF_ORDERS = ("minimal", "complete", "customer_key_and_vpc", "own_function", "provisioned")
+"""Those that deploy order_fulfillment."""
+
+
+class Applied(NamedTuple):
+    """Everything that the examples make."""
+
+    terraform: Terraform
+    variables: dict[str, Any]
+    clients: dict[str, FluxioClient]
+    aws: Principal
+
+
+@pytest.fixture(scope="module")
+def applied() -> Iterator[Applied]:
+    name = f"{NAME}-examples"
+    work = ROOT / ".fluxio" / name
+    try:
+        with emulator.running(name) as running:
+            environment = running.environment() | {"AWS_MAX_ATTEMPTS": "2"}
+            terraform = Terraform(HERE / "examples", work / "terraform", environment)
+            variables = {"packages": packages(work), "layer_zip": str(engine(work))}
+            outputs = terraform.apply(variables)
+            aws = Principal(running.endpoint, "test", "test")
+            clients = {name: client(aws, of) for name, of in outputs["clients"].items()}
+            yield Applied(terraform, variables, clients, aws)
+            terraform.destroy()
+            assert left_behind(aws.aws) == []
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def packages(folder: Path) -> dict[str, str]:
+    """The zips of the examples' steps."""
+    orders, two = EXAMPLES / "order_fulfillment", EXAMPLES / "two_workers"
+    made = {
+        "orders": package(orders, folder / "orders.zip", ["orders", "entry_points.txt"]),
+        "sales": package(two / "sales", folder / "sales.zip", ["sales.py", "entry_points.txt"]),
+        "shipping": package(
+            two / "shipping", folder / "shipping.zip", ["shipping.py", "entry_points.txt"]
+        ),
+    }
+    return {name: str(path) for name, path in made.items()}
+
+
+def engine(folder: Path) -> Path:
+    """The layer by a name that tells no architecture: the examples name theirs, the emulator runs on ours."""
+    copy = folder / "engine.zip"
+    shutil.copyfile(layer.zip_path(layer.host_architecture()), copy)
+    return copy
+
+
+def client(aws: Principal, environment: dict[str, str]) -> FluxioClient:
+    """A client with what a deployment says that clients need."""
+    return FluxioClient(
+        environment["FLUXIO_TABLE_NAME"],
+        environment["FLUXIO_QUEUE_URL"],
+        dynamodb=aws.aws("dynamodb"),
+        sqs=aws.aws("sqs"),
+    )
+
+
+def test_no_example_is_without_a_readme_or_left_out_here() -> None:
+    """Whoever adds one finds that it must be applied here, too."""
+    roots = {path.parent.name for path in EXAMPLES.glob("*/main.tf")}
+    text = (HERE / "examples" / "main.tf").read_text()
+    assert roots == {*OF_ORDERS, "two_workers"}
+    for root in roots:
+        assert f'source = "../../../examples/{root}"' in text
+        assert (EXAMPLES / root / "README.md").is_file()
+
+
+def test_a_second_plan_is_empty(applied: Applied) -> None:
+    assert applied.terraform.plan(applied.variables) == []
+
+
+def test_a_run_goes_through_in_each(applied: Applied) -> None:
+    """Started side by side: their workers do not wait for each other."""
+    order = {"order_id": "o-1", "amount": 99.0}
+    for name in OF_ORDERS:
+        applied.clients[name].start("OrderFulfillment", order, run_id=f"run-{name}")
+
+    for name in OF_ORDERS:
+        run = end(applied.clients[name], f"run-{name}")
+        assert run.result == {"fulfillment_id": "ful_abc", "status": "fulfilled"}
+
+
+def test_a_step_of_one_worker_starts_a_run_of_the_other(applied: Applied) -> None:
+    """Each in its own table."""
+    sales, shipping = applied.clients["sales"], applied.clients["shipping"]
+
+    sale = end(sales, sales.start("Sale", {"order_id": "o-1"}).run_id)
+    shipment = end(shipping, "shipment-o-1")
+
+    assert sale.result == {"shipment": "shipment-o-1"}
+    assert shipment.result == {"tracking": "tr-pc-o-1"}
+    assert [run.workflow for run in sales.list("Sale").runs] == ["Sale"]
+    assert sales.list("Shipment").runs == shipping.list("Sale").runs == []
+
+
+def end(client: FluxioClient, run_id: str) -> Run:
+    run = client.wait(run_id, timeout=60)
+    assert run.status is RunStatus.SUCCEEDED, run
+    return run

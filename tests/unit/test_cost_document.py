@@ -1,0 +1,263 @@
+"""docs/cost.md: every figure on the page follows from the code's prices and from what the tests count."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import redirect_stderr
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from fluxio.metrics import METRICS
+from fluxio_client import layout
+from fluxio_client.cli.bill import Compute as Function
+from fluxio_client.cli.bill import Usage, bill, operations, transitions
+from fluxio_client.cli.prices import AS_OF, PRICES, REGION
+from fluxio_client.graph import Graph
+from tests.simulation.aws import Aws
+from tests.simulation.platform import (
+    InPlace,
+    Invocation,
+    Workflows,
+    make_client,
+    make_worker,
+    records_of,
+)
+from tests.simulation.workflows import ORDER, OrderFulfillment
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
+BODY, SOURCES = PAGE.split("## Sources")
+LISTED = BODY.partition("## Unit prices")[2]
+BUDGETS = (ROOT / "tests" / "emulator" / "test_budgets.py").read_text(encoding="utf-8")
+
+MILLION = 10**6
+
+#: A month of 30 days for what is counted by the minute, and AWS's own 730 hours for what is paid by the hour.
+MINUTES, HOURS = 30 * 24 * 60, 730
+
+#: Prices that no code needs. The page names the source of each.
+WRITE_CAPACITY_HOUR = 0.00065
+SCHEDULED = 1 / MILLION
+METRIC, ALARM = 0.30, 0.10
+LOG_GIGABYTE = 0.50
+KEY_REQUEST = 0.03 / 10_000
+TRACE = 5 / MILLION
+
+FAN_OUT = Graph(
+    {
+        "validate_payment": (),
+        "charge_card": ("validate_payment",),
+        "reserve_inventory": ("validate_payment",),
+        "send_confirmation": ("validate_payment",),
+        "fulfill_order": ("charge_card", "reserve_inventory", "send_confirmation"),
+    }
+)
+CHAIN = Graph({f"s{at}": (f"s{at - 1}",) if at else () for at in range(6)})
+
+
+def dollars(amount: float) -> str:
+    return f"${amount + 1e-9:,.2f}"
+
+
+def price(of: str, amount: float) -> float:
+    return PRICES[of].of(amount)
+
+
+def run_cost(writes: int, index_units: int, messages: int) -> float:
+    """A million runs as `fluxio cost` bills them, without the time the steps take."""
+    usage = Usage()
+    usage.add_start()
+    for at in range(messages):
+        last = at == messages - 1
+        usage.add_line(
+            {
+                "write_units": writes - 1 if last else 0,
+                "index_write_units": index_units - 2 if last else 0,
+                "sent": messages - 1 if last else 0,
+                "request_id": f"r-{at}",
+            }
+        )
+    *lines, duration = bill(usage, Function(512, "x86_64"))
+    assert duration.what == "Lambda duration"
+    return sum(line.dollars_per_million for line in lines)
+
+
+def row(name: str, graph: Graph, writes: int, index_units: int, messages: int) -> str:
+    attempts = len(graph.depends_on)
+    cells = [
+        name,
+        f"{writes} + {index_units}",
+        str(messages),
+        dollars(run_cost(writes, index_units, messages)),
+        dollars(price("step_functions", transitions(graph, attempts) * MILLION)),
+        dollars(price("durable_operation", operations(graph, attempts) * MILLION)),
+    ]
+    return line(*cells)
+
+
+def line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def computed() -> list[str]:
+    """What the page must say, as it says it."""
+    write = price("dynamodb_write", MILLION)
+    request = price("sqs_fifo", MILLION)
+    invocation = price("lambda_request", MILLION)
+    by_dimensions = [
+        sum(dimensions in metric.dimensions for metric in METRICS.values())
+        for dimensions in (("worker",), ("worker", "workflow"), ("worker", "workflow", "step"))
+    ]
+    worker, workflow, step = by_dimensions
+    metrics = worker + workflow + 5 * step
+    sweep_reads = layout.SHARDS * 0.5
+    polls = 5 * 3 * MINUTES
+    key_requests = MINUTES // 5 * 5
+    second = Function(512, "x86_64").line(1000).dollars_per_million
+    arm = Function(512, "arm64").line(1000).dollars_per_million
+    units = 10 * (7 + 5)  # ten runs a second
+    capacity = round(units / 0.7)
+    # The share of an hour in which a unit of capacity has cost what its writes would have cost on demand.
+    even = WRITE_CAPACITY_HOUR / price("dynamodb_write", 3600)
+    standing = [
+        price("sqs_fifo", polls),
+        SCHEDULED * MINUTES,
+        price("lambda_request", MINUTES),
+        price("dynamodb_read", sweep_reads * MINUTES),
+    ]
+    return [
+        row("OrderFulfillment, branches as threads", FAN_OUT, 7, 5, 1),
+        row("the same, a message per branch", FAN_OUT, 10, 5, 3),
+        row("a chain of 6 steps", CHAIN, 8, 5, 1),
+        line("a step more in a chain", "1 write unit", dollars(write)),
+        line(
+            "a retry",
+            "2 write units, 2 requests, an invocation",
+            dollars(2 * write + 2 * request + invocation),
+        ),
+        line("a run item between 1 and 2 KB", "at most 7 write units more", dollars(7 * write)),
+        line("an output of 10,000 bytes", "10 write units more", dollars(10 * write)),
+        line(
+            "a second of the worker at 512 MB",
+            "0.5 GB-seconds",
+            f"{dollars(second)}; {dollars(arm)} on arm64",
+        ),
+        line("sweeps", f"{MINUTES:,}", dollars(sum(standing[1:]))),
+        line("polling", f"{polls:,} requests", dollars(standing[0])),
+        line("metrics", str(metrics), dollars(METRIC * metrics)),
+        f"{worker} of the worker, {workflow} of each workflow and {step} of each step",
+        line("alarms", f"{alarm_metrics()} metrics", dollars(ALARM * alarm_metrics())),
+        line(
+            "a key of your own",
+            f"{key_requests:,} requests",
+            dollars(1 + KEY_REQUEST * key_requests),
+        ),
+        f"{dollars(sum(standing))} a month",
+        f"{100 * even:.0f} % of the time",
+        line(
+            "on demand",
+            f"{units} write units a second",
+            dollars(price("dynamodb_write", units * 3600 * HOURS)),
+        ),
+        line(
+            "provisioned, used to 70 %",
+            f"{capacity} units of capacity",
+            dollars(WRITE_CAPACITY_HOUR * HOURS * capacity),
+        ),
+        f"{dollars(WRITE_CAPACITY_HOUR * HOURS * 4)} a month",
+        f"{dollars(TRACE * MILLION)} per million traces",
+    ]
+
+
+def alarm_metrics() -> int:
+    """The metrics that the module's alarms look at: one each, but for the sum over a table and its indexes."""
+    alarms = (ROOT / "modules" / "fluxio" / "alarms.tf").read_text(encoding="utf-8")
+    names = re.findall(r"^    (\w+) = \{$", alarms, re.MULTILINE)
+    indexes = (layout.INDEX_BY_WORKFLOW, layout.INDEX_DUE, layout.INDEX_FAILED)
+    return len(names) - 1 + 2 * (1 + len(indexes))
+
+
+@pytest.mark.parametrize("said", computed())
+def test_the_page_says_what_is_computed(said: str) -> None:
+    assert said in BODY
+
+
+def test_no_figure_of_the_page_is_neither_computed_nor_a_listed_price() -> None:
+    known = {*re.findall(r"\$[\d.,]*\d", " ".join(computed()) + LISTED)}
+    known |= {dollars(LOG_GIGABYTE * size * MILLION / 10**9) for size in log_bytes()}
+
+    assert {*re.findall(r"\$[\d.,]*\d", BODY.replace(LISTED, ""))} - known == set()
+
+
+def test_the_listed_prices_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| .+ \| \$([\d.]+) per .* \| `(\w+)` \|$", LISTED, re.MULTILINE)
+    listed = {name: float(amount) for amount, name in rows}
+    in_millions = {
+        name: round(one.dollars * (MILLION / one.per if one.per > 1 else 1), 10)
+        for name, one in PRICES.items()
+    }
+
+    assert listed == in_millions
+    assert f"List prices in US dollars of {REGION}, as published in {AS_OF}," in BODY
+
+
+def test_the_prices_that_no_code_needs_are_listed_as_they_are_used() -> None:
+    for said in (
+        f"${WRITE_CAPACITY_HOUR:.5f} per hour",
+        f"${SCHEDULED * MILLION:g} per million | [8]",
+        f"${METRIC:.2f}, ${ALARM:.2f} a month",
+        f"${LOG_GIGABYTE:.2f} per GB",
+        f"$1 a month, ${KEY_REQUEST * 10_000:g} per 10,000",
+        f"${TRACE * MILLION:g} per million | [9]",
+    ):
+        assert said in LISTED
+
+
+def test_the_counts_are_the_budgets_of_the_emulator() -> None:
+    for test, wanted in (
+        ("with_inline_branches_costs", {"writes": 7, "write_units": 7, "index_units": 5}),
+        ("with_a_nudge_per_branch_costs", {"writes": 10, "write_units": 10, "index_units": 5}),
+        ("a_chain_of_6_costs", {"writes": 8, "write_units": 8}),
+    ):
+        body = re.search(rf"def test_\w*{test}.*?(?=\ndef |\Z)", BUDGETS, re.DOTALL)
+        assert body
+        allowed = dict(re.findall(r'spent\["(\w+)"\] <= (\d+)', body[0]))
+        assert {name: int(allowed[name]) for name in wanted} == wanted
+
+
+def log_bytes() -> tuple[int, int]:
+    """Bytes that a worker logs for a run of OrderFulfillment, with INFO lines and without, to the hundred."""
+    aws, tokens = Aws(120), count(1)
+    worker = make_worker(
+        aws,
+        Workflows.of(OrderFulfillment),
+        10,
+        now=aws.clock.now,
+        new_token=lambda: f"t{next(tokens)}",
+        chance=lambda: 0.0,
+        new_threads=lambda: InPlace(aws.clock, True),
+        sleep=aws.clock.advance,
+    )
+    make_client(aws).start("OrderFulfillment", ORDER, run_id="order-o-1001")
+    found = aws.sqs.client().receive_message(QueueUrl=aws.queue.url, MaxNumberOfMessages=10)
+    with redirect_stderr(io.StringIO()) as stderr:
+        worker.handle({"Records": records_of(found)}, Invocation(aws.clock, aws.clock.at + 120_000))
+    lines = stderr.getvalue().splitlines(keepends=True)
+    metrics = sum(len(line) for line in lines if '"_aws"' in line)
+    return round(sum(map(len, lines)), -2), round(metrics, -2)
+
+
+def test_the_log_of_a_run_is_as_long_as_the_page_says() -> None:
+    every, metrics = log_bytes()
+    cost, least = (dollars(LOG_GIGABYTE * size * MILLION / 10**9) for size in (every, metrics))
+
+    assert f"| the log of OrderFulfillment | {every:,} bytes | {cost} |" in BODY
+    assert f"{metrics:,} bytes ({least})" in BODY
+
+
+def test_every_source_is_dated_and_used() -> None:
+    assert {*re.findall(r"\[(\d+)\]", BODY)} == {*re.findall(r"(?m)^(\d+)\. ", SOURCES)}
+    assert all(re.search(r"20\d\d|estimate", one) for one in re.split(r"(?m)^\d+\. ", SOURCES)[1:])
