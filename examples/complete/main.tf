@@ -87,7 +87,7 @@ resource "aws_iam_policy" "client" {
   policy = module.fluxio.client_policy_json
 }
 
-# Whoever mends runs: with it, the command line can do all of docs/operations.md.
+# Whoever mends runs with the command `fluxio`.
 resource "aws_iam_policy" "operator" {
   name   = "orders-production-operator"
   policy = module.fluxio.operator_policy_json

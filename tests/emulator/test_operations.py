@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,10 +23,10 @@ import boto3
 import pytest
 
 from dev.package import package
-from fluxio_client import FluxioClient, RunStatus
+from fluxio_client import FluxioClient, RunStatus, transitions
 from fluxio_client.client import now_ms
-from tests.emulator.test_deployment import eventually
-from tests.emulator.world import Deployed, Scratch
+from fluxio_client.store import Store
+from tests.emulator.world import Deployed, Scratch, until
 from tests.runbook import Command, sections
 
 NAME = "fluxio-test"
@@ -61,6 +62,25 @@ MANIFEST = """
 OrderFulfillment = shop.workflows:OrderFulfillment
 Broken = shop.nowhere:Broken
 """
+APPROVAL = """
+from fluxio import step, workflow
+
+@workflow
+class Approval:
+    @step(awaits=["approved"])
+    def decide(self, approved: dict) -> dict:
+        return approved
+"""
+KILLS = "import os; os._exit(1)"
+#: What Lambda writes when the worker's process is gone, as AWS documents it; MiniStack does not.
+REPORT = {
+    "type": "platform.report",
+    "record": {
+        "metrics": {"durationMs": 812.4, "memorySizeMB": 512, "maxMemoryUsedMB": 97},
+        "status": "error",
+        "errorType": "Runtime.ExitError",
+    },
+}
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("aws") and shutil.which("bash")),
@@ -143,9 +163,9 @@ class Night:
 
     def until(self, run_id: str, status: RunStatus) -> None:
         """Wait until the run has a status."""
-        eventually(lambda: self.client.get(run_id).status is status, 60, f"{run_id} is {status}")
+        until(lambda: self.client.get(run_id).status is status, 60, f"{run_id} is {status}")
 
-    def release(self, charge: str = "return {}") -> Path:
+    def release(self, charge: str = "return {}", approval: bool = False) -> Path:
         """The source of a version of the steps, as it lies in somebody's folder."""
         steps = self.folder / "steps"
         shutil.rmtree(steps, ignore_errors=True)
@@ -153,12 +173,16 @@ class Night:
         (steps / "shop" / "__init__.py").touch()
         (steps / "shop" / "workflows.py").write_text(WORKFLOWS.format(charge=charge))
         (steps / "shop" / "nowhere.py").write_text(NOWHERE)
-        (steps / "entry_points.txt").write_text(MANIFEST)
+        (steps / "shop" / "approval.py").write_text(APPROVAL)
+        named = "Approval = shop.approval:Approval\n" if approval else ""
+        (steps / "entry_points.txt").write_text(MANIFEST + named)
         return steps
 
-    def deploy_what_is_wrong(self) -> None:
-        """A version whose card step raises; in the folder lies what somebody has mended it to."""
-        steps = self.release('raise ValueError("the card network says no")')
+    def deploy_what_is_wrong(
+        self, charge: str = 'raise ValueError("the card network says no")'
+    ) -> None:
+        """A version whose card step goes wrong; in the folder lies what somebody has mended it to."""
+        steps = self.release(charge)
         self.will_deploy_again()
         self._deploy(package(steps, self.folder / "wrong.zip", ["shop", "entry_points.txt"]))
         self.release()
@@ -178,6 +202,65 @@ class Night:
             self.lambda_.update_event_source_mapping, UUID=mapping["UUID"], Enabled=True
         )
         self.lambda_.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+
+    def lose_a_worker(self, run_id: str) -> str:
+        """Have the card step's worker die; returns where it ran.
+
+        Handed over past the queue: its message would come back when it has been invisible for long enough.
+        """
+        assert self._hand_over(run_id), "the worker does not die"
+        place = self.client.get(run_id).steps["charge_card"].ran_in
+        assert place is not None
+        return place
+
+    def lose_it_again(self, run_id: str, attempt: int) -> None:
+        """Have the table say what one more death leaves there; a real one takes as long as its lease."""
+        later = now_ms() + 3_600_000  # when the lease of the attempt before is over
+        step = self.client.get(run_id).steps["charge_card"]
+        assert step.token is not None
+        assert step.attempt == attempt - 1
+        values = transitions.claim_values(step.token, now_ms() - 1, "", now_ms())
+        change = transitions.take_over("charge_card", values, step.attempt)
+        store = Store(self.deployed.clients["dynamodb"], self.deployed.outputs["table_name"])
+        assert store.apply(run_id, [change], later).applied
+
+    def give_up(self, run_id: str) -> None:
+        """Have a worker find that the step has no attempt left."""
+        assert not self._hand_over(run_id), "the worker died once more"
+
+    def _hand_over(self, run_id: str) -> bool:
+        """Give the worker a message of the run; whether it broke."""
+        record = {
+            "messageId": "by-hand",
+            "receiptHandle": "by-hand",
+            "body": json.dumps({"run_id": run_id}),
+            "attributes": {"ApproximateReceiveCount": "2", "MessageGroupId": run_id},
+        }
+        payload = json.dumps({"Records": [record]}).encode()
+        return "FunctionError" in self.lambda_.invoke(FunctionName=WORKER, Payload=payload)
+
+    def report_a_death(self, place: str) -> None:
+        """Write into the worker's log what Lambda does."""
+        logs = self.deployed.clients["logs"]
+        stream = {
+            "logGroupName": f"/aws/lambda/{WORKER}",
+            "logStreamName": f"2026/11/22/[$LATEST]{uuid4().hex[:26]}{place}",
+        }
+        logs.create_log_stream(**stream)
+        logs.put_log_events(
+            **stream, logEvents=[{"timestamp": now_ms(), "message": json.dumps(REPORT)}]
+        )
+
+    def has_logged(self, message: str, run_id: str) -> None:
+        """Wait until the worker's log has this of a run: its lines come after what it does."""
+
+        def found() -> bool:
+            lines = self.deployed.clients["logs"].filter_log_events(
+                logGroupName=f"/aws/lambda/{WORKER}", filterPattern=f'"{message}"'
+            )["events"]
+            return any(run_id in line["message"] for line in lines)
+
+        until(found, 30, f"the line '{message}' of {run_id}")
 
     def sweep(self) -> bool:
         """What the schedule does each minute; whether the worker broke."""
@@ -279,7 +362,7 @@ def dlq_not_empty(night: Night) -> None:
         found = sqs.get_queue_attributes(QueueUrl=dlq, AttributeNames=["All"])["Attributes"]
         return int(found["ApproximateNumberOfMessages"]) >= 2
 
-    eventually(dead, 60, "both dead letters")
+    until(dead, 60, "both dead letters")
 
     said = night.look("dlq_not_empty", MESSAGE=night.hello)
     assert run_id in said
@@ -357,11 +440,14 @@ def runs_failed(night: Night) -> None:
     night.deploy_what_is_wrong()
     run_id = night.run("night-1")
     night.until(run_id, RunStatus.FAILED)
+    night.has_logged("step raised", run_id)
 
     said = night.look("runs_failed", RUN=run_id)
     assert "charge_card" in said
     assert "ValueError: the card network says no" in said
     assert '"order_id": "o-1"' in said
+    raised_at = WORKFLOWS.splitlines().index("        {charge}") + 1
+    assert re.search(rf"shop/workflows\.py:{raised_at} charge_card", said), "file and line"
 
     night.look(DEPLOYING)
     assert "SUCCEEDED" in night.mend("runs_failed", RUN=run_id)
@@ -376,10 +462,25 @@ def runs_parked(night: Night) -> None:
     assert said.count(run_id) > 2
     assert "no module 'shop.nowhere'" in " ".join(said.split())
 
-    night.release()
-    night.will_deploy_again()
+    # The other kind: a deployment forgets a workflow, and of its runs one is under way and one is not.
+    under_way = night.run("night-4", "Approval")
+    night.until(under_way, RunStatus.RUNNING)
+    night.deploy_what_is_wrong()
+    night.client.signal(under_way, "approved", {"by": "kim"})
+    new = night.run("night-5", "Approval")
+    night.until(under_way, RunStatus.WAITING)
+    night.until(new, RunStatus.FAILED)
+    for error in (night.client.get(one).error for one in (under_way, new)):
+        assert error is not None
+        assert error.type == "UnknownWorkflow"
+
+    night.release(approval=True)
     night.look(DEPLOYING)
-    assert "SUCCEEDED" in night.mend("runs_parked", RUN=run_id, WORKFLOW="Broken")
+    said = night.mend("runs_parked", RUN=run_id, WORKFLOW="Approval")
+    assert said.count("1 run sent on") == 3
+    night.until(under_way, RunStatus.SUCCEEDED)
+    night.client.signal(new, "approved")
+    night.until(new, RunStatus.SUCCEEDED)
 
 
 def runs_stuck(night: Night) -> None:
@@ -387,13 +488,7 @@ def runs_stuck(night: Night) -> None:
     run_id = night.run("night-3", ago=20, lost=True)
     night.sweep()
 
-    def logged() -> bool:
-        found = night.deployed.clients["logs"].filter_log_events(
-            logGroupName=f"/aws/lambda/{WORKER}", filterPattern='"run stuck"'
-        )["events"]
-        return any(run_id in event["message"] for event in found)
-
-    eventually(logged, 30, "the sweep's line")
+    night.has_logged("run stuck", run_id)
     # The nudge of this sweep is lost as well; else the run would go on by itself when the cause is gone.
     sqs = night.deployed.clients["sqs"]
     sqs.purge_queue(QueueUrl=night.deployed.outputs["queue_url"])
@@ -442,6 +537,48 @@ def table_throttled(night: Night) -> None:
     assert "PAY_PER_REQUEST" in night.look("table_throttled")
 
 
+def worker_lost(night: Night) -> None:
+    night.deploy_what_is_wrong(KILLS)
+    run_id = night.run("night-1", lost=True)
+    first = night.lose_a_worker(run_id)
+    night.lose_it_again(run_id, 2)
+    night.lose_it_again(run_id, 3)
+    last = night.lose_a_worker(run_id)
+    night.lose_it_again(run_id, 5)
+    night.give_up(run_id)
+    night.report_a_death(last)
+    night.has_logged("step taken over", run_id)
+
+    said = night.look("workerlost-a-step-kills-its-worker", RUN=run_id, PLACE=last)
+    assert "WorkerLost" in said
+    assert re.search(rf"charge_card .* 5 attempts .* {last}$", said, re.MULTILINE), (
+        "the last column"
+    )
+    assert f'"attempt": 4, "taken_from": "{first}"' in said
+    assert json.dumps(REPORT) in said
+
+    night.look(DEPLOYING)
+    found = night.lambda_.get_function_configuration(FunctionName=WORKER)
+    night.undo.callback(
+        night.lambda_.update_function_configuration,
+        FunctionName=WORKER,
+        MemorySize=found["MemorySize"],
+    )
+    assert "SUCCEEDED" in night.mend("workerlost-a-step-kills-its-worker", RUN=run_id)
+
+
+def signal(night: Night) -> None:
+    run_id = night.run("night-4", "Approval")
+    night.until(run_id, RunStatus.RUNNING)
+
+    said = night.look("a-run-waits-for-a-signal", RUN=run_id)
+    assert run_id in said
+    assert "waits for the signal approved" in said
+
+    assert "SUCCEEDED" in night.mend("a-run-waits-for-a-signal", RUN=run_id, SIGNAL="approved")
+    assert night.client.get(run_id).result == {"by": "kim"}
+
+
 def deploying(night: Night) -> None:
     """Pasted by those whose runs wait for a mended package."""
 
@@ -468,6 +605,8 @@ SITUATIONS: dict[str, Callable[[Night], Any]] = {
     "runs_stuck": runs_stuck,
     "sweep_silent": sweep_silent,
     "table_throttled": table_throttled,
+    "workerlost-a-step-kills-its-worker": worker_lost,
+    "a-run-waits-for-a-signal": signal,
     DEPLOYING: deploying,
     "everything-about-one-run-and-the-log": everything,
 }

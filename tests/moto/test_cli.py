@@ -11,10 +11,13 @@ import pytest
 from fluxio import Retry, StepContext, step, workflow
 from fluxio_client import RunStatus, transitions
 from fluxio_client.cli.exits import ExitCode
+from fluxio_client.cli.moments import local
 from fluxio_client.run import Failure
 from fluxio_client.store import Store
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import LogLines, World
+
+pytestmark = pytest.mark.once
 
 
 @workflow
@@ -73,6 +76,17 @@ class Slow:
     def call(self, ctx: StepContext) -> dict:
         if ctx.attempt == 1:
             raise TimeoutError("the other side is asleep")
+        return {}
+
+
+@workflow(timeout=60)
+class Limited:
+    @step
+    def draft(self) -> dict:
+        return {}
+
+    @step(depends_on=["draft"], awaits=["approved"])
+    def publish(self) -> dict:
         return {}
 
 
@@ -152,6 +166,35 @@ def test_start_with_wait_does_not_wait_for_a_parked_run(fluxio: Command, world: 
     assert "fluxio redrive o-1" in said.out
 
 
+@pytest.mark.parametrize("status", ["PENDING", "FAILED"])
+def test_start_with_the_id_of_a_run_that_exists_says_so_and_how_it_stands(
+    fluxio: Command, world: World, status: str
+) -> None:
+    world.client.start("Declined", run_id="dead-2")
+    if status == "FAILED":
+        world.pump(Declined).drain()
+    world.clock.advance(3600)
+
+    again = fluxio("start", "Declined", "--run-id", "dead-2")
+    fluxio.lets_work(world.pump(Declined))
+    waited = fluxio("start", "Declined", "--run-id", "dead-2", "--wait")
+
+    assert again.out == "dead-2\n"
+    assert "dead-2 was there already, started " in again.err
+    assert f": it is {status}" in again.err
+    assert ("fluxio redrive dead-2" in again.err) == (status == "FAILED")
+    assert "was there already" in waited.err
+    assert "started dead-2" not in waited.err
+    again = fluxio("start", "Declined", "--run-id", "dead-2", "--wait", "--json")
+    assert again.json["existed"] is True
+    assert fluxio("start", "Declined", "--run-id", "dead-2", "--json").json["existed"] is True
+
+
+def test_start_of_a_new_run_does_not_say_that_it_was_there(fluxio: Command) -> None:
+    assert "already" not in fluxio("start", "Declined", "--run-id", "new-1").err
+    assert fluxio("start", "Declined", "--run-id", "new-2", "--json").json["existed"] is False
+
+
 # --- show
 
 
@@ -183,6 +226,65 @@ def test_show_says_what_each_step_waits_for(fluxio: Command, world: World) -> No
     steps = fluxio("show", slow.run_id, "--json").json["steps"]
     assert steps[0]["waiting"]["for"] == "backoff"
     assert steps[0]["waiting"]["until_ms"] == world.clock.now() + 600_000
+
+
+def test_show_says_by_when_an_open_run_must_have_ended_and_that_it_is_over(
+    fluxio: Command, world: World
+) -> None:
+    run = world.run(Limited)
+
+    assert "must have ended in 1 min, by " in fluxio("show", run.run_id).out
+    world.clock.advance(90)
+    assert "its time was over 30.0 s ago, at " in fluxio("show", run.run_id).out
+    park(world, run.run_id)
+    assert "its time was over" not in fluxio("show", run.run_id).out, "no timeout ends a parked run"
+
+
+def test_show_says_what_the_steps_of_a_run_waited_for_when_it_ended(
+    fluxio: Command, world: World
+) -> None:
+    limited, slow = world.run(Limited), world.run(Slow)
+    world.client.cancel(slow.run_id)
+    world.clock.advance(3600)
+    Store(world.dynamodb, world.table_name).apply(
+        limited.run_id,
+        [transitions.expire(Failure("RunTimeout", "too late"), world.clock.now())],
+        world.clock.now(),
+    )
+
+    said = fluxio("show", limited.run_id).out
+    assert "RunTimeout: too late" in said
+    assert "waited for the signal approved" in said
+    assert "must have ended" not in said
+    assert "waited for its next attempt, at " in fluxio("show", slow.run_id).out
+
+
+@pytest.mark.parametrize("stopped", ["parked", "cancelled"])
+def test_a_step_that_a_stopped_run_left_behind_does_not_go_on_counting(
+    fluxio: Command, world: World, stopped: str
+) -> None:
+    run = world.run(Approval)
+    claim = transitions.claim_values("t", world.clock.now() + 70_000, "", world.clock.now())
+    world.client.signal(run.run_id, "approved")
+    Store(world.dynamodb, world.table_name).apply(
+        run.run_id, [transitions.claim("publish", claim, awaits=("approved",))], world.clock.now()
+    )
+    if stopped == "parked":
+        park(world, run.run_id)
+    else:
+        world.client.cancel(run.run_id)
+
+    world.clock.advance(10)
+    assert "its worker may be at it until " in fluxio("show", run.run_id).out
+    world.clock.advance(3660)
+
+    said = fluxio("show", run.run_id).out
+    (line,) = [line for line in said.splitlines() if "RUNNING" in line]
+    assert "min" not in line
+    assert "claimed at " in said
+    assert "its worker is gone, its lease ended 1 h ago" in said
+    length = fluxio("timeline", run.run_id, "--json").json["steps"][-1]["end_ms"]
+    assert length <= 70_000
 
 
 def test_show_keeps_payloads_to_itself_unless_they_are_asked_for(
@@ -279,6 +381,29 @@ def test_list_failed_shows_every_workflows_failures_with_their_errors(
         assert run["error"]["type"] == "CardDeclined"
     assert fluxio("list", "Order", "--failed", "--json").json["runs"] == []
     assert "ask for another card" in fluxio("list", "--failed").out
+
+
+def test_list_failed_shows_when_each_run_failed_in_the_order_it_is_in(
+    fluxio: Command, world: World
+) -> None:
+    world.client.start("Declined", run_id="early-start")
+    world.clock.advance(100)
+    world.client.start("Declined", run_id="late-start")
+    pump = world.pump(Declined)
+    for run_id in ("late-start", "early-start"):
+        world.clock.advance(3700)
+        failure = transitions.fail_run(Failure("E", run_id), world.clock.now())
+        Store(world.dynamodb, world.table_name).apply(run_id, [failure], world.clock.now())
+    pump.drain()
+
+    for options in (["--failed"], ["Declined", "--failed"]):
+        header, *lines = fluxio("list", *options).out.splitlines()
+        assert header.split() == ["run", "workflow", "status", "started", "failed", "took"]
+        rows = [line.split() for line in lines if "FAILED" in line]
+        assert [row[0] for row in rows] == ["early-start", "late-start"]
+        at = world.client.get("early-start").ended_at
+        assert local(at, world.clock.now()) in lines[0]
+    assert "failed" not in fluxio("list", "Declined").out.splitlines()[0]
 
 
 def test_list_waiting_shows_parked_runs_and_those_that_wait_for_a_signal(
@@ -435,6 +560,67 @@ def test_redrive_sends_the_named_runs_on(fluxio: Command, world: World) -> None:
     assert {world.client.get(run.run_id).status for run in runs} == {RunStatus.SUCCEEDED}
 
 
+def test_redrive_of_an_open_run_says_that_it_was_only_nudged_and_what_it_waits_for(
+    fluxio: Command, world: World
+) -> None:
+    failed, approval, slow = world.run(Declined), world.run(Approval), world.run(Slow)
+    unopened = world.client.start("Order")
+
+    for run, waits in (
+        (approval, "RUNNING already and was only nudged; waits for the signal approved"),
+        (slow, "RUNNING already and was only nudged; call: next attempt in 10 min, at "),
+        (unopened, "PENDING already and was only nudged; no worker has opened it yet"),
+    ):
+        said = fluxio("redrive", run.run_id)
+        assert said.code == ExitCode.OK
+        assert f"{run.run_id} is {waits}" in said.out
+        assert "sent on" not in said.out
+
+    assert "1 run sent on, 1 nudged\n" in fluxio("redrive", failed.run_id, slow.run_id).out
+    record = fluxio("redrive", slow.run_id, "--json").json
+    assert (record["redriven"], record["nudged"]) == ([], [slow.run_id])
+
+
+def test_redrive_says_that_a_time_limit_is_gone(fluxio: Command, world: World) -> None:
+    limited, failed = world.run(Limited), world.run(Declined)
+    park(world, limited.run_id)
+
+    assert "no time limit any more" not in fluxio("redrive", failed.run_id).err
+    said = fluxio("redrive", limited.run_id)
+
+    assert "1 run sent on" in said.out
+    assert f"{limited.run_id} has no time limit any more" in said.err
+    assert world.client.get(limited.run_id).deadline is None
+
+
+def test_redrive_speaks_of_one_run_or_several_as_one_does(fluxio: Command, world: World) -> None:
+    world.run(Declined)
+    parked = [world.client.start("Order", {"amount": 1}).run_id for _ in range(2)]
+    for run_id in parked:
+        park(world, run_id)
+    done = world.run(Approval)
+    world.client.cancel(done.run_id)
+
+    assert (
+        "Redrive 1 run of Declined that is FAILED?" in fluxio("redrive", "--failed", "Declined").err
+    )
+    assert "Redrive 2 runs of Order that are parked?" in fluxio("redrive", "--parked", "Order").err
+    assert "only a run that FAILED, or is parked, can be" in fluxio("redrive", done.run_id).err
+
+
+def test_a_second_signal_with_another_payload_is_told_what_can_be_done(
+    fluxio: Command, world: World
+) -> None:
+    run = world.run(Approval)
+    fluxio("signal", run.run_id, "approved", "--payload", '{"by": "kim"}')
+
+    said = fluxio("signal", run.run_id, "approved", "--payload", '{"by": "lee"}')
+
+    assert said.code == ExitCode.ERROR
+    assert "that one stands" in said.err
+    assert said.err.endswith("if the first payload is wrong, start another run.\n")
+
+
 def test_redrive_of_all_failed_runs_asks_first_and_takes_each(
     fluxio: Command, world: World
 ) -> None:
@@ -501,6 +687,21 @@ def test_dlq_list_finds_the_queue_by_itself_and_consumes_nothing(
         assert "not JSON" in found[1]["malformed"]
     assert "ask for another card" in fluxio("dlq", "list").out
     assert len(world.dead_letters()) == 2
+
+
+def test_dlq_list_offers_a_redrive_only_if_a_message_is_a_nudge_of_a_run(
+    fluxio: Command, world: World
+) -> None:
+    dead_letter(world, "hello")
+    dead_letter(world, json.dumps({"run_id": "never-was"}))
+
+    said = fluxio("dlq", "list")
+    assert "there is no such run: it was never started, or its retention is over" in said.out
+    assert "fluxio dlq purge --useless" in said.err
+    assert "fluxio dlq redrive" not in said.err
+
+    dead_letter(world, json.dumps({"run_id": world.run(Declined).run_id}))
+    assert "fluxio dlq redrive" in fluxio("dlq", "list").err
 
 
 def test_dlq_show_prints_the_message_of_a_run_in_full(fluxio: Command, world: World) -> None:
@@ -576,7 +777,9 @@ def test_cost_counts_what_the_worker_logged_and_the_start(
         sum(line["dollars_per_million_runs"] for line in record["fluxio"]["lines"]), abs=0.001
     )
     assert {*record["peers"]} == {"Step Functions Standard", "Lambda durable functions"}
-    assert "Not counted" in fluxio("cost", "Order").err
+    assert "Not counted: invocations whose worker died" in " ".join(
+        fluxio("cost", "Order").err.split()
+    )
 
 
 def test_cost_of_a_run_that_the_log_does_not_know_says_why(fluxio: Command, world: World) -> None:
@@ -611,6 +814,36 @@ def test_an_error_as_json_is_one_object_on_stderr(fluxio: Command) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["list", "X", "--status", "bogus"],
+        ["bogus"],
+        ["show"],
+        ["show", "o-1", "--nope"],
+        ["list", "--failed", "--open"],
+    ],
+)
+def test_a_wrong_command_line_with_json_is_one_object_on_stderr(
+    fluxio: Command, arguments: list[str]
+) -> None:
+    said = fluxio(*arguments, "--json")
+
+    error = json.loads(said.err)["error"]
+    assert {*error} == {"type", "message", "exit_code"}
+    assert error["exit_code"] == said.code == ExitCode.USAGE
+
+
+def test_a_wrong_command_line_is_told_in_whole_sentences(fluxio: Command) -> None:
+    assert (
+        "No such option: --zzz. See `fluxio show --help`.\n" in fluxio("show", "o-1", "--zzz").err
+    )
+    assert (
+        "error: Invalid value for '--status': 'bogus' is not"
+        in fluxio("list", "X", "--status", "bogus").err
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
         ["shwo"],
         ["show"],
         ["show", "o-1", "--nope"],
@@ -634,13 +867,39 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(
     assert said.err.count("\n") == 1
 
 
-def test_a_missing_setting_names_itself(fluxio: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FLUXIO_TABLE_NAME")
+@pytest.mark.parametrize(
+    ("variable", "option"),
+    [("FLUXIO_TABLE_NAME", "--table-name"), ("FLUXIO_QUEUE_URL", "--queue-url")],
+)
+def test_a_missing_setting_names_itself_and_its_option(
+    fluxio: Command, monkeypatch: pytest.MonkeyPatch, variable: str, option: str
+) -> None:
+    monkeypatch.delenv(variable)
 
     said = fluxio("show", "o-1")
 
     assert said.code == ExitCode.USAGE
-    assert "FLUXIO_TABLE_NAME" in said.err
+    assert f"{variable} is not set. Pass {option}, or set the variable" in said.err
+
+
+def test_a_table_that_is_not_fluxios_names_the_setting_and_the_next_move(
+    fluxio: Command, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = f"{world.table_name}-other"
+    key = {"AttributeName": "id", "KeyType": "HASH"}
+    world.dynamodb.create_table(
+        TableName=other,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[key],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+    )
+    monkeypatch.setenv("FLUXIO_TABLE_NAME", other)
+
+    # Of an index that is missing moto says something else than AWS; see test_cli_parts.
+    for arguments in (["show", "o-1"], ["start", "Order"], ["redrive", "o-1"], ["graph", "o-1"]):
+        said = fluxio(*arguments)
+        assert said.code == ExitCode.USAGE, said
+        assert "--table-name or FLUXIO_TABLE_NAME the module's output `table_name`" in said.err
 
 
 def test_options_go_before_the_environment(

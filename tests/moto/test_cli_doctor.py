@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
+import botocore.session
 import pytest
+from botocore import exceptions
 from botocore.exceptions import ClientError
 
 from fluxio import step, workflow
+from fluxio_client import settings
 from fluxio_client.cli.exits import ExitCode
+from fluxio_client.cli.session import Session
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import World
+
+pytestmark = pytest.mark.once
 
 
 @workflow
@@ -202,6 +209,105 @@ def test_what_is_wrong_is_said_with_what_to_do(fluxio: Command, name: str) -> No
     assert said.code == (ExitCode.FINDINGS if said.json["counts"]["FAIL"] else ExitCode.OK)
     assert level != "FAIL" or said.code == ExitCode.FINDINGS
     assert fluxio("doctor", "--strict").code == ExitCode.FINDINGS
+
+
+class NoAnswer:
+    """A client of a service that cannot be asked anything."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, call: str) -> Callable[..., Any]:
+        def ask(*_: Any, **__: Any) -> Any:
+            raise self._error
+
+        return ask
+
+
+def unanswered(fluxio: Command, error: Exception, *services: str) -> None:
+    """Let calls of these services end so; of all, if none is named."""
+    aws = Session.aws
+
+    def service(of: Session, name: str) -> Any:
+        return NoAnswer(error) if not services or name in services else aws(of, name)
+
+    fluxio.monkeypatch.setattr(Session, "aws", service)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.NoCredentialsError(),
+        exceptions.EndpointConnectionError(endpoint_url="http://localhost:1"),
+        exceptions.TokenRetrievalError(provider="sso", error_msg="x"),
+        ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "x"}}, "Call"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_without_credentials_or_endpoint_doctor_says_so_once_as_the_other_commands_do(
+    fluxio: Command, error: Exception
+) -> None:
+    unanswered(fluxio, error)
+
+    said, other = fluxio("doctor"), fluxio("show", "o-1")
+
+    assert said == other
+    assert said.code == ExitCode.AWS
+    assert said.err.count("\n") == 1
+
+
+def test_without_a_region_doctor_says_so_once_as_the_other_commands_do(fluxio: Command) -> None:
+    fluxio.monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    fluxio.monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    fluxio.monkeypatch.setattr(settings, "_session", botocore.session.Session)
+
+    said, other = fluxio("doctor"), fluxio("show", "o-1")
+
+    assert said == other
+    assert said.code == ExitCode.USAGE
+    assert said.err.startswith("error: the AWS Region is not set: say --region, or set ")
+
+
+def test_one_service_that_cannot_be_reached_is_said_once_and_the_rest_is_looked_at(
+    fluxio: Command,
+) -> None:
+    unanswered(fluxio, exceptions.EndpointConnectionError(endpoint_url="http://x"), "lambda")
+
+    said = fluxio("doctor")
+
+    assert said.code == ExitCode.FINDINGS
+    assert said.out.count("cannot be reached") == 1
+    assert "1 FAIL" in said.out
+    assert "you may show runs" in said.out
+
+
+def test_what_is_denied_and_needed_by_several_checks_is_said_once(fluxio: Command) -> None:
+    fluxio.services.denied["ListEventSourceMappings"] = denied("lambda:ListEventSourceMappings")
+
+    assert fluxio("doctor").out.count("AWS denies lambda:ListEventSourceMappings") == 1
+
+
+def test_a_table_that_is_not_fluxios_raises_the_question_of_its_name_first(
+    fluxio: Command, world: World
+) -> None:
+    other = f"{world.table_name}-other"
+    world.dynamodb.create_table(
+        TableName=other,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+    )
+    fluxio.monkeypatch.setenv("FLUXIO_TABLE_NAME", other)
+
+    findings = fluxio("doctor", "--json").json["findings"]
+
+    about = [one for one in findings if one["area"] == "table" and one["level"] == "FAIL"]
+    assert [one["text"] for one in about] == [
+        f"{other} has the keys id, not pk, sk",
+        "indexes missing or not as they should be: by_workflow, due, failed",
+    ]
+    for one in about:
+        assert one["remedy"].startswith("is --table-name or FLUXIO_TABLE_NAME the module's output")
 
 
 def test_a_sweep_that_does_not_come_shows_in_the_runs_that_are_overdue(

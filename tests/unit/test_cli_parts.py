@@ -110,6 +110,17 @@ def answer(code: str, message: str = "", operation: str = "Query") -> aws.Client
         (answer("ExpiredTokenException"), "aws sso login", ExitCode.AWS),
         (answer("UnrecognizedClientException"), "AWS_PROFILE", ExitCode.AWS),
         (answer("QueueDoesNotExist"), "FLUXIO_QUEUE_URL", ExitCode.USAGE),
+        (
+            answer("ValidationException", "The table does not have the specified index: due"),
+            "--table-name or FLUXIO_TABLE_NAME",
+            ExitCode.USAGE,
+        ),
+        (
+            answer("ValidationException", "The provided key element does not match the schema"),
+            "--table-name or FLUXIO_TABLE_NAME",
+            ExitCode.USAGE,
+        ),
+        (answer("ValidationException", "Limit must be 1"), "Limit must be 1", ExitCode.AWS),
         (answer("SomethingElse", "no"), "AWS refused Query (SomethingElse): no", ExitCode.AWS),
         (aws.NoCredentialsError(), "no AWS credentials", ExitCode.AWS),
         (aws.NoRegionError(), "--region", ExitCode.AWS),
@@ -242,7 +253,9 @@ def test_a_step_waits_for_its_backoff_its_lease_or_a_takeover() -> None:
 
     assert stands(PENDING | {"not_before": NOW + 1}, PENDING)[0].what is For.BACKOFF
     assert stands(running | {"lease_until": NOW + 1}, PENDING)[0].what is For.LEASE
-    assert stands(running | {"lease_until": NOW - 1}, PENDING)[0].what is For.TAKEOVER
+    over = stands(running | {"lease_until": NOW - 25_000}, PENDING)[0]
+    assert over.what is For.TAKEOVER
+    assert over.sentence(NOW) == "its lease ended 25.0 s ago; another worker takes it over"
 
 
 def test_steps_of_a_run_that_has_ended_wait_for_nothing() -> None:

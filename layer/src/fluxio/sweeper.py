@@ -14,6 +14,7 @@ from fluxio.metrics import Metrics
 from fluxio_client import layout
 from fluxio_client import transitions as to
 from fluxio_client.client import WATCHDOG_MS
+from fluxio_client.errors import FluxioError
 from fluxio_client.queue import BATCH, Nudge, Queue
 from fluxio_client.run import Run, RunStatus, StepStatus
 from fluxio_client.store import Store
@@ -54,7 +55,8 @@ def sweep(
                     metrics.count("runs_stuck")
                     log("WARNING", "run stuck", run_id=run.run_id, workflow=run.workflow)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other shards are swept
-            log("ERROR", "shard not swept", shard=shard, error=type(error).__name__)
+            reason = str(error) if isinstance(error, FluxioError) else None
+            log("ERROR", "shard not swept", shard=shard, error=type(error).__name__, reason=reason)
             failed = error
     log("INFO", "sweep", nudged=nudged, latest_ms=latest)
     metrics.count("sweep_finds", by=nudged)

@@ -23,6 +23,7 @@ from fluxio_client.cli import (
 )
 from fluxio_client.cli.command import command
 from fluxio_client.cli.exits import ExitCode
+from fluxio_client.cli.failures import Explained
 from fluxio_client.cli.version import client_version
 
 _EPILOG = "Exit codes: " + "; ".join(f"{code:d} {code.meaning}" for code in ExitCode) + "."
@@ -77,14 +78,15 @@ def _root(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         code = typer.main.get_command(app).main(
-            args=None if arguments is None else list(arguments),
+            args=list(arguments),
             prog_name="fluxio",
             standalone_mode=False,
         )
     except typer.TyperException as error:
-        return _usage(error)
+        return _usage(error, as_json="--json" in arguments)
     except typer.Abort:
         return ExitCode.ERROR
     except BrokenPipeError:
@@ -94,12 +96,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else ExitCode.OK
 
 
-def _usage(error: typer.TyperException) -> int:
+def _usage(error: typer.TyperException, as_json: bool) -> int:
     context = getattr(error, "ctx", None)
-    text = error.format_message().strip()
+    text = " ".join(error.format_message().split())
     if type(error).__name__ == "NoArgsIsHelpError":  # the help it has just printed says it all
         sys.stderr.write(f"{text}\n" if text else "")
         return ExitCode.USAGE
     path = context.command_path if context else "fluxio"
-    sys.stderr.write(f"error: {' '.join(text.split())} See `{path} --help`.\n")
-    return ExitCode.USAGE
+    message = f"{text}{'' if text.endswith(('.', '?', '!')) else '.'} See `{path} --help`."
+    failure = Explained("UsageError", message, ExitCode.USAGE)
+    sys.stderr.write(f"{failure.to_json() if as_json else f'error: {message}'}\n")
+    return failure.code

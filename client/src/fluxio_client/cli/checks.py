@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from fluxio_client import layout
-from fluxio_client.cli.failures import explain, is_denied, missing_action
+from fluxio_client.cli.failures import concerns_every_call, explain, is_denied, missing_action
 from fluxio_client.cli.moments import length
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.version import client_version
@@ -39,6 +39,9 @@ LATE = 180_000
 
 #: Bytes of the end of a layer's zip that are read: its list of files is there.
 TAIL = 1_000_000
+
+#: What is wrong is mostly the name; only then the table.
+RIGHT_TABLE = "is --table-name or FLUXIO_TABLE_NAME the module's output `table_name`? If so: "
 
 APPLY = "`terraform plan` shows what differs from the module; apply it."
 
@@ -88,19 +91,31 @@ class Examination:
     def __init__(self, session: Session) -> None:
         self.session = session
 
+    def reach(self) -> None:
+        """Ask AWS for the table. Without Region, credentials or endpoint no check could say more than that.
+
+        What is wrong with the table itself is for the checks to say.
+        """
+        try:
+            self.session.dynamodb.describe_table(TableName=self.session.table)
+        except ClientError as error:
+            if concerns_every_call(error):
+                raise
+
     def findings(self) -> Iterator[tuple[str, list[Finding]]]:
-        """Each check in turn: its area, and what it found."""
+        """Each check in turn: its area, and what it found; a failure that several meet is said once."""
+        said: set[str] = set()
         for area, check in CHECKS:
             found: list[Finding] = []
             try:
                 found.extend(check(self))
-            except ClientError as error:
-                found.append(_refused(area, error))
             except Exception as error:
-                failure = explain(error)
-                if failure is None:
+                if explain(error) is None or concerns_every_call(error):
                     raise
-                found.append(fail(area, failure.message, ""))
+                finding = _unanswered(area, error)
+                if finding.text not in said:
+                    found.append(finding)
+                    said.add(finding.text)
             yield area, found
 
     @cached_property
@@ -128,14 +143,15 @@ class Examination:
         return found
 
 
-def _refused(area: str, error: ClientError) -> Finding:
-    if is_denied(error):
+def _unanswered(area: str, error: Exception) -> Finding:
+    """A call that AWS did not answer, as a finding."""
+    failure = explain(error)
+    assert failure is not None
+    if isinstance(error, ClientError) and is_denied(error):
         action = missing_action(error)
         return warn(
             area, f"not looked at: AWS denies {action}", f"add {action} to the policy of your role."
         )
-    failure = explain(error)
-    assert failure is not None
     return fail(area, failure.message, "")
 
 
@@ -152,7 +168,8 @@ def _table(at: Examination) -> Iterator[Finding]:
         yield fail(
             "table",
             f"there is no table {name} in this Region",
-            "set FLUXIO_TABLE_NAME to the module's output `table_name`, and the Region to its own.",
+            "set --table-name or FLUXIO_TABLE_NAME to the module's output `table_name`, and the Region to "
+            "its own.",
         )
         return
     if table["TableStatus"] in ("ACTIVE", "UPDATING"):
@@ -160,7 +177,8 @@ def _table(at: Examination) -> Iterator[Finding]:
     else:
         yield fail("table", f"{name} is {table['TableStatus']}", "wait, or restore it.")
     if _keys(table) != ("pk", "sk"):
-        yield fail("table", f"{name} has the keys {_keys(table)}", "it is not fluxio's: " + APPLY)
+        keys = ", ".join(_keys(table))
+        yield fail("table", f"{name} has the keys {keys}, not pk, sk", RIGHT_TABLE + APPLY)
     there = {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes", ())}
     wrong = [
         index
@@ -170,7 +188,11 @@ def _table(at: Examination) -> Iterator[Finding]:
         or there[index].get("IndexStatus", "ACTIVE") not in ("ACTIVE", "UPDATING")
     ]
     if wrong:
-        yield fail("table", f"indexes missing or not as they should be: {', '.join(wrong)}", APPLY)
+        yield fail(
+            "table",
+            f"indexes missing or not as they should be: {', '.join(wrong)}",
+            RIGHT_TABLE + APPLY,
+        )
     else:
         yield ok("table", f"indexes {', '.join(INDEXES)} are there")
 
@@ -181,7 +203,7 @@ def _table_care(at: Examination) -> Iterator[Finding]:
         try:
             yield read(dynamodb, name)
         except ClientError as error:
-            yield _refused("table", error)
+            yield _unanswered("table", error)
 
 
 def _time_to_live(dynamodb: Any, name: str) -> Finding:
@@ -500,7 +522,7 @@ def _rights(at: Examination) -> Iterator[Finding]:
         try:
             call()
         except ClientError as error:
-            yield _refused("rights", error)
+            yield _unanswered("rights", error)
         else:
             yield ok("rights", f"you may {what}")
 

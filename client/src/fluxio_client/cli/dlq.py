@@ -79,7 +79,11 @@ def list_(session: Session, dlq_url: _DlqUrl = None, limit: _Limit = 100) -> Non
         for letter in letters
     ]
     session.print_lines(table(("message", "since", "run", "run is"), rows, session.out.width))
-    session.note("read one with `fluxio dlq show MESSAGE`; send all on with `fluxio dlq redrive`")
+    if any(letter.run for letter in letters):
+        then = "send all on with `fluxio dlq redrive`"
+    else:
+        then = "none of them is a nudge of a run in the table: delete them with `fluxio dlq purge --useless`"
+    session.note(f"read one with `fluxio dlq show MESSAGE`; {then}")
 
 
 def show(
@@ -132,7 +136,7 @@ def redrive(
     """Nudge the runs of the dead letters again, and delete these messages.
 
     A message is sent before it is deleted, so the command can be repeated safely, wherever it broke off.
-    What is no nudge of fluxio's stays, and so does a nudge of a run that is gone.
+    What is no nudge of fluxio's stays, and so does a nudge of a run that is not in the table.
 
     Example: fluxio dlq redrive
     """
@@ -150,7 +154,7 @@ def redrive(
         )
         return
     session.out.print(f"{_messages(done.nudged)} sent on and deleted")
-    for count, what in ((done.malformed, "malformed"), (done.unknown, "of runs that are gone")):
+    for count, what in ((done.malformed, "malformed"), (done.unknown, "of unknown runs")):
         if count:
             session.note(f"{_messages(count)} {what}: still there")
     if done.malformed or done.unknown:
@@ -163,7 +167,7 @@ def purge(
     useless: Annotated[
         bool,
         typer.Option(
-            "--useless", help="Only what a redrive leaves: no nudges, or of runs that are gone."
+            "--useless", help="Only what a redrive leaves: no nudges, or of runs not in the table."
         ),
     ] = False,
     limit: _Limit = 10_000,
@@ -247,14 +251,16 @@ def _letter(session: Session, message: Received) -> Letter:
 def _state(letter: Letter) -> Text:
     if letter.run is not None:
         return Text(letter.run.status, style=look(letter.run.status).style)
-    return Text("gone" if letter.nudge else "-", style="dim")
+    return Text("unknown" if letter.nudge else "-", style="dim")
 
 
 def _remark(letter: Letter) -> Text:
     if letter.malformed:
         return Text(f"no nudge: {letter.malformed}", style="red")
     if letter.run is None:
-        return Text("there is no such run any more", style="dim")
+        return Text(
+            "there is no such run: it was never started, or its retention is over", style="dim"
+        )
     if letter.run.error is not None:
         return Text(str(letter.run.error), style="red")
     step = letter.nudge.step if letter.nudge else None

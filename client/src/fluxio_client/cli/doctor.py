@@ -24,17 +24,18 @@ def doctor(
     """Check table, queues, worker, layer, schedule and your own rights; changes nothing.
 
     FAIL means that runs stand still or will, WARN that something is not as the module makes it or could
-    not be looked at. The exit code is 5 if there is a FAIL.
+    not be looked at. The exit code is 5 if there is a FAIL; 2 or 7 if AWS cannot be asked at all.
 
     Example: fluxio doctor
     """
-    _ = (
-        session.table,
-        session.queue,
-    )  # a setting that is missing is said once, and not by each check
+    # What no check can do without is said once, as every command says it, and not by each check.
+    _ = session.table, session.queue
+    examination = Examination(session)
+    with session.busy("reaching AWS …"):
+        examination.reach()
     found: list[Finding] = []
     with session.progress("looking", len(CHECKS)) as bar:
-        for _, some in Examination(session).findings():
+        for _, some in examination.findings():
             found += some
             bar.advance()
     counted = Counter(finding.level for finding in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 from botocore import exceptions as aws
@@ -29,6 +30,11 @@ class Explained(NamedTuple):
     message: str
     code: ExitCode
 
+    def to_json(self) -> str:
+        """The one object that --json makes of it."""
+        error = {"type": self.kind, "message": self.message, "exit_code": self.code}
+        return json.dumps({"error": error}, ensure_ascii=False)
+
 
 _CODES: tuple[tuple[type[errors.FluxioError], ExitCode], ...] = (
     (errors.RunNotFound, ExitCode.NOT_FOUND),
@@ -52,6 +58,19 @@ _UNKNOWN_KEY = {
 }
 _NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 
+#: What DynamoDB says of calls on a table with other keys or indexes than fluxio's.
+_OTHER_TABLE = (
+    "does not have the specified index",
+    "key element does not match the schema",
+    "missed key schema element",
+    "Query key condition not supported",
+    "Missing the key",
+    "Type mismatch for key",
+)
+
+_NO_CREDENTIALS = (aws.NoCredentialsError, aws.PartialCredentialsError)
+_BAD_CREDENTIALS = (aws.SSOError, aws.CredentialRetrievalError, aws.TokenRetrievalError)
+
 _SIGN_IN = "Sign in again (`aws sso login`, or fresh keys) and repeat the command."
 _ENDPOINT = (
     "Check the network, --region (AWS_DEFAULT_REGION) and --endpoint-url (AWS_ENDPOINT_URL)."
@@ -67,6 +86,13 @@ def explain(error: BaseException) -> Explained | None:
         return _explain_answer(error)
     message = _explain_sdk(error)
     return Explained(type(error).__name__, message, ExitCode.AWS) if message else None
+
+
+def concerns_every_call(error: BaseException) -> bool:
+    """Whether it is about the caller's credentials, so that no other call would get further."""
+    if isinstance(error, aws.ClientError):
+        return error.response["Error"]["Code"] in _EXPIRED | _UNKNOWN_KEY
+    return isinstance(error, _NO_CREDENTIALS + _BAD_CREDENTIALS + (aws.ProfileNotFound,))
 
 
 def is_denied(error: BaseException) -> bool:
@@ -99,19 +125,23 @@ def _explain_answer(error: aws.ClientError) -> Explained:
     if code in _NO_QUEUE:
         text = "there is no such queue: set --queue-url or FLUXIO_QUEUE_URL to the module's output `queue_url`."
         return Explained(code, text, ExitCode.USAGE)
+    if code == "ValidationException" and any(text in said for text in _OTHER_TABLE):
+        text = (
+            f"the table is not fluxio's, or is damaged ({said}): is --table-name or FLUXIO_TABLE_NAME the "
+            "module's output `table_name`? If so, `fluxio doctor` says what the table lacks."
+        )
+        return Explained(errors.SettingError.__name__, text, ExitCode.USAGE)
     text = f"AWS refused {error.operation_name} ({code}): {said}. Nothing else is known of it."
     return Explained(code, text, ExitCode.AWS)
 
 
 def _explain_sdk(error: BaseException) -> str | None:
-    if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):
+    if isinstance(error, _NO_CREDENTIALS):
         return (
             "no AWS credentials found: sign in (`aws sso login`), name a profile (AWS_PROFILE), or set "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
         )
-    if isinstance(
-        error, (aws.SSOError, aws.CredentialRetrievalError, aws.TokenRetrievalError)
-    ):  # the subclasses say more than a person needs
+    if isinstance(error, _BAD_CREDENTIALS):  # the subclasses say more than a person needs
         return f"your AWS credentials cannot be used ({_one_line(error)}). {_SIGN_IN}"
     if isinstance(error, aws.ProfileNotFound):
         return f"{_one_line(error)}: set AWS_PROFILE to one of `aws configure list-profiles`."

@@ -16,14 +16,11 @@ from fluxio_client.cli.command import wrong
 from fluxio_client.cli.moments import length, local, moment_of
 from fluxio_client.cli.records import summary_record
 from fluxio_client.cli.session import Session
-from fluxio_client.cli.waiting import For, awaited_signals, waiting
+from fluxio_client.cli.waiting import awaited_signals, goes_on
 from fluxio_client.run import STOPPED, Failure, Run, RunStatus, RunSummary
 
 #: Later than any `wake_at`.
 EVER = 10**15
-
-#: Steps that a listing names as running or waiting at most.
-SHOWN_STEPS = 3
 
 
 class Listed(NamedTuple):
@@ -238,7 +235,9 @@ def _print(session: Session, listing: Listing, names: list[str], since: int) -> 
     if not listing.runs:
         session.note("no runs" + (f" since {local(since, now)}" if since else ""))
         return
-    header = ["run", "workflow", "status", "started", "took"]
+    # The index `failed` is in the order of the failures, so their times are shown.
+    failures = listing.read_from == layout.INDEX_FAILED
+    header = ["run", "workflow", "status", "started", *(["failed"] if failures else []), "took"]
     rows = []
     for one in listing.runs:
         summary = one.summary
@@ -248,6 +247,7 @@ def _print(session: Session, listing: Listing, names: list[str], since: int) -> 
             summary.workflow,
             Text(summary.status, style=look(summary.status).style),
             local(summary.created_at, now),
+            *([local(summary.ended_at, now)] if failures else []),
             length((until - summary.created_at) / 1000),
         ]
         rows.append(Row(cells, _remark(one, now)))
@@ -267,20 +267,4 @@ def _remark(listed: Listed, now: int) -> Text:
         return Text()
     if run.error is not None:
         return Text(str(run.error), style="red")
-    if run.version is None and not run.ended:
-        return Text("no worker has opened it yet", style="dim")
-    stands = {step.name: waiting(run, step, None, now) for step in run.steps.values()}
-    at = [name for name, one in stands.items() if one and one.what is For.LEASE]
-    parts = []
-    if at:
-        more = f" and {len(at) - SHOWN_STEPS} more" if len(at) > SHOWN_STEPS else ""
-        parts.append(f"runs {', '.join(at[:SHOWN_STEPS])}{more}")
-    if awaited := awaited_signals(run, now):
-        parts.append(f"waits for the signal {', '.join(awaited)}")
-    # Why nothing goes on is worth a line only where nothing goes on.
-    parts += [
-        f"{name}: {one.sentence(now)}"
-        for name, one in stands.items()
-        if one and not parts and one.what in (For.BACKOFF, For.WORKER, For.TAKEOVER)
-    ][:SHOWN_STEPS]
-    return Text("; ".join(parts), style="dim")
+    return Text("" if run.ended else "; ".join(goes_on(run, now)), style="dim")

@@ -30,6 +30,7 @@ from rich.text import Text
 from fluxio_client import settings
 from fluxio_client.cli.failures import Declined, Explained, Unasked
 from fluxio_client.client import FluxioClient, now_ms
+from fluxio_client.errors import SettingError
 from fluxio_client.queue import Queue
 from fluxio_client.store import Store
 
@@ -48,17 +49,22 @@ class Session:
 
     def aws(self, service: str) -> Any:
         """A boto3 client of a service, for the Region and endpoint of the options."""
-        return settings.aws_client(service, self.region, self.endpoint_url)
+        try:
+            return settings.aws_client(service, self.region, self.endpoint_url)
+        except SettingError:
+            raise SettingError(
+                "the AWS Region is not set: say --region, or set AWS_DEFAULT_REGION to that of the deployment."
+            ) from None
 
     @cached_property
     def table(self) -> str:
         """The table's name."""
-        return settings.setting(settings.TABLE_NAME, self.table_name)
+        return settings.setting(settings.TABLE_NAME, self.table_name, "--table-name")
 
     @cached_property
     def queue(self) -> str:
         """The queue's URL."""
-        return settings.queue_url(self.queue_url)
+        return settings.queue_url(self.queue_url, "--queue-url")
 
     @cached_property
     def dynamodb(self) -> Any:
@@ -130,8 +136,7 @@ class Session:
     def report(self, failure: Explained) -> None:
         """The failure: one line, or one JSON object."""
         if self.json:
-            error = {"type": failure.kind, "message": failure.message, "exit_code": failure.code}
-            sys.stderr.write(json.dumps({"error": error}, ensure_ascii=False) + "\n")
+            sys.stderr.write(failure.to_json() + "\n")
         else:
             self.err.print(f"error: {failure.message}", soft_wrap=True)
 

@@ -8,12 +8,13 @@ import typer
 
 from fluxio_client import layout
 from fluxio_client.cli.command import end_with
-from fluxio_client.cli.moments import seconds_of
+from fluxio_client.cli.moments import local, seconds_of
 from fluxio_client.cli.payload import read_json
 from fluxio_client.cli.records import run_record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.show import outcome, print_run
 from fluxio_client.errors import RunParked, WaitTimeout
+from fluxio_client.run import STOPPED, Run, RunStatus
 
 
 def start(
@@ -35,22 +36,24 @@ def start(
         str, typer.Option(help="How long to wait at most: 90s, 15m, 2h. The run goes on.")
     ] = "5m",
 ) -> None:
-    """Start a run of WORKFLOW; prints its id.
+    """Start a run of WORKFLOW; prints its id, also if it was there already, and then how it stands.
 
     Example: fluxio start OrderFulfillment --input '{"order_id": "o-1", "amount": 99.0}' --wait
     """
     patience = seconds_of(timeout)
     given = read_json(input, "--input")
     client = session.client
+    asked = session.now
     run = client.start(workflow, given, layout.check_run_id(run_id) if run_id else None)
+    existed = _existed(run, asked, session.now)
     if not wait:
         if session.json:
-            session.print_json(run_record(run, None, session.now))
+            session.print_json(run_record(run, None, session.now) | {"existed": existed})
         else:
             session.out.print(run.run_id)
-            session.note(f"see it with: fluxio show {run.run_id} --watch")
+            session.note(_there_already(run, session.now) if existed else _see(run))
         return
-    session.note(f"started {run.run_id}")
+    session.note(_there_already(run, session.now) if existed else f"started {run.run_id}")
     try:
         with session.busy(f"{workflow} {run.run_id} …"):
             run = client.wait(run.run_id, timeout=patience)
@@ -58,7 +61,31 @@ def start(
         run = client.get(run.run_id)
     graph = client.graph(run)
     if session.json:
-        session.print_json(run_record(run, graph, session.now, with_output=True))
+        record = run_record(run, graph, session.now, with_output=True)
+        session.print_json(record | {"existed": existed})
     else:
         print_run(session, run, graph, with_output=True)
     end_with(outcome(run))
+
+
+def _existed(run: Run, asked: int, answered: int) -> bool:
+    """Whether the run was there before this call: one that the call has made is PENDING, and of its time.
+
+    A put that the SDK repeats, since the answer to the first was lost, finds a run of this call's time too.
+    """
+    return run.status is not RunStatus.PENDING or not asked <= run.created_at <= answered
+
+
+def _there_already(run: Run, now: int) -> str:
+    stands = (
+        f"{run.run_id} was there already, started {local(run.created_at, now)}: it is {run.status}"
+    )
+    if run.ended_at is not None:
+        stands += f" since {local(run.ended_at, now)}"
+    if run.status in STOPPED:
+        return f"{stands}; to send it on: fluxio redrive {run.run_id}"
+    return stands if run.ended else f"{stands}; {_see(run)}"
+
+
+def _see(run: Run) -> str:
+    return f"see it with: fluxio show {run.run_id} --watch"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
@@ -15,8 +16,9 @@ from fluxio_client.cli.moments import moment_of
 from fluxio_client.cli.payload import read_json
 from fluxio_client.cli.records import Record
 from fluxio_client.cli.session import Session
+from fluxio_client.cli.waiting import goes_on
 from fluxio_client.errors import FluxioError
-from fluxio_client.run import STOPPED, RunStatus
+from fluxio_client.run import STOPPED, Run, RunStatus
 
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -92,7 +94,8 @@ def redrive(
 ) -> None:
     """Send runs on that FAILED or were parked; failed steps get all their attempts again.
 
-    Steps that succeeded are not run again. Safe to repeat.
+    Steps that succeeded are not run again, and the run has no time limit any more. Safe to repeat: a run
+    that is open already is only nudged.
 
     Example: fluxio redrive --failed OrderFulfillment --since 2h --yes
     """
@@ -107,9 +110,9 @@ def redrive(
         status = RunStatus.FAILED if failed else RunStatus.WAITING
         ids = _stopped(session, workflow, status, first, limit)
         if ids:
-            session.confirm(f"Redrive {_runs(len(ids))} of {workflow} that are {status}?", yes)
-    done, refused = _each(session, ids, session.client.redrive)
-    _report(session, done, refused)
+            which = f"that {'is' if len(ids) == 1 else 'are'} {'FAILED' if failed else 'parked'}"
+            session.confirm(f"Redrive {_runs(len(ids))} of {workflow} {which}?", yes)
+    _report(session, _each(session, ids))
 
 
 def _stopped(
@@ -133,41 +136,86 @@ def _stopped(
     return ids
 
 
-def _each(
-    session: Session, ids: list[str], act: Callable[[str], object]
-) -> tuple[list[str], list[tuple[str, Explained]]]:
-    """Do it to each run; one that refuses does not keep the others from it."""
-    done: list[str] = []
-    refused: list[tuple[str, Explained]] = []
+@dataclass
+class _Outcome:
+    """What became of the runs of one redrive."""
+
+    #: Those that had stopped and go on.
+    sent_on: list[str] = field(default_factory=list)
+    #: Of these, the ones that had a time limit.
+    unlimited: list[str] = field(default_factory=list)
+    #: Those that were open already.
+    nudged: list[Run] = field(default_factory=list)
+    refused: list[tuple[str, Explained]] = field(default_factory=list)
+
+
+def _each(session: Session, ids: Sequence[str]) -> _Outcome:
+    """Redrive each run; one that refuses does not keep the others from it."""
+    found = _Outcome()
     with session.progress("redriving", len(ids)) as bar:
         for run_id in ids:
             try:
-                act(run_id)
+                before = session.store.read(run_id)
+                after = session.client.redrive(run_id)
             except FluxioError as error:
                 why = explain(error)
                 assert why is not None
-                refused.append((run_id, why))
+                found.refused.append((run_id, why))
             else:
-                done.append(run_id)
+                if before is not None and before.status not in STOPPED:
+                    found.nudged.append(after)
+                else:
+                    found.sent_on.append(run_id)
+                    if before is not None and before.deadline is not None:
+                        found.unlimited.append(run_id)
             bar.advance()
-    return done, refused
+    return found
 
 
-def _report(session: Session, done: list[str], refused: list[tuple[str, Explained]]) -> None:
+def _report(session: Session, found: _Outcome) -> None:
+    refused = found.refused
     if session.json:
         failures: list[Record] = [
             {"run_id": run_id, "type": why.kind, "message": why.message} for run_id, why in refused
         ]
-        session.print_json({"redriven": done, "refused": failures})
+        session.print_json(
+            {
+                "redriven": found.sent_on,
+                "nudged": [run.run_id for run in found.nudged],
+                "time_limit_removed": found.unlimited,
+                "refused": failures,
+            }
+        )
     else:
         for run_id, why in refused:
             session.err.print(f"error: {run_id}: {why.message}", soft_wrap=True)
-        session.out.print(
-            f"{_runs(len(done))} sent on" + (f", {len(refused)} not" if refused else "")
-        )
+        for run in found.nudged:
+            stands = "; ".join(goes_on(run, session.now))
+            session.out.print(
+                f"{run.run_id} is {run.status} already and was only nudged"
+                + (f"; {stands}" if stands else ""),
+                soft_wrap=True,
+            )
+        counts = [f"{_runs(len(found.sent_on))} sent on"] if found.sent_on or refused else []
+        counts += [f"{len(found.nudged)} nudged"] if found.nudged and counts else []
+        counts += [f"{len(refused)} not"] if refused else []
+        if counts or not found.nudged:
+            session.out.print(", ".join(counts or ["0 runs sent on"]))
+        if found.unlimited:
+            session.note(_without_limit(found.unlimited))
     if refused:
         codes = {why.code for _, why in refused}
-        end_with(codes.pop() if len(codes) == 1 and not done else ExitCode.ERROR)
+        nothing = not (found.sent_on or found.nudged)
+        end_with(codes.pop() if len(codes) == 1 and nothing else ExitCode.ERROR)
+
+
+def _without_limit(runs: Sequence[str]) -> str:
+    """A redrive takes away the time that the workflow's `timeout` gives a run."""
+    if len(runs) == 1:
+        return (
+            f"{runs[0]} has no time limit any more: its workflow's `timeout` does not end it again"
+        )
+    return f"{len(runs)} of them have no time limit any more: `timeout` does not end them again"
 
 
 def _runs(count: int) -> str:

@@ -89,6 +89,8 @@ def spans(run: Run, graph: Graph | None, now: int) -> list[Span]:
         ends = step.ended_at
         if ends is None:  # running, or between two attempts, whose end nobody wrote down
             ends = (run.ended_at or now) if step.status is StepStatus.RUNNING else step.started_at
+            if run.parked and step.lease_until is not None:  # nobody has it after its lease
+                ends = min(ends, step.lease_until)
         begin = step.started_at - run.created_at
         found.append(
             Span(

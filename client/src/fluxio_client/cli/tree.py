@@ -14,7 +14,7 @@ from rich.text import Text
 
 from fluxio_client.cli.colours import look
 from fluxio_client.cli.moments import length, local
-from fluxio_client.cli.waiting import For, waiting
+from fluxio_client.cli.waiting import For, stopped, waited, waiting
 from fluxio_client.graph import Graph
 from fluxio_client.run import Run, Step, StepStatus
 
@@ -72,6 +72,13 @@ def run_lines(run: Run, graph: Graph | None, now: int, width: int) -> list[Text]
             lines += _noted(f"parked: mend that, then `fluxio redrive {run.run_id}`.", "  ", width)
     elif run.version is None and not run.ended:
         lines += _noted("no worker has opened it yet.", "  ", width)
+    if run.deadline is not None and not stopped(run):
+        apart, at = length(abs(run.deadline - now) / 1000), local(run.deadline, now)
+        if run.deadline > now:
+            lines += _noted(f"must have ended in {apart}, by {at}.", "  ", width)
+        else:
+            over = f"its time was over {apart} ago, at {at}: the next worker or sweep ends it."
+            lines += _noted(over, "  ", width, "magenta")
     depends_on = graph.depends_on if graph else dict.fromkeys(run.steps, ())
     depends_on = {name: deps for name, deps in depends_on.items() if name in run.steps}
     placed = rows(depends_on)
@@ -81,7 +88,7 @@ def run_lines(run: Run, graph: Graph | None, now: int, width: int) -> list[Text]
     )
     for row in placed:
         step = run.steps[row.step]
-        lines.append(_step_line(step, row, label_width, now))
+        lines.append(_step_line(run, step, row, label_width, now))
         for note, style in _notes(run, step, graph, now):
             lines += _noted(note, f"{row.below}   ", width, style)
     return lines
@@ -98,12 +105,13 @@ def _headline(run: Run, now: int) -> Text:
     return line
 
 
-def _step_line(step: Step, row: Row, label_width: int, now: int) -> Text:
+def _step_line(run: Run, step: Step, row: Row, label_width: int, now: int) -> Text:
     label = f"{row.branch}{step.name}"
     if len(label) > label_width:
         label = f"{label[: label_width - 1]}…"
     took = step.duration
-    if step.status is StepStatus.RUNNING and step.started_at is not None:
+    # In a run that stands still, what nobody ends does not go on either: a note says since when.
+    if step.status is StepStatus.RUNNING and step.started_at is not None and not stopped(run):
         took = (now - step.started_at) / 1000
     attempts = f"{step.attempt} attempt{'' if step.attempt == 1 else 's'}" if step.attempt else ""
     line = Text.assemble(
@@ -122,7 +130,7 @@ def _step_line(step: Step, row: Row, label_width: int, now: int) -> Text:
 
 def _notes(run: Run, step: Step, graph: Graph | None, now: int) -> Iterator[tuple[str, str]]:
     deps = graph.depends_on[step.name] if graph else ()
-    stands = waiting(run, step, graph, now)
+    stands, stood = waiting(run, step, graph, now), waited(run, step, graph, now)
     if len(deps) > 1 and not (stands and stands.what is For.STEPS):
         yield f"after {', '.join(deps)}", "dim"
     if step.error is not None:
@@ -131,6 +139,8 @@ def _notes(run: Run, step: Step, graph: Graph | None, now: int) -> Iterator[tupl
     if stands and not (stands.what is For.STEPS and len(deps) < 2):
         style = "magenta" if stands.what in (For.SIGNALS, For.TAKEOVER) else "dim"
         yield stands.sentence(now), style
+    if stood and stood.what is not For.STEPS:  # which steps it is after, stands there
+        yield stood.past_sentence(step, now), "dim"
     arrived = [name for name in step.awaits if name in run.signals_json]
     if arrived:
         yield f"had its signal{'' if len(arrived) == 1 else 's'} {', '.join(arrived)}", "dim"

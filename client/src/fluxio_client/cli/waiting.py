@@ -1,13 +1,16 @@
-"""Why a step does not go on: what it waits for, as of a moment."""
+"""Why a step does not go on: what it waits for as of a moment, or waited for when its run stopped."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 
-from fluxio_client.cli.moments import both, length
+from fluxio_client.cli.moments import both, length, local
 from fluxio_client.graph import Graph
 from fluxio_client.run import Run, Step, StepStatus
+
+#: Steps that are named as running or waiting at most, where a run has one line.
+SHOWN_STEPS = 3
 
 
 class For(str, Enum):
@@ -50,20 +53,65 @@ class Waiting:
             one = len(self.names) == 1
             return f"waits for the signal{'' if one else 's'} {', '.join(self.names)}"
         if self.what is For.BACKOFF:
-            return f"next attempt in {length(apart)}"
+            return f"next attempt in {length(apart)}, at {local(self.until, now)}"
         if self.what is For.WORKER:
             return "ready; waits for a worker"
         if self.what is For.LEASE:
             return f"a worker has it, for {length(apart)} more at most"
-        return (
-            f"its worker has not been heard of for {length(apart)}; another one will take it over"
-        )
+        return f"its lease ended {length(apart)} ago; another worker takes it over"
+
+    def past_sentence(self, step: Step, now: int) -> str:
+        """The form it has for a person once the run has ended or stands still."""
+        if self.what in (For.STEPS, For.SIGNALS):
+            return self.sentence(now).replace("waits", "waited", 1)
+        if self.what is For.BACKOFF:
+            return f"waited for its next attempt, at {local(self.until, now)}"
+        if self.what is For.WORKER:
+            return "was ready; waited for a worker"
+        claimed = f"claimed at {local(step.started_at, now)}"
+        if self.what is For.LEASE:
+            return f"{claimed}; its worker may be at it until {local(self.until, now)}"
+        apart = (now - (self.until or now)) / 1000
+        return f"{claimed}; its worker is gone, its lease ended {length(apart)} ago"
 
 
 def waiting(run: Run, step: Step, graph: Graph | None, now: int) -> Waiting | None:
     """What a step waits for; None if it, or its run, has ended or stands still."""
-    if run.ended or run.parked:
-        return None
+    return None if stopped(run) else _standing(run, step, graph, now)
+
+
+def waited(run: Run, step: Step, graph: Graph | None, now: int) -> Waiting | None:
+    """What a step of a run that has ended or stands still would wait for, if the run went on."""
+    return _standing(run, step, graph, now) if stopped(run) else None
+
+
+def stopped(run: Run) -> bool:
+    """Whether nothing goes on in a run: it has ended, or is parked."""
+    return run.ended or run.parked
+
+
+def goes_on(run: Run, now: int) -> list[str]:
+    """What an open run is at, or waits for: a few sentences at most, the most telling ones."""
+    if run.version is None:
+        return ["no worker has opened it yet"]
+    stands = {step.name: waiting(run, step, None, now) for step in run.steps.values()}
+    at = [name for name, one in stands.items() if one and one.what is For.LEASE]
+    parts = []
+    if at:
+        more = f" and {len(at) - SHOWN_STEPS} more" if len(at) > SHOWN_STEPS else ""
+        parts.append(f"runs {', '.join(at[:SHOWN_STEPS])}{more}")
+    if awaited := awaited_signals(run, now):
+        parts.append(f"waits for the signal {', '.join(awaited)}")
+    # Why nothing goes on is worth a line only where nothing goes on.
+    parts += [
+        f"{name}: {one.sentence(now)}"
+        for name, one in stands.items()
+        if one and not parts and one.what in (For.BACKOFF, For.WORKER, For.TAKEOVER)
+    ][:SHOWN_STEPS]
+    return parts
+
+
+def _standing(run: Run, step: Step, graph: Graph | None, now: int) -> Waiting | None:
     if step.status is StepStatus.RUNNING:
         over = step.lease_until is not None and step.lease_until <= now
         return Waiting(For.TAKEOVER if over else For.LEASE, until=step.lease_until)
@@ -77,7 +125,8 @@ def waiting(run: Run, step: Step, graph: Graph | None, now: int) -> Waiting | No
         return Waiting(For.STEPS, open_ones)
     if missing := run.awaiting(step.name):
         return Waiting(For.SIGNALS, missing)
-    if step.not_before is not None and step.not_before > now:
+    then = run.ended_at if run.ended_at is not None else now
+    if step.not_before is not None and step.not_before > then:
         return Waiting(For.BACKOFF, until=step.not_before)
     return Waiting(For.WORKER)
 
