@@ -1,4 +1,4 @@
-"""The Terraform module's README has every alarm, and alarms and dashboard ask for metrics that exist."""
+"""The Terraform module: its README has every alarm, its tests refuse what they should, its alarms exist."""
 
 from __future__ import annotations
 
@@ -24,6 +24,16 @@ def test_the_readme_has_every_alarm() -> None:
     thresholds = re.findall(r"^    (\w+) += optional\(object\({ enabled", variables, re.MULTILINE)
     assert [row[0].strip("`") for row in rows("Alarms")] == sorted(thresholds)
     assert len(thresholds) == 10
+
+
+def test_every_input_that_is_validated_is_refused_in_a_test_of_the_module() -> None:
+    variables = (MODULE / "variables.tf").read_text(encoding="utf-8")
+    blocks = re.findall(r'^variable "(\w+)" {(.*?)^}', variables, re.MULTILINE | re.DOTALL)
+    validated = {name for name, block in blocks if "validation {" in block}
+    tests = "".join(path.read_text(encoding="utf-8") for path in MODULE.glob("tests/*.tftest.hcl"))
+    expected = " ".join(re.findall(r"expect_failures = \[(.*?)\]", tests, re.DOTALL))
+    assert len(validated) > 30
+    assert validated - set(re.findall(r"\bvar\.(\w+)", expected)) == set()
 
 
 def test_alarms_and_dashboard_ask_for_all_metrics_of_the_worker_and_for_no_others() -> None:
