@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test check layer release venv format docs clean
+.PHONY: help demo demo-down test check layer release venv venvs format docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ demo-down: python ## End what `make demo` left running, and remove it
 	@$(PYTHON) -m dev.emulator stop demo
 	@rm -rf .fluxio/demo
 
-test: terraform check layer ## Check, build the layer and run all tests
+test: terraform venvs check layer ## Check, build the layer and run all tests
 	@$(VENV) -m dev.test
 
 check: venv ## Check format, lint, types, versions, reference, workflows and the Terraform code
@@ -42,6 +42,9 @@ layer: venv ## Build the wheels and the Lambda layer's zips in layer/dist
 
 release: venv ## Build everything that a version publishes, in dist
 	@$(VENV) -m dev.release
+
+venvs: python
+	@$(PYTHON) -m dev.bootstrap
 
 venv: python
 	@$(PYTHON) -m dev.bootstrap dev

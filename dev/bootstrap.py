@@ -5,7 +5,7 @@
     .venv-checkov     what looks for insecure settings in Terraform code; it pins one, too
     .venv-3.x         another Python: the tests' packages and the *built* wheels
 
-Run as `python -m dev.bootstrap [dev] [ministack] [checkov]`.
+Run as `python -m dev.bootstrap [dev] [ministack] [checkov] [3.x …]`; without a name it makes all there are.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from dev import ROOT, STATE
-from dev.stage import DevError, command_line, run, say
+from dev.stage import DevError, command_line, end_group, run
 
 SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
 """The Pythons that fluxio promises to run on (those of Lambda)."""
 
 REQUIREMENTS = ROOT / "dev"
+
+STAMP = "fluxio-stamp"
+"""The file in an environment that says what is installed in it."""
 
 
 def dev_environment() -> Path:
@@ -75,6 +78,13 @@ def wheel_environment(version: str, python: Path, wheels: Sequence[Path]) -> Pat
         also_depends_on=wheels,
         then=["--no-deps", "--force-reinstall", *map(str, wheels)],
     )
+
+
+def prepare_wheel_environment(version: str, python: Path) -> None:
+    """What `wheel_environment` needs before there are wheels, if it is not there at all: the long part."""
+    if not (ROOT / f".venv-{version}" / STAMP).is_file():
+        requirements = REQUIREMENTS / "requirements-test.txt"
+        _ensure(ROOT / f".venv-{version}", python, requirements=requirements)
 
 
 @cache
@@ -129,7 +139,7 @@ def _ensure(
     digest = hashlib.sha256(repr(then).encode())
     for path in (requirements, *also_depends_on):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    stamp = folder / "fluxio-stamp"
+    stamp = folder / STAMP
     wanted = f"{interpreter} in {folder}\n{digest.hexdigest()}\n"
     found = stamp.read_text() if stamp.is_file() else ""
     inside = folder / "bin" / "python"
@@ -190,17 +200,33 @@ def _pip_environment() -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    makers = {
+    makers: dict[str, Callable[[], object]] = {
         "dev": dev_environment,
         "ministack": ministack_environment,
         "checkov": checkov_environment,
     }
-    for name in arguments or list(makers):
-        if name not in makers:
-            raise DevError(f"{name!r} is no environment; there are {', '.join(makers)}.")
-        makers[name]()
-    if not arguments:
-        say("environments are ready")
+    for version, python in interpreters().items() if arguments != ["dev"] else ():
+        if version != "{}.{}".format(*sys.version_info[:2]):
+            makers[version] = partial(prepare_wheel_environment, version, python)
+    names = arguments or list(makers)
+    if wrong := [name for name in names if name not in makers]:
+        raise DevError(f"{wrong[0]!r} is no environment; there are {', '.join(makers)}.")
+    # Side by side, the others in processes of their own: pip takes a minute, and one processor, for each.
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-m", "dev.bootstrap", name], cwd=ROOT, start_new_session=True
+        )
+        for name in names[1:]
+    ]
+    try:
+        makers[names[0]]()
+        failed = [other for other in others if other.wait()]
+    except BaseException:
+        for other in others:
+            end_group(other)
+        raise
+    if failed:
+        sys.exit(1)  # it has said why
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ import re
 import sys
 import zipfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from dev import ROOT, STATE
@@ -143,26 +145,32 @@ def _dependencies(source: Path, architecture: str) -> list[Path]:
     """The pinned wheels for all Pythons. Kept by what was asked for: the second time is instant."""
     requirements = source / "layer" / "requirements.txt"
     key = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
-    found: dict[str, Path] = {}
-    for python in SUPPORTED:
-        folder = STATE / "wheels" / f"{key}-{architecture}-{python}"
-        complete = folder / "complete"
-        if not complete.exists():
-            run(
-                f"dependencies of the layer for {architecture}, Python {python}",
-                [
-                    *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-                    *("--requirement", requirements, "--dest", folder),
-                    *("--only-binary", ":all:", "--python-version", python),
-                    *("--platform", f"{PLATFORM}_{ARCHITECTURES[architecture]}"),
-                ],
-                env={"PIP_CACHE_DIR": str(STATE / "pip"), **os.environ},
-                log=STATE / "log" / "layer-pip.log",
-                remedy="pip uses this machine's own index settings.",
-            )
-            complete.touch()
-        found |= {wheel.name: wheel for wheel in folder.glob("*.whl")}
+    # pip waits for the index most of the time.
+    with ThreadPoolExecutor(len(SUPPORTED)) as pool:
+        folders = pool.map(partial(_download, requirements, key, architecture), SUPPORTED)
+    found = {wheel.name: wheel for folder in folders for wheel in folder.glob("*.whl")}
     return [found[name] for name in sorted(found)]
+
+
+def _download(requirements: Path, key: str, architecture: str, python: str) -> Path:
+    """The folder with the wheels for one Python."""
+    folder = STATE / "wheels" / f"{key}-{architecture}-{python}"
+    complete = folder / "complete"
+    if not complete.exists():
+        run(
+            f"dependencies of the layer for {architecture}, Python {python}",
+            [
+                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                *("--requirement", requirements, "--dest", folder),
+                *("--only-binary", ":all:", "--python-version", python),
+                *("--platform", f"{PLATFORM}_{ARCHITECTURES[architecture]}"),
+            ],
+            env={"PIP_CACHE_DIR": str(STATE / "pip"), **os.environ},
+            log=STATE / "log" / f"layer-pip-{architecture}-{python}.log",
+            remedy="pip uses this machine's own index settings.",
+        )
+        complete.touch()
+    return folder
 
 
 def _merge(wheel: Path, merged: dict[str, bytes]) -> None:

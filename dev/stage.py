@@ -61,7 +61,7 @@ def run(
                     process.wait(HEARTBEAT)
                     break
                 except subprocess.TimeoutExpired:
-                    say(f"  … {time.monotonic() - started:.0f} s")
+                    say(f"  … {time.monotonic() - started:.0f} s: {label}")
         except BaseException:
             end_group(process)
             raise
@@ -70,7 +70,7 @@ def run(
             f"{label}: failed (exit {process.returncode}). {remedy}".rstrip()
             + f"\nThe last lines of {log}:\n{tail(log)}"
         )
-    say(f"  done in {time.monotonic() - started:.1f} s")
+    say(f"  done in {time.monotonic() - started:.1f} s: {label}")
 
 
 def tail(log: Path, lines: int = 25) -> str:

@@ -16,6 +16,8 @@ from fluxio_client.client import now_ms
 from tests.embedded_metrics import problems, samples
 from tests.moto.pump import Killed, World
 
+pytestmark = pytest.mark.once
+
 
 class Emitted:
     """What was written so far, line by line; each line in the format."""

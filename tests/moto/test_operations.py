@@ -19,6 +19,8 @@ from fluxio_client import (
 )
 from tests.moto.pump import Calls, Killed, World
 
+pytestmark = pytest.mark.once
+
 Executions = list[tuple[str, int]]
 
 

@@ -13,6 +13,8 @@ from fluxio_client.queue import Queue
 from fluxio_client.store import Store
 from tests.moto.pump import Calls, Invocation, LogLines, World
 
+pytestmark = pytest.mark.once
+
 GOLDEN = json.loads(Path(__file__).parents[1].joinpath("golden/nudges.json").read_text())
 FIVE_MINUTES = 300
 
