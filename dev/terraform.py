@@ -410,10 +410,11 @@ def check() -> None:
             root = ROOT / name
             work = STATE / f"check-{root.relative_to(ROOT).parts[1]}"
             terraform = Terraform(root, work.joinpath(*root.relative_to(ROOT).parts[2:]))
-            terraform.validate()
-            say(f"{name} is valid")
             if (root / "tests").is_dir():
-                terraform.test()
+                terraform.test()  # which validates it first
+            else:
+                terraform.validate()
+            say(f"{name} is valid")
 
 
 def main(arguments: list[str]) -> None:

@@ -35,7 +35,7 @@ THREE_AT_ONCE = ("--numprocesses=3", "--dist=loadfile")
 BESIDE = 10
 """How much the fast tests give way (`nice`) to the emulator's, which have clocks to keep to."""
 
-FEW = {"FLUXIO_SCHEDULES": "300", "FLUXIO_MATRIX": "few"}
+FEW = {"FLUXIO_SCHEDULES": "100", "FLUXIO_MATRIX": "few"}
 """The simulation is the same on each Python: a few cases show that it runs, the rest run on this one."""
 
 WITHOUT_ONCE = ("-m", "not once")
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
         for version, interpreter in other_pythons().items():
             python = wheel_environment(version, interpreter, wheels())
             say(f"\ntests on Python {version} with the built wheels")
-            selection = [*EVERYWHERE, *SIDE_BY_SIDE, *WITHOUT_ONCE, *arguments]
+            selection = [*EVERYWHERE, *SIDE_BY_SIDE, "--dist=worksteal", *WITHOUT_ONCE, *arguments]
             _must_pass(python, selection, FEW, give_way=BESIDE)
         say("\ntests on this Python: the emulator, until they end")
 

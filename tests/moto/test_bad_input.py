@@ -18,6 +18,8 @@ from fluxio_client import RunStatus, SettingError
 from fluxio_client.store import Store
 from tests.moto.pump import Calls, Invocation, Killed, LogLines, World
 
+pytestmark = pytest.mark.once
+
 SECRET = "4111 1111 1111 1111"
 
 

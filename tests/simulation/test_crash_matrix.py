@@ -20,7 +20,7 @@ from tests.simulation.workflows import CASES, Case
 pytestmark = pytest.mark.once
 
 #: Pairs of faults tried in each case; of the smallest case, all.
-PAIRS = 60
+PAIRS = 30
 WHOLE = 1200
 #: One single fault of so many is tried where few will do.
 FEW = 10
