@@ -108,6 +108,12 @@ def interpreters() -> dict[str, Path]:
     return found
 
 
+def other_pythons() -> dict[str, Path]:
+    """Of these, those that this one is not."""
+    here = "{}.{}".format(*sys.version_info[:2])
+    return {version: python for version, python in interpreters().items() if version != here}
+
+
 def _own_path(candidate: Path, version: str) -> Path | None:
     """What the interpreter says of itself; None if it does not start, or cannot make a venv."""
     question = "import ensurepip, sys, venv; print('%d.%d' % sys.version_info[:2], sys.executable)"
@@ -205,8 +211,8 @@ def main(arguments: list[str]) -> None:
         "ministack": ministack_environment,
         "checkov": checkov_environment,
     }
-    for version, python in interpreters().items() if arguments != ["dev"] else ():
-        if version != "{}.{}".format(*sys.version_info[:2]):
+    if not makers.keys() >= set(arguments) or not arguments:  # to look for them takes a moment
+        for version, python in other_pythons().items():
             makers[version] = partial(prepare_wheel_environment, version, python)
     names = arguments or list(makers)
     if wrong := [name for name in names if name not in makers]:

@@ -14,22 +14,26 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from dev import ROOT, STATE
-from dev.bootstrap import SUPPORTED, interpreters, ministack_environment, wheel_environment
+from dev.bootstrap import SUPPORTED, ministack_environment, other_pythons, wheel_environment
 from dev.layer import wheels
 from dev.stage import HEARTBEAT, command_line, say
 
 EVERYWHERE = ("tests/unit", "tests/moto", "tests/simulation")
 """Tests that need nothing but Python, run on each; the rest runs on this one."""
 
-SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
-"""A processor each."""
+EACH_PROCESSOR = ("--numprocesses=auto", "--maxprocesses=4")
 
-THREE_AT_ONCE = ("--numprocesses=3", "--dist=loadfile")
+BY_FILE = "--dist=loadfile"
+"""A file stays in one process: what it counts and prints at its end is whole."""
+
+EVENLY = "--dist=worksteal"
+
+THREE_AT_ONCE = ("--numprocesses=3", BY_FILE)
 """The emulator's tests, on any machine: they wait most of the time, each worker for its own emulator."""
 
 BESIDE = 10
@@ -50,22 +54,20 @@ def main(arguments: list[str]) -> None:
     _must_pass(here, ["tests/benchmarks", *arguments])
     with _beside(here, ["tests/emulator", *THREE_AT_ONCE, *arguments], "test-emulator"):
         say("\ntests on this Python: what needs nothing else (the emulator's tests run beside)")
-        _must_pass(here, [*EVERYWHERE, *SIDE_BY_SIDE, *arguments], give_way=BESIDE)
+        _must_pass(here, [*EVERYWHERE, *EACH_PROCESSOR, BY_FILE, *arguments], give_way=BESIDE)
+        _say_what_is_missing(other_pythons())
         for version, interpreter in other_pythons().items():
             python = wheel_environment(version, interpreter, wheels())
             say(f"\ntests on Python {version} with the built wheels")
-            selection = [*EVERYWHERE, *SIDE_BY_SIDE, "--dist=worksteal", *WITHOUT_ONCE, *arguments]
+            selection = [*EVERYWHERE, *EACH_PROCESSOR, EVENLY, *WITHOUT_ONCE, *arguments]
             _must_pass(python, selection, FEW, give_way=BESIDE)
         say("\ntests on this Python: the emulator, until they end")
 
 
-def other_pythons() -> dict[str, Path]:
-    """The other supported Pythons that are here, by version."""
+def _say_what_is_missing(found: Collection[str]) -> None:
     here = "{}.{}".format(*sys.version_info[:2])
-    found = interpreters()
-    if missing := [version for version in SUPPORTED if version not in found and version != here]:
+    if missing := [version for version in SUPPORTED if version not in {*found, here}]:
         say(f"not on this machine, so not tested: Python {', '.join(missing)}")
-    return {version: interpreter for version, interpreter in found.items() if version != here}
 
 
 def _must_pass(

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -38,17 +39,7 @@ def deployed(ministack: emulator.Emulator) -> Iterator[Deployed]:
 
     It goes away with its emulator: that a destroy leaves nothing is shown once, in test_examples.py.
     """
-    steps = package(HERE / "package", WORK / "steps.zip", ["shop", "entry_points.txt"])
-    root = ROOT / "examples" / "order_fulfillment" / "terraform"
-    terraform = Terraform(root, WORK / "terraform", ministack.environment())
-    variables = {
-        "name": "fluxio-test",
-        "package": str(steps),
-        "layer_zip": str(layer.zip_path(layer.host_architecture())),
-        "endpoint": ministack.endpoint,
-        "region": emulator.REGION,
-    }
-    outputs = terraform.apply(variables)
+    terraform, variables, outputs = _applied(ministack, WORK)
     clients = {name: boto3.client(name) for name in ("dynamodb", "sqs", "lambda", "logs")}
     yield Deployed(terraform, variables, outputs, clients)
     shutil.rmtree(WORK, ignore_errors=True)
@@ -77,20 +68,25 @@ def guarded() -> Iterator[Guarded]:
     """
     name = f"{NAME}-access"
     work = ROOT / ".fluxio" / name
-    steps = package(HERE / "package", work / "steps.zip", ["shop", "entry_points.txt"])
     try:
         with emulator.running(name, auth=True) as running:
-            root = ROOT / "examples" / "order_fulfillment" / "terraform"
-            terraform = Terraform(root, work / "terraform", running.environment())
-            outputs = terraform.apply(
-                {
-                    "name": "fluxio-test",
-                    "package": str(steps),
-                    "layer_zip": str(layer.zip_path(layer.host_architecture())),
-                    "endpoint": running.endpoint,
-                    "region": emulator.REGION,
-                }
-            )
-            yield Guarded(running, outputs)
+            yield Guarded(running, _applied(running, work)[2])
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _applied(
+    running: emulator.Emulator, work: Path
+) -> tuple[Terraform, dict[str, str], dict[str, Any]]:
+    """The example's root with the steps of these tests: Terraform, its variables and its outputs."""
+    steps = package(HERE / "package", work / "steps.zip", ["shop", "entry_points.txt"])
+    root = ROOT / "examples" / "order_fulfillment" / "terraform"
+    terraform = Terraform(root, work / "terraform", running.environment())
+    variables = {
+        "name": "fluxio-test",
+        "package": str(steps),
+        "layer_zip": str(layer.zip_path(layer.host_architecture())),
+        "endpoint": running.endpoint,
+        "region": emulator.REGION,
+    }
+    return terraform, variables, terraform.apply(variables)

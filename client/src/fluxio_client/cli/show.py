@@ -18,6 +18,7 @@ from fluxio_client.cli.moments import local
 from fluxio_client.cli.records import run_record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.tree import run_lines
+from fluxio_client.cli.waiting import at_rest
 from fluxio_client.graph import Graph
 from fluxio_client.run import Run, RunStatus, StepStatus
 
@@ -63,7 +64,7 @@ def outcome(run: Run) -> ExitCode:
     """The exit code that says how a run stands."""
     if run.status is RunStatus.SUCCEEDED:
         return ExitCode.OK
-    return ExitCode.UNSUCCESSFUL if run.ended or run.parked else ExitCode.NOT_ENDED
+    return ExitCode.UNSUCCESSFUL if at_rest(run) else ExitCode.NOT_ENDED
 
 
 def print_run(
@@ -125,7 +126,7 @@ def _follow(
 ) -> tuple[Run, Graph | None]:
     while True:
         tell(run, graph)
-        if run.ended or run.parked:
+        if at_rest(run):
             return run, graph
         session.sleep(interval)
         run = session.client.get(run.run_id)

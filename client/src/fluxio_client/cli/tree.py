@@ -14,7 +14,7 @@ from rich.text import Text
 
 from fluxio_client.cli.colours import look
 from fluxio_client.cli.moments import length, local
-from fluxio_client.cli.waiting import For, stopped, waited, waiting
+from fluxio_client.cli.waiting import For, at_rest, waited, waiting
 from fluxio_client.graph import Graph
 from fluxio_client.run import Run, Step, StepStatus
 
@@ -72,7 +72,7 @@ def run_lines(run: Run, graph: Graph | None, now: int, width: int) -> list[Text]
             lines += _noted(f"parked: mend that, then `fluxio redrive {run.run_id}`.", "  ", width)
     elif run.version is None and not run.ended:
         lines += _noted("no worker has opened it yet.", "  ", width)
-    if run.deadline is not None and not stopped(run):
+    if run.deadline is not None and not at_rest(run):
         apart, at = length(abs(run.deadline - now) / 1000), local(run.deadline, now)
         if run.deadline > now:
             lines += _noted(f"must have ended in {apart}, by {at}.", "  ", width)
@@ -111,7 +111,7 @@ def _step_line(run: Run, step: Step, row: Row, label_width: int, now: int) -> Te
         label = f"{label[: label_width - 1]}…"
     took = step.duration
     # In a run that stands still, what nobody ends does not go on either: a note says since when.
-    if step.status is StepStatus.RUNNING and step.started_at is not None and not stopped(run):
+    if step.status is StepStatus.RUNNING and step.started_at is not None and not at_rest(run):
         took = (now - step.started_at) / 1000
     attempts = f"{step.attempt} attempt{'' if step.attempt == 1 else 's'}" if step.attempt else ""
     line = Text.assemble(

@@ -77,15 +77,15 @@ class Waiting:
 
 def waiting(run: Run, step: Step, graph: Graph | None, now: int) -> Waiting | None:
     """What a step waits for; None if it, or its run, has ended or stands still."""
-    return None if stopped(run) else _standing(run, step, graph, now)
+    return None if at_rest(run) else _standing(run, step, graph, now)
 
 
 def waited(run: Run, step: Step, graph: Graph | None, now: int) -> Waiting | None:
     """What a step of a run that has ended or stands still would wait for, if the run went on."""
-    return _standing(run, step, graph, now) if stopped(run) else None
+    return _standing(run, step, graph, now) if at_rest(run) else None
 
 
-def stopped(run: Run) -> bool:
+def at_rest(run: Run) -> bool:
     """Whether nothing goes on in a run: it has ended, or is parked."""
     return run.ended or run.parked
 
