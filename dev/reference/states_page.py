@@ -15,10 +15,11 @@ from dev.reference.markdown import code, fenced, page, prose, table
 from dev.stage import DevError
 from fluxio_client import transitions
 from fluxio_client.client import FluxioClient
+from fluxio_client.expression import expression
 from fluxio_client.graph import Graph
 from fluxio_client.layout import signal_attribute
 from fluxio_client.run import RunStatus, StepStatus
-from fluxio_client.store import Store, expression
+from fluxio_client.store import Store
 from fluxio_client.transitions import TABLE, Guard, Transition, open_run
 from tests.golden.rows import CHANGES, NOW
 

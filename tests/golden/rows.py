@@ -11,8 +11,8 @@ from typing import Any
 
 from fluxio_client import Failure, layout
 from fluxio_client import transitions as to
+from fluxio_client.expression import expression
 from fluxio_client.graph import Graph
-from fluxio_client.store import expression
 from fluxio_client.transitions import Change
 
 NOW = 1_800_000_000_000

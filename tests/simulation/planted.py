@@ -12,15 +12,16 @@ import pytest
 import fluxio.decide
 import fluxio.sweeper
 import fluxio_client.client
+import fluxio_client.expression
 import fluxio_client.queue
-import fluxio_client.store
 import fluxio_client.transitions as to
 from fluxio.decide import Hand, Nack, Write
 from fluxio.worker import Worker
 from fluxio_client.client import FluxioClient
+from fluxio_client.expression import Expression
 from fluxio_client.queue import Nudge, Queue, QueueError
 from fluxio_client.run import Run
-from fluxio_client.store import Expression, Store
+from fluxio_client.store import Store
 from fluxio_client.transitions import Guard
 
 Patch = pytest.MonkeyPatch
@@ -65,7 +66,7 @@ def _unasked(attribute: str) -> Callable[[Patch], None]:
         made.require = require  # type: ignore[method-assign]
         return None
 
-    return _wrap(fluxio_client.store, "_change_step", broken)
+    return _wrap(fluxio_client.expression, "_change_step", broken)
 
 
 def _both(*breakages: Callable[[Patch], None]) -> Callable[[Patch], None]:

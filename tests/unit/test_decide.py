@@ -28,8 +28,8 @@ from fluxio.decide import (
     decide,
 )
 from fluxio_client import Failure, Run, RunStatus, StepStatus
+from fluxio_client.expression import expression
 from fluxio_client.queue import Nudge
-from fluxio_client.store import expression
 from tests.unit.views import (
     ME,
     MINUTES,

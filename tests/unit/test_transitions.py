@@ -9,9 +9,9 @@ import pytest
 
 from fluxio_client import RunStatus, StepStatus
 from fluxio_client import transitions as to
+from fluxio_client.expression import EXPRESSION_BYTES, expression
 from fluxio_client.graph import Graph
 from fluxio_client.run import ENDED
-from fluxio_client.store import EXPRESSION_BYTES, expression
 from fluxio_client.transitions import TABLE, Change, Guard, IllegalTransition
 from tests.golden.rows import CHANGES, CLAIM, EXPRESSIONS, FAILURE, GRAPH, NOW, WRITES
 

@@ -1,0 +1,178 @@
+"""The expressions of a write: rows of the transition table as one condition and one update.
+
+Pure: no boto3 and no clock, so that `decide` and the tests build the very expressions that the store sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fluxio_client import layout
+from fluxio_client.run import ENDED, RunStatus, StepStatus
+from fluxio_client.transitions import Change, Guard, IllegalTransition
+
+#: DynamoDB's bound on the length of an expression, in bytes.
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+EXPRESSION_BYTES = 4096
+
+
+class Expression:
+    """Condition and update of one write, with its placeholders."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._values: list[dict[str, Any]] = []
+        self._conditions: list[str] = []
+        self._sets: list[str] = []
+        self._removes: list[str] = []
+
+    def path(self, *parts: str) -> str:
+        """A document path, each part behind a placeholder."""
+        return ".".join(self._names.setdefault(part, f"#{len(self._names)}") for part in parts)
+
+    def value(self, of: str | int | dict[str, Any]) -> str:
+        """A value behind a placeholder."""
+        wire = layout.value(of)
+        if wire not in self._values:
+            self._values.append(wire)
+        return f":{self._values.index(wire)}"
+
+    def require(self, condition: str) -> None:
+        """One more clause that must hold."""
+        if condition not in self._conditions:
+            self._conditions.append(condition)
+
+    def set(self, path: str, to: str) -> None:
+        """Set an attribute to a value or an arithmetic expression."""
+        self._sets.append(f"{path}={to}")
+
+    def remove(self, path: str) -> None:
+        """Remove an attribute."""
+        self._removes.append(path)
+
+    @property
+    def too_long(self) -> bool:
+        """Whether DynamoDB would refuse the expression for its length."""
+        arguments = self.arguments()
+        longest = max(len(arguments[part]) for part in ("ConditionExpression", "UpdateExpression"))
+        return longest > EXPRESSION_BYTES
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of UpdateItem (and of an Update in a transaction)."""
+        update = "SET " + ",".join(self._sets) if self._sets else ""
+        if self._removes:
+            update += " REMOVE " + ",".join(self._removes)
+        return {
+            "ConditionExpression": " AND ".join(self._conditions),
+            "UpdateExpression": update,
+            "ExpressionAttributeNames": {alias: name for name, alias in self._names.items()},
+            "ExpressionAttributeValues": {f":{at}": value for at, value in enumerate(self._values)},
+        }
+
+
+def expression(changes: Sequence[Change], now: int, retention_days: int) -> Expression:
+    """One write out of the rows it applies: their conditions all hold, or nothing is changed."""
+    made = Expression()
+    counted: dict[str, int] = {}
+    for change in changes:
+        for dependent in change.dependents:
+            counted[dependent] = counted.get(dependent, 0) + 1
+    run_sources = frozenset.intersection(*(change.row.run_from for change in changes))
+    if not run_sources:
+        names = ", ".join(change.row.name for change in changes)
+        raise IllegalTransition(f"the rows {names} have no status of the run in common.")
+    if run_sources != frozenset(RunStatus):
+        made.require(_one_of(made, made.path("status"), run_sources))
+    for change in changes:
+        if change.step is None:
+            _change_run(made, change, now, retention_days)
+        else:
+            _change_step(made, change, now, counted)
+    for dependent, count in counted.items():
+        path = made.path("steps", dependent, "completed_deps")
+        made.set(path, f"{path}+{made.value(count)}")
+    return made
+
+
+def _one_of(made: Expression, path: str, allowed: frozenset[Any]) -> str:
+    values = [made.value(status.value) for status in sorted(allowed)]
+    return f"{path}={values[0]}" if len(values) == 1 else f"{path} IN ({','.join(values)})"
+
+
+def _change_run(made: Expression, change: Change, now: int, retention_days: int) -> None:
+    row = change.row
+    if Guard.WAKE_SEEN in row.guards:
+        assert change.wake_seen is not None
+        made.require(f"{made.path('wake_at')}={made.value(change.wake_seen)}")
+    if Guard.WORKFLOW in row.guards:
+        assert change.workflow is not None
+        made.require(f"{made.path('workflow')}={made.value(change.workflow)}")
+    if Guard.OVERDUE in row.guards:
+        made.require(f"{made.path('deadline')}<={made.value(now)}")
+    if Guard.UNSIGNALLED in row.guards:
+        for name in change.signals:
+            made.require(f"attribute_not_exists({made.path(layout.signal_attribute(name))})")
+    if Guard.OPENED in row.guards:
+        made.require(f"attribute_exists({made.path('version')})")
+    if Guard.UNOPENED in row.guards:
+        made.require(f"attribute_not_exists({made.path('version')})")
+    if row.run_to is not None:
+        made.set(made.path("status"), made.value(row.run_to.value))
+    if change.steps:
+        made.set(made.path("steps"), made.value({k: dict(v) for k, v in change.steps.items()}))
+    for name, value in change.values.items():
+        if value is not None:
+            made.set(made.path(name), made.value(value))
+    if change.trace is not None:  # whoever starts a run may have put it into a trace before
+        path = made.path("trace")
+        made.set(path, f"if_not_exists({path},{made.value(change.trace)})")
+    if row.closes:
+        made.remove(made.path("due"))
+        made.remove(made.path("wake_at"))
+    if row.reopens:
+        for name in ("deadline", "ended_at", "error", "failed", "ttl"):
+            made.remove(made.path(name))
+    if row.run_to in ENDED:
+        made.set(made.path("ttl"), made.value(now // 1000 + retention_days * 86_400))
+    if row.run_to is RunStatus.FAILED:
+        made.set(made.path("failed"), made.path("workflow"))
+
+
+def _change_step(made: Expression, change: Change, now: int, counted: dict[str, int]) -> None:
+    row, step = change.row, change.step
+    assert step is not None
+    assert row.step_to is not None
+
+    def at(attribute: str) -> str:
+        return made.path("steps", step, attribute)
+
+    made.require(_one_of(made, at("status"), row.step_from))
+    if Guard.FENCE in row.guards:
+        assert change.token is not None
+        made.require(f"{at('token')}={made.value(change.token)}")
+    if Guard.LEASE_OVER in row.guards:
+        made.require(f"{at('lease_until')}<={made.value(now)}")
+    if row.guards & {Guard.FENCE, Guard.ATTEMPT, Guard.LEASE_OVER}:
+        assert change.attempt is not None
+        made.require(f"{at('attempt')}={made.value(change.attempt)}")
+    if Guard.BARRIER in row.guards:
+        if step in counted:  # conditions are read before the write: count what this write adds
+            assert change.total_deps is not None
+            made.require(f"{at('completed_deps')}={made.value(change.total_deps - counted[step])}")
+        else:
+            made.require(f"{at('completed_deps')}={at('total_deps')}")
+    if Guard.SIGNALLED in row.guards:
+        for name in change.signals:
+            made.require(f"attribute_exists({made.path(layout.signal_attribute(name))})")
+    if Guard.DUE in row.guards:
+        not_before = at("not_before")
+        made.require(f"(attribute_not_exists({not_before}) OR {not_before}<={made.value(now)})")
+    made.set(at("status"), made.value(row.step_to.value))
+    if row.step_to is StepStatus.RUNNING:
+        made.set(at("attempt"), f"{at('attempt')}+{made.value(1)}")
+    for name, value in change.values.items():
+        if value is not None:
+            made.set(at(name), made.value(value))
+    for name in sorted(row.drops - change.values.keys()):
+        made.remove(at(name))
