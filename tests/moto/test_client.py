@@ -112,6 +112,15 @@ class TestStart:
             world.client.start("Greeting", {"name": "B" * size}, run_id="g-1")
         assert world.client.get("g-1").input == {"name": "A" * size}
 
+    @pytest.mark.parametrize("size", [10, 1_000])
+    def test_starting_again_needs_no_right_to_query(
+        self, world: World, calls: Calls, size: int
+    ) -> None:
+        """A step that starts a run is repeated under the worker's role, which may not query the table."""
+        world.client.start("Greeting", {"name": "A" * size}, run_id="g-1")
+        world.client.start("Greeting", {"name": "A" * size}, run_id="g-1")
+        assert (calls.of("Query"), calls.of("Scan")) == (0, 0)
+
     @pytest.mark.parametrize(("one", "other"), [(1, True), (0, False)])
     def test_a_number_is_another_input_than_a_truth_value(
         self, world: World, one: object, other: object

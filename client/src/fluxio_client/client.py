@@ -25,6 +25,7 @@ from fluxio_client.errors import (
     WaitTimeout,
 )
 from fluxio_client.graph import Graph
+from fluxio_client.listing import Listing
 from fluxio_client.queue import Nudge, Queue, Received
 from fluxio_client.run import STOPPED, Page, Run, RunStatus, StepStatus
 from fluxio_client.store import Spent, Store
@@ -135,8 +136,11 @@ class FluxioClient:
         if there.workflow != workflow:
             difference = f"of workflow {there.workflow}, not {workflow}"
         else:
-            whole = self.get(there.run_id) if there.input_ref else there
-            if whole.input_json is not None and _canonical(whole.input_json) == _canonical(text):
+            # A GetItem: the worker's role may read an item, but not query the table.
+            ref, stored = there.input_ref, there.input_json
+            if ref is not None:
+                stored = self._store.get_payload(there.run_id, ref)
+            if stored is not None and _canonical(stored) == _canonical(text):
                 return there
             difference = "with another input"
         raise RunExists(
@@ -390,7 +394,7 @@ class FluxioClient:
         except ValueError:
             known = ", ".join(one for one in RunStatus if not one.startswith("COMPENSAT"))
             raise InvalidInput(f"status {status!r} is none of {known}.") from None
-        return self._store.list_runs(
+        return Listing(self._store).runs(
             layout.check_workflow(workflow),
             wanted,
             first,

@@ -22,6 +22,7 @@ from fluxio_client.cli.failures import concerns_every_call, explain, is_denied, 
 from fluxio_client.cli.moments import length
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.version import client_version
+from fluxio_client.listing import Listing
 from fluxio_client.queue import Queue
 
 #: Indexes of the table, with their keys.
@@ -515,7 +516,7 @@ def _rights(at: Examination) -> Iterator[Finding]:
     store = at.session.store
     tries: list[tuple[str, Callable[[], object]]] = [
         ("show runs", lambda: store.read("doctor")),
-        ("list runs of a workflow", lambda: store.list_runs("Doctor", limit=1)),
+        ("list runs of a workflow", lambda: Listing(store).runs("Doctor", limit=1)),
         ("start and steer runs (the table's part)", lambda: store.try_to_write("doctor")),
     ]
     for what, call in tries:

@@ -17,6 +17,7 @@ from fluxio_client.cli.moments import length, local, moment_of
 from fluxio_client.cli.records import summary_record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.waiting import awaited_signals, goes_on
+from fluxio_client.listing import Listing
 from fluxio_client.run import STOPPED, Failure, Run, RunStatus, RunSummary
 
 #: Later than any `wake_at`.
@@ -35,7 +36,7 @@ class Listed(NamedTuple):
         return self.run.error if self.run else None
 
 
-class Listing(NamedTuple):
+class Shown(NamedTuple):
     """What was found, and how."""
 
     runs: list[Listed]
@@ -118,7 +119,7 @@ def _of_workflows(
     since: int,
     limit: int,
     page: str | None,
-) -> Listing:
+) -> Shown:
     found: list[RunSummary] = []
     next_page = None
     for name in names:
@@ -130,12 +131,12 @@ def _of_workflows(
     shown = found[:limit]
     index = layout.INDEX_FAILED if failed else layout.INDEX_BY_WORKFLOW
     more = next_page is not None or len(found) > limit
-    return Listing(_with_errors(session, shown), index, next_page, more)
+    return Shown(_with_errors(session, shown), index, next_page, more)
 
 
 def _open(
     session: Session, names: list[str], status: RunStatus | None, since: int, limit: int
-) -> Listing:
+) -> Shown:
     runs = [
         run
         for run in open_runs(session)
@@ -163,7 +164,7 @@ def open_runs(session: Session) -> list[Run]:
     return sorted(runs, key=lambda run: -run.created_at)
 
 
-def _waiting(session: Session, names: list[str], since: int, limit: int, signals: bool) -> Listing:
+def _waiting(session: Session, names: list[str], since: int, limit: int, signals: bool) -> Shown:
     parked: list[RunSummary] = []
     if names:
         for name in names:
@@ -186,16 +187,16 @@ def _waiting(session: Session, names: list[str], since: int, limit: int, signals
     return _cut(runs, limit, layout.INDEX_BY_WORKFLOW)
 
 
-def _found(session: Session, status: RunStatus, since: int, limit: int) -> Listing:
+def _found(session: Session, status: RunStatus, since: int, limit: int) -> Shown:
     found = sorted(_scan(session, status, since), key=lambda run: -(run.ended_at or 0))
     listed = _with_errors(session, found[:limit])
-    return Listing(listed, layout.INDEX_FAILED, more=len(found) > limit)
+    return Shown(listed, layout.INDEX_FAILED, more=len(found) > limit)
 
 
 def _scan(session: Session, status: RunStatus, since: int) -> list[RunSummary]:
     found: list[RunSummary] = []
     with session.busy(f"looking for {status} runs of all workflows …"):
-        for page in session.store.find_runs(status, since):
+        for page in Listing(session.store).in_status(status, since):
             found += page
     return found
 
@@ -208,15 +209,15 @@ def _with_errors(session: Session, found: Iterable[RunSummary]) -> list[Listed]:
     ]
 
 
-def _cut(runs: list[Run], limit: int, index: str) -> Listing:
+def _cut(runs: list[Run], limit: int, index: str) -> Shown:
     listed = [
         Listed(RunSummary(run.run_id, run.workflow, run.status, run.created_at, run.ended_at), run)
         for run in islice(runs, limit)
     ]
-    return Listing(listed, index, more=len(runs) > limit)
+    return Shown(listed, index, more=len(runs) > limit)
 
 
-def _print(session: Session, listing: Listing, names: list[str], since: int) -> None:
+def _print(session: Session, listing: Shown, names: list[str], since: int) -> None:
     now = session.now
     if session.json:
         session.print_json(
