@@ -27,7 +27,6 @@ module "fluxio" {
   memory_size          = 1024
   timeout              = 300
   environment          = { CARD_NETWORK = "https://cards.example.com" }
-  batch_size           = 5
   inline_branches      = 5
   reserved_concurrency = 100 # of the account's quota, for this worker alone
   maximum_concurrency  = 90  # of these for the queue; the rest are left to the sweep

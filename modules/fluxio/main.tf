@@ -1,6 +1,6 @@
 # fluxio: durable workflows with nothing running but Lambda.
 #
-#     client ──start──▶ table ◀──read, claim, complete── worker ◀──batch── queue
+#     client ──start──▶ table ◀──read, claim, complete── worker ◀─message─ queue
 #        │             (runs)                           (Lambda)            ▲ │
 #        └──────────────────────────── nudge ───────────────┬───────────────┘ │
 #                                                           │                 │ received 10 times

@@ -79,11 +79,8 @@ output "operator_policy_json" {
 }
 
 output "client_environment" {
-  description = "Environment variables that a client needs: FLUXIO_TABLE_NAME and FLUXIO_QUEUE_URL."
-  value = {
-    FLUXIO_TABLE_NAME = local.worker_environment.FLUXIO_TABLE_NAME
-    FLUXIO_QUEUE_URL  = local.url.queue
-  }
+  description = "Environment variables that a client needs: FLUXIO_TABLE_NAME, FLUXIO_QUEUE_URL and FLUXIO_RETENTION_DAYS."
+  value       = { for name in ["FLUXIO_TABLE_NAME", "FLUXIO_QUEUE_URL", "FLUXIO_RETENTION_DAYS"] : name => local.worker_environment[name] }
 }
 
 output "alarm_arns" {

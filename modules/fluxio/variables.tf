@@ -270,18 +270,6 @@ variable "vpc" {
 
 # ---- How it runs ----------------------------------------------------------------------------------------------------
 
-variable "batch_size" {
-  description = "Most messages that one invocation takes from the queue, 1 to 10. With 1 each nudge has an invocation to itself."
-  type        = number
-  default     = 10
-  nullable    = false
-
-  validation {
-    condition     = var.batch_size >= 1 && var.batch_size <= 10 && floor(var.batch_size) == var.batch_size
-    error_message = "batch_size must be a whole number from 1 to 10, the most that Lambda takes from a FIFO queue."
-  }
-}
-
 variable "maximum_concurrency" {
   description = "Most invocations that the queue starts at once, 2 to 1000: spares what the steps call. The sweep is not counted. Null: as many as the account allows."
   type        = number
@@ -289,7 +277,7 @@ variable "maximum_concurrency" {
 
   validation {
     condition     = var.maximum_concurrency == null || try(var.maximum_concurrency >= 2 && var.maximum_concurrency <= 1000 && floor(var.maximum_concurrency) == var.maximum_concurrency, false)
-    error_message = "maximum_concurrency must be a whole number from 2 to 1000, Lambda's bounds for a mapping. For one at a time set batch_size = 1 and reserved_concurrency = 1; leave it out for no limit."
+    error_message = "maximum_concurrency must be a whole number from 2 to 1000, Lambda's bounds for a mapping. For one at a time set reserved_concurrency = 1; leave it out for no limit."
   }
 }
 

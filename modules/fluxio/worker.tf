@@ -19,12 +19,13 @@ moved {
 locals {
   # What the engine reads from its environment.
   worker_environment = merge({
-    FLUXIO_TABLE_NAME      = one(concat(aws_dynamodb_table.runs[*].name, data.aws_dynamodb_table.existing[*].name))
-    FLUXIO_QUEUE_URL       = local.url.queue
-    FLUXIO_INLINE_BRANCHES = tostring(var.inline_branches)
-    FLUXIO_RETENTION_DAYS  = tostring(var.retention_days)
-    FLUXIO_LOG_LEVEL       = var.log_level
-    FLUXIO_LOG_PAYLOADS    = var.log_payloads ? "1" : "0"
+    FLUXIO_TABLE_NAME       = one(concat(aws_dynamodb_table.runs[*].name, data.aws_dynamodb_table.existing[*].name))
+    FLUXIO_QUEUE_URL        = local.url.queue
+    FLUXIO_INLINE_BRANCHES  = tostring(var.inline_branches)
+    FLUXIO_FUNCTION_TIMEOUT = tostring(local.timing.function_timeout)
+    FLUXIO_RETENTION_DAYS   = tostring(var.retention_days)
+    FLUXIO_LOG_LEVEL        = var.log_level
+    FLUXIO_LOG_PAYLOADS     = var.log_payloads ? "1" : "0"
   }, var.tracing == "Active" ? { FLUXIO_TRACING = "1" } : {})
 
   # Who is called: the alias where there is one, else the function.
@@ -134,10 +135,12 @@ resource "aws_lambda_function_event_invoke_config" "worker" {
   maximum_event_age_in_seconds = 60
 }
 
+# One message an invocation, always: messages of one batch share a process, a clock and a fate. A slow step would delay the
+# other messages of its batch, and one that kills its worker would take them down with it, five times over.
 resource "aws_lambda_event_source_mapping" "nudges" {
   event_source_arn        = local.queue.arn
   function_name           = local.called_arn
-  batch_size              = var.batch_size
+  batch_size              = 1
   function_response_types = ["ReportBatchItemFailures"]
   tags                    = var.tags
 

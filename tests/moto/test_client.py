@@ -26,6 +26,7 @@ from fluxio_client import (
     RunSummary,
     SettingError,
     WaitTimeout,
+    layout,
 )
 from fluxio_client.queue import Nudge
 from tests.moto.pump import Calls, World
@@ -453,6 +454,32 @@ class TestSettings:
         monkeypatch.setenv("FLUXIO_QUEUE_URL", world.queue_url)
         run_id = FluxioClient().start("Greeting").run_id
         assert world.client.get(run_id).workflow == "Greeting"
+
+    @pytest.mark.parametrize(
+        ("environment", "argument", "days"), [(None, None, 90), ("7", None, 7), ("7", 3, 3)]
+    )
+    def test_a_run_that_the_client_ends_is_kept_as_long_as_the_deployment_keeps_its_runs(
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        environment: str | None,
+        argument: int | None,
+        days: int,
+    ) -> None:
+        if environment:
+            monkeypatch.setenv("FLUXIO_RETENTION_DAYS", environment)
+        client = FluxioClient(
+            world.table_name,
+            world.queue_url,
+            dynamodb=world.dynamodb,
+            sqs=world.sqs,
+            retention_days=argument,
+            now=world.clock.now,
+        )
+        client.cancel(client.start("Greeting", run_id="unwanted").run_id)
+
+        row = world.dynamodb.get_item(TableName=world.table_name, Key=layout.run_key("unwanted"))
+        assert int(row["Item"]["ttl"]["N"]) == world.clock.now() // 1000 + days * 86_400
 
     @pytest.mark.parametrize("missing", ["FLUXIO_TABLE_NAME", "FLUXIO_QUEUE_URL"])
     def test_a_missing_variable_is_named_with_the_output_that_has_it(

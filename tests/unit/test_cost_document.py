@@ -169,6 +169,7 @@ def computed() -> list[str]:
         ),
         f"{dollars(WRITE_CAPACITY_HOUR * HOURS * 4)} a month",
         f"{dollars(TRACE * MILLION)} per million traces",
+        f"{dollars(2 * request + invocation)} per million messages",
     ]
 
 

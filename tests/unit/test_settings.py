@@ -42,3 +42,21 @@ def test_anything_else_is_not(url: str) -> None:
         f"FLUXIO_QUEUE_URL is {url!r}, which is not the URL of a FIFO queue. Set it to the module's "
         "output `queue_url`."
     )
+
+
+@pytest.mark.parametrize("days", ["0", "3651", "-1", "7.5", "a week", "٣"])
+def test_a_retention_out_of_its_bounds_is_refused(
+    monkeypatch: pytest.MonkeyPatch, days: str
+) -> None:
+    monkeypatch.setenv("FLUXIO_RETENTION_DAYS", days)
+    with pytest.raises(SettingError, match=r"FLUXIO_RETENTION_DAYS is .* from 1 to 3650"):
+        settings.retention_days()
+    with pytest.raises(SettingError, match="from 1 to 3650"):
+        settings.retention_days(0)
+
+
+def test_a_retention_is_that_of_the_environment_or_90_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLUXIO_RETENTION_DAYS", raising=False)
+    assert settings.retention_days() == 90
+    monkeypatch.setenv("FLUXIO_RETENTION_DAYS", " 3650 ")
+    assert settings.retention_days() == 3650

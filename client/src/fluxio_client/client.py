@@ -56,11 +56,15 @@ class FluxioClient:
         queue_url: the module's output `queue_url`; by default FLUXIO_QUEUE_URL.
         dynamodb: a boto3 DynamoDB client, if the default one will not do.
         sqs: a boto3 SQS client, if the default one will not do.
+        retention_days: how many days a run is kept after it ended, the module's input of that name; by default
+            FLUXIO_RETENTION_DAYS, or else 90. It counts for runs that end by this client (`cancel`) and for
+            long inputs and payloads that it stores.
         now: the time in milliseconds since 1970; for tests.
         sleep: waits so many seconds; for tests.
 
     Raises:
-        SettingError: table or queue are neither given nor in the environment, or cannot be used.
+        SettingError: table or queue are neither given nor in the environment, or cannot be used; or the
+            retention is out of its bounds.
     """
 
     def __init__(
@@ -70,12 +74,14 @@ class FluxioClient:
         *,
         dynamodb: Any = None,
         sqs: Any = None,
+        retention_days: int | None = None,
         now: Callable[[], int] = now_ms,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         table = settings.setting(settings.TABLE_NAME, table_name)
         url = settings.queue_url(queue_url)
-        self._store = Store(dynamodb or settings.aws_client("dynamodb"), table)
+        kept = settings.retention_days(retention_days)
+        self._store = Store(dynamodb or settings.aws_client("dynamodb"), table, kept)
         self._sqs = sqs or settings.aws_client("sqs")
         self._queue = Queue(self._sqs, url)
         self._now = now

@@ -12,6 +12,8 @@ from fluxio_client.errors import SettingError
 TABLE_NAME = "FLUXIO_TABLE_NAME"
 #: The URL of the queue: the module's output `queue_url`.
 QUEUE_URL = "FLUXIO_QUEUE_URL"
+#: How many days a run is kept after it ended: the module's input `retention_days`.
+RETENTION_DAYS = "FLUXIO_RETENTION_DAYS"
 
 
 def setting(name: str, given: str | None = None, argument: str = "the argument") -> str:
@@ -44,6 +46,28 @@ def queue_url(given: str | None = None, argument: str = "the argument") -> str:
             "Set it to the module's output `queue_url`."
         )
     return found
+
+
+def whole(name: str, default: int, low: int, high: int, given: int | None = None) -> int:
+    """A whole number from the argument, the environment variable `name`, or else the default.
+
+    Raises:
+        SettingError: it is not a whole number, or out of its bounds.
+    """
+    text = str(given) if given is not None else os.environ.get(name, "").strip() or str(default)
+    # ASCII alone: `isdecimal` takes the digits of every script.
+    if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+        raise SettingError(f"{name} is {text!r}: set it to a whole number from {low} to {high}.")
+    return int(text)
+
+
+def retention_days(given: int | None = None) -> int:
+    """Days for which an ended run is kept, from the argument or FLUXIO_RETENTION_DAYS.
+
+    Raises:
+        SettingError: it is not a whole number from 1 to 3650.
+    """
+    return whole(RETENTION_DAYS, 90, 1, 3650, given)
 
 
 @cache

@@ -122,9 +122,8 @@ class Worker:
         """
         table_name = settings.setting(settings.TABLE_NAME)
         queue_url = settings.queue_url()
-        inline_branches = _whole("FLUXIO_INLINE_BRANCHES", 10, 0, 20)
-        retention_days = _whole("FLUXIO_RETENTION_DAYS", 90, 1, 3650)
-        store = Store(settings.aws_client("dynamodb"), table_name, retention_days)
+        inline_branches = settings.whole("FLUXIO_INLINE_BRANCHES", 10, 0, 20)
+        store = Store(settings.aws_client("dynamodb"), table_name, settings.retention_days())
         queue = Queue(settings.aws_client("sqs"), queue_url)
         return cls(Services(store, queue, Deployment(Manifest(), store, inline_branches), now_ms))
 
@@ -233,13 +232,6 @@ class Worker:
                 # It comes back after the queue's own visibility timeout instead.
                 ids = {"run_id": nudge.run_id, "step": nudge.step} if nudge else {}
                 log("WARNING", "visibility not set", **ids, error=type(error).__name__)
-
-
-def _whole(name: str, default: int, low: int, high: int) -> int:
-    text = os.environ.get(name, "").strip() or str(default)
-    if not text.isdecimal() or not low <= int(text) <= high:
-        raise SettingError(f"{name} is {text!r}: set it to a whole number from {low} to {high}.")
-    return int(text)
 
 
 @lru_cache(maxsize=1)

@@ -66,12 +66,13 @@ run "table_queues_and_role" {
 
   assert {
     condition = jsonencode(output.worker_environment) == jsonencode({
-      FLUXIO_INLINE_BRANCHES = "10"
-      FLUXIO_LOG_LEVEL       = "INFO"
-      FLUXIO_LOG_PAYLOADS    = "0"
-      FLUXIO_QUEUE_URL       = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo"
-      FLUXIO_RETENTION_DAYS  = "90"
-      FLUXIO_TABLE_NAME      = "mine"
+      FLUXIO_FUNCTION_TIMEOUT = "120"
+      FLUXIO_INLINE_BRANCHES  = "10"
+      FLUXIO_LOG_LEVEL        = "INFO"
+      FLUXIO_LOG_PAYLOADS     = "0"
+      FLUXIO_QUEUE_URL        = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo"
+      FLUXIO_RETENTION_DAYS   = "90"
+      FLUXIO_TABLE_NAME       = "mine"
     })
     error_message = "the worker reads the table and the queue that were given"
   }
@@ -269,12 +270,13 @@ run "a_function_for_another_deployment_is_refused" {
       function_name = "mine"
       timeout       = 120
       environment = [{ variables = {
-        FLUXIO_TABLE_NAME      = "another"
-        FLUXIO_QUEUE_URL       = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo"
-        FLUXIO_INLINE_BRANCHES = "10"
-        FLUXIO_RETENTION_DAYS  = "90"
-        FLUXIO_LOG_LEVEL       = "INFO"
-        FLUXIO_LOG_PAYLOADS    = "0"
+        FLUXIO_TABLE_NAME       = "another"
+        FLUXIO_QUEUE_URL        = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo"
+        FLUXIO_FUNCTION_TIMEOUT = "120"
+        FLUXIO_INLINE_BRANCHES  = "10"
+        FLUXIO_RETENTION_DAYS   = "90"
+        FLUXIO_LOG_LEVEL        = "INFO"
+        FLUXIO_LOG_PAYLOADS     = "0"
       } }]
     }
   }

@@ -23,7 +23,6 @@ run "the_least_of_everything_is_accepted" {
     name               = "ab"
     memory_size        = 128
     timeout            = 10
-    batch_size         = 1
     inline_branches    = 0
     retention_days     = 1
     log_retention_days = 0
@@ -50,7 +49,6 @@ run "the_most_of_everything_is_accepted" {
     name                 = "a234567890123456789012345678901234567890"
     memory_size          = 10240
     timeout              = 870
-    batch_size           = 10
     inline_branches      = 20
     retention_days       = 3650
     log_retention_days   = 3653
@@ -95,7 +93,6 @@ run "too_little_of_anything_is_refused" {
     memory_size          = 127
     timeout              = 9
     environment          = { FLUXIO_TABLE_NAME = "mine" }
-    batch_size           = 0
     inline_branches      = -1
     retention_days       = 0
     log_retention_days   = 2
@@ -121,7 +118,7 @@ run "too_little_of_anything_is_refused" {
 
   expect_failures = [
     var.name, var.tags, var.package, var.package_s3, var.layer_zip, var.layer_arn, var.handler, var.runtime,
-    var.architecture, var.memory_size, var.timeout, var.environment, var.batch_size, var.inline_branches,
+    var.architecture, var.memory_size, var.timeout, var.environment, var.inline_branches,
     var.retention_days, var.log_retention_days, var.kms_key_arn, var.permissions_boundary, var.alarm_actions,
     var.log_level, var.composite_alarm_actions, var.log_format, var.role_path, var.vpc, var.policy_statements,
     var.existing, var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.reserved_concurrency,
@@ -142,7 +139,6 @@ run "too_much_of_anything_is_refused" {
     memory_size       = 10241
     timeout           = 871
     environment       = { AWS_REGION = "eu-west-1" }
-    batch_size        = 11
     inline_branches   = 21
     retention_days    = 3651
     alarm_actions     = [for i in range(6) : "arn:aws:sns:eu-west-1:123456789012:topic-${i}"]
@@ -161,7 +157,7 @@ run "too_much_of_anything_is_refused" {
 
   expect_failures = [
     var.composite_alarm_actions, var.tags, var.handler,
-    var.name, var.package, var.layer_zip, var.runtime, var.memory_size, var.timeout, var.environment, var.batch_size,
+    var.name, var.package, var.layer_zip, var.runtime, var.memory_size, var.timeout, var.environment,
     var.inline_branches, var.retention_days, var.alarm_actions, var.role_path, var.vpc, var.policy_statements, var.existing,
     var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.point_in_time_recovery,
   ]
@@ -176,7 +172,6 @@ run "halves_and_odd_names_are_refused" {
     timeout           = 10.5
     environment       = { "2ND" = "x" }
     tracing           = "active"
-    batch_size        = 1.5
     inline_branches   = 0.5
     retention_days    = 1.5
     role_path         = "/service"
@@ -193,7 +188,7 @@ run "halves_and_odd_names_are_refused" {
   }
 
   expect_failures = [
-    var.tracing, var.name, var.memory_size, var.timeout, var.environment, var.batch_size, var.inline_branches, var.retention_days,
+    var.tracing, var.name, var.memory_size, var.timeout, var.environment, var.inline_branches, var.retention_days,
     var.role_path, var.vpc, var.policy_statements, var.existing, var.billing, var.alarms, var.maximum_concurrency,
     var.reserved_concurrency, var.provisioned_concurrency, var.point_in_time_recovery,
   ]

@@ -247,12 +247,13 @@ run "of_what_is_there_already" {
       layers         = ["arn:aws:lambda:eu-west-1:123456789012:layer:mine:3"]
       logging_config = [{ log_group = "/my/log" }]
       environment = [{ variables = {
-        FLUXIO_TABLE_NAME      = "ledger.runs"
-        FLUXIO_QUEUE_URL       = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo"
-        FLUXIO_INLINE_BRANCHES = "10"
-        FLUXIO_RETENTION_DAYS  = "90"
-        FLUXIO_LOG_LEVEL       = "INFO"
-        FLUXIO_LOG_PAYLOADS    = "0"
+        FLUXIO_TABLE_NAME       = "ledger.runs"
+        FLUXIO_QUEUE_URL        = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo"
+        FLUXIO_FUNCTION_TIMEOUT = "120"
+        FLUXIO_INLINE_BRANCHES  = "10"
+        FLUXIO_RETENTION_DAYS   = "90"
+        FLUXIO_LOG_LEVEL        = "INFO"
+        FLUXIO_LOG_PAYLOADS     = "0"
       } }]
     }
   }

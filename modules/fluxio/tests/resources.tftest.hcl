@@ -36,8 +36,8 @@ run "from_two_files_and_a_name" {
   }
 
   assert {
-    condition     = aws_lambda_event_source_mapping.nudges.function_response_types == toset(["ReportBatchItemFailures"]) && aws_lambda_event_source_mapping.nudges.batch_size == 10
-    error_message = "the mapping takes ten messages and lets the worker hand back single ones"
+    condition     = aws_lambda_event_source_mapping.nudges.function_response_types == toset(["ReportBatchItemFailures"]) && aws_lambda_event_source_mapping.nudges.batch_size == 1
+    error_message = "each message has an invocation to itself, which can hand it back"
   }
 
   assert {

@@ -91,7 +91,7 @@ class Session:
     @cached_property
     def store(self) -> Store:
         """What reads runs: needs the table alone."""
-        return Store(self.dynamodb, self.table)
+        return Store(self.dynamodb, self.table, settings.retention_days())
 
     @cached_property
     def nudges(self) -> Queue:
