@@ -20,7 +20,7 @@ demo-down: python ## End what `make demo` left running, and remove it
 test: terraform venvs check layer ## Check, build the layer and run all tests
 	@$(VENV) -m dev.test
 
-check: venv ## Check format, lint, types, versions, reference, workflows and the Terraform code
+check: venv ## Check format, lint, types, versions, reference, workflows, policies and the Terraform code
 	@.venv/bin/ruff format --check --quiet . || { .venv/bin/ruff format --diff .; exit 1; }
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
@@ -28,6 +28,7 @@ check: venv ## Check format, lint, types, versions, reference, workflows and the
 	@$(VENV) -m dev.reference --check
 	@.venv/bin/zizmor --offline --quiet .github
 	@$(VENV) -m dev.terraform check
+	@$(VENV) -m dev.policies
 
 format: venv ## Format the Python and Terraform code
 	@.venv/bin/ruff check --fix-only --quiet .

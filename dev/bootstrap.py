@@ -2,7 +2,7 @@
 
     .venv             the project (editable) and the tools that test, check and build it
     .venv-ministack   the emulator, which pins a botocore of its own
-    .venv-checkov     what looks for insecure settings in Terraform code; it pins one, too
+    .venv-checkov     what looks for insecure settings and policies in Terraform code; it pins one, too
     .venv-3.x         another Python: the tests' packages and the *built* wheels
 
 Run as `python -m dev.bootstrap [dev] [ministack] [checkov] [3.x …]`; without a name it makes all there are.
@@ -61,7 +61,7 @@ def ministack_environment() -> Path:
 
 
 def checkov_environment() -> Path:
-    """`.venv-checkov`: checkov alone. Returns its Python."""
+    """`.venv-checkov`: checkov and parliament alone. Returns its Python."""
     return _ensure(
         ROOT / ".venv-checkov",
         Path(sys.executable),

@@ -130,6 +130,22 @@ class Terraform:
             log=STATE / "log" / "terraform-test.log",
         )
 
+    def test_events(self, tests: str) -> list[dict[str, Any]]:
+        """Run one file of the root's own tests; what Terraform says of it, with the whole of each plan."""
+        self.init()
+        done = subprocess.run(
+            [self.binary, "test", f"-filter={tests}", "-verbose", "-json"],
+            cwd=self.work,
+            env=self.env,
+            capture_output=True,
+            text=True,
+        )
+        events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        if done.returncode:
+            errors = "\n".join([*_errors(events), done.stderr]).rstrip()
+            raise DevError(f"terraform test of {self._name}, {tests}, failed.\n{errors}")
+        return events
+
     def _copy(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
         for path in self.work.iterdir():
