@@ -404,7 +404,7 @@ class TestDeployment:
         assert run.parked
         assert run.error is not None
         assert "has no step dropped, which the run, of version" in run.error.message
-        assert "Deploy it again and redrive the run, or cancel it" in run.error.message
+        assert "with @step(retired=True)" in run.error.message
 
 
 class TestLambdaHandler:

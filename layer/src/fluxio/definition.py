@@ -57,6 +57,8 @@ class StepDefinition(NamedTuple):
     signature: Signature
     #: Signals that must have arrived, too.
     awaits: tuple[str, ...] = ()
+    #: Whether only runs opened with an older graph still have the step.
+    retired: bool = False
 
 
 class WorkflowDefinition(NamedTuple):
@@ -64,7 +66,9 @@ class WorkflowDefinition(NamedTuple):
 
     name: str
     cls: type
+    #: All steps, retired ones too: a run opened with an older graph may still need those.
     steps: dict[str, StepDefinition]
+    #: The graph of new runs, without retired steps.
     graph: Graph
     #: Seconds a run may take; None: as long as it needs.
     timeout: float | None = None
@@ -85,6 +89,7 @@ def step(
     timeout: float | None = None,
     isolated: bool = False,
     awaits: Sequence[str] = (),
+    retired: bool = False,
 ) -> Callable[[Function], Function]: ...
 def step(
     function: Any = None,
@@ -95,6 +100,7 @@ def step(
     timeout: float | None = None,
     isolated: bool = False,
     awaits: Sequence[str] = (),
+    retired: bool = False,
 ) -> Any:
     """Make a method of a workflow a step.
 
@@ -112,6 +118,8 @@ def step(
         isolated: whether the step gets an invocation of its own in a fan-out, for heavy steps.
         awaits: names of signals (`FluxioClient.signal`) that must have arrived, too. Nothing runs meanwhile,
             however long that takes. What a signal brings is bound as a dependency's output is.
+        retired: whether the step is on its way out: new runs do not have it, runs that were opened with it
+            still run it. Remove it when no open run needs it any more (`fluxio doctor --package`).
 
     Raises:
         DefinitionError: an argument cannot be used, or the class has two steps of this name.
@@ -138,6 +146,7 @@ def step(
         "timeout": timeout,
         "isolated": isolated,
         "awaits": awaits,
+        "retired": retired,
     }
     # The class body's names: a second method of the same name silently replaces the first, and only here
     # are both to be seen.
@@ -193,6 +202,7 @@ def _define_step(
         isolated=bool(arguments["isolated"]),
         signature=Signature.of(function, where),
         awaits=_define_awaits(arguments["awaits"], where),
+        retired=bool(arguments["retired"]),
     )
 
 
@@ -267,9 +277,12 @@ def _define(cls: Class, name: str | None, input: type | None, timeout: float | N
                 steps[attribute] = found._replace(function=value)
     if not steps:
         raise DefinitionError(f"{name}: no method is a step. Mark at least one with @step.")
-    if len(steps) > MAX_STEPS:
+    in_new_runs = {step_name for step_name, one in steps.items() if not one.retired}
+    if not in_new_runs:
+        raise DefinitionError(f"{name}: every step is retired, so a new run would have none.")
+    if len(in_new_runs) > MAX_STEPS:
         raise DefinitionError(
-            f"{name}: {len(steps)} steps; at most {MAX_STEPS} fit a workflow. Divide it into several."
+            f"{name}: {len(in_new_runs)} steps; at most {MAX_STEPS} fit a workflow. Divide it into several."
         )
     graph = _check_graph(name, steps)
     _check_constructor(cls, name)
@@ -278,7 +291,7 @@ def _define(cls: Class, name: str | None, input: type | None, timeout: float | N
             f"{name}.{definition.name}",
             definition.depends_on,
             {other: steps[other].signature for other in definition.depends_on},
-            steps.keys(),
+            in_new_runs,  # a parameter may be named like a retired step: older graphs supply it
             None if definition.awaits else input,  # what a signal brings, no type tells
         )
     setattr(cls, _WORKFLOW, WorkflowDefinition(name, cls, steps, graph, timeout))
@@ -294,18 +307,19 @@ def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
                     f"{name}.{step_name}: depends_on names {dep!r}, which is no step of {name}. "
                     f"Its steps are: {known}."
                 )
+            if steps[dep].retired and not definition.retired:
+                raise DefinitionError(
+                    f"{name}.{step_name}: depends_on names {dep!r}, which is retired, so a new run does not "
+                    f"have it. Take it out of depends_on, or retire {step_name!r}, too."
+                )
         for signal in definition.awaits:
             if signal in steps:
                 raise DefinitionError(
                     f"{name}.{step_name}: awaits names {signal!r}, which is a step of {name}: depend on "
                     "it, or give the signal another name."
                 )
-    graph = Graph(
-        {step_name: definition.depends_on for step_name, definition in steps.items()},
-        {step_name: step.awaits for step_name, step in steps.items() if step.awaits},
-    )
     try:
-        _ = graph.waves
+        _ = Graph({step_name: step.depends_on for step_name, step in steps.items()}).waves
     except CycleError as error:
         # graphlib lists each step before one that waits for it
         circle = " -> ".join(reversed(error.args[1]))
@@ -313,6 +327,11 @@ def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
             f"{name}: the steps depend on each other in a circle: {circle} "
             "(read '->' as 'depends on'). Remove one of these dependencies."
         ) from None
+    in_new_runs = {step_name: step for step_name, step in steps.items() if not step.retired}
+    graph = Graph(
+        {step_name: step.depends_on for step_name, step in in_new_runs.items()},
+        {step_name: step.awaits for step_name, step in in_new_runs.items() if step.awaits},
+    )
     for step_name, names in graph.dependents.items():
         if len(names) > MAX_DEPENDENTS:
             raise DefinitionError(

@@ -83,8 +83,9 @@ class Deployment:
             if missing:
                 raise DeploymentError(
                     f"this deployment of {definition.name} (version {deployed.version}) has no step "
-                    f"{', '.join(missing)}, which the run, of version {version}, still needs. Deploy "
-                    "it again and redrive the run, or cancel it."
+                    f"{', '.join(missing)}, which the run, of version {version}, still needs. Put it back "
+                    "with @step(retired=True), which keeps it for such runs only, deploy that and redrive "
+                    "the run, or cancel it."
                 )
         return self._graphs[key]
 
