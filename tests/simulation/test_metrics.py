@@ -38,11 +38,11 @@ class Counted(Schedule):
 def test_without_faults_everything_is_counted_exactly(block: int) -> None:
     for seed in range(block * 10, block * 10 + 10):
         schedule = Counted(seed)
-        schedule.storm = False
+        schedule.hub.storm = False
         schedule.run()
         statuses = Counter(schedule.watch.statuses.values())
         assert not schedule.problems, str(schedule)
-        if schedule.asked:
+        if schedule.actors.asked:
             continue  # what an operator does, the client does, and no worker counts it
         assert schedule.sums["runs_succeeded"] == statuses["SUCCEEDED"], seed
         assert schedule.sums["runs_failed"] == statuses["FAILED"], seed
@@ -62,7 +62,7 @@ def test_whatever_goes_wrong_nothing_is_counted_twice() -> None:
         statuses = Counter(schedule.watch.statuses.values())
         assert schedule.sums["runs_succeeded"] <= statuses["SUCCEEDED"], seed
         assert schedule.sums["takeovers"] <= schedule.watch.takeovers, seed
-        if not schedule.asked:
+        if not schedule.actors.asked:
             assert schedule.sums["runs_failed"] <= statuses["FAILED"], seed
             assert schedule.sums["runs_started"] <= len(schedule.run_ids), seed
         counted += schedule.sums

@@ -70,7 +70,7 @@ def test_a_schedule_that_once_broke_a_promise_keeps_it(seed: int) -> None:
 def test_without_faults_nothing_needs_the_sweeper_or_a_takeover() -> None:
     for seed in range(100):
         schedule = Schedule(seed)
-        schedule.storm = False
+        schedule.hub.storm = False
         schedule.run()
         assert not schedule.problems, str(schedule)
         assert not schedule.figures["deaths"]

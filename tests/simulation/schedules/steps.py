@@ -1,0 +1,102 @@
+"""What the code of a step does in a schedule, and what is known of each of its executions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from fluxio import StepContext
+from fluxio.errors import StepTimeout
+from tests.simulation.aws import Aws
+from tests.simulation.platform import Death
+from tests.simulation.schedules.drawing import NAME, StepPlan, Weather
+from tests.simulation.schedules.faults import Faults
+from tests.simulation.schedules.hub import Hub
+from tests.simulation.watch import Watch
+
+Attempt = tuple[str, str, int]
+
+
+class Steps:
+    """Runs steps as they were drawn, and keeps the books.
+
+    Args:
+        hub: whose tasks run them.
+        faults: what happens to them.
+        weather: how often.
+        watch: how long an attempt may take.
+    """
+
+    def __init__(self, hub: Hub, faults: Faults, weather: Weather, watch: Watch) -> None:
+        self._hub = hub
+        self._faults = faults
+        self._weather = weather
+        self._watch = watch
+        #: How often the code of each attempt, (run id, step, attempt), was begun.
+        self.executions: Counter[Attempt] = Counter()
+        #: How each attempt's code ended: "returned", "raised" or "overran"; missing: its worker died.
+        self.ends: dict[Attempt, str] = {}
+
+    def run(self, plan: StepPlan, ctx: StepContext, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The code of every step."""
+        hub, rng, task = self._hub, self._hub.rng, self._hub.current
+        key = (ctx.run_id, plan.name, ctx.attempt)
+        self.executions[key] += 1
+        hub.say(f"{task.name}: runs {ctx.run_id} {plan.name} attempt {ctx.attempt}")
+        if self.executions[key] > 1:
+            hub.problems.append(f"the code of {key} ran twice")
+        self._check(key, plan, given)
+        lasts = rng.choice([0, 1, 50, 800])
+        timeout = self._watch.timeouts[NAME, plan.name]
+        if rng.random() < plan.overruns:
+            lasts = timeout + rng.choice([100, 5_000, 20_000])
+        began = hub.clock.at
+        if hub.storm and rng.random() < self._weather.dies:
+            hub.pause(min(lasts, timeout) // 2)
+            raise Death
+        if self._faults.strikes(self._weather.stalls):
+            lasts = self._faults.stall(rng.choice([15_000, 45_000]))
+        if lasts >= timeout:
+            self.ends[key] = "overran"  # in a thread, the worker does not wait for it any longer
+        if task.alarm is not None and hub.clock.at + lasts > task.alarm:
+            hub.pause(max(0, task.alarm - hub.clock.at))
+            self.ends[key] = "overran"
+            raise StepTimeout
+        hub.pause(lasts)
+        raises = ctx.attempt in plan.raises
+        if hub.clock.at - began >= timeout:
+            self.ends[key] = "overran"
+        else:
+            self.ends[key] = "raised" if raises else "returned"
+        if raises:
+            raise RuntimeError(f"planned for attempt {ctx.attempt}")
+        if plan.transacts:
+            ctx.transact(_count(ctx.run_id, plan.name))
+        output: dict[str, Any] = {f"by_{plan.name}": ctx.attempt}
+        return output | ({f"text_{plan.name}": "o" * 600} if plan.long else {})
+
+    def _check(self, key: Attempt, plan: StepPlan, given: Mapping[str, Any]) -> None:
+        """It is given what was committed, and of its own run."""
+        problems, run_id = self._hub.problems, key[0]
+        for dep in plan.depends_on:
+            item = self._hub.aws.table.items[run_id, "run"]
+            committed = item["steps"]["M"][dep]["M"]["attempt"]["N"]
+            if given.get(f"by_{dep}") != int(committed):
+                problems.append(f"{key} was given {given}, but {dep} committed {committed}")
+        for signal in plan.awaits:
+            if given.get(f"by_{signal}") != run_id:
+                problems.append(f"{key} was given {given}, not what the signal {signal} brought")
+        if given["of"] != run_id:
+            problems.append(f"{key} was given another run's input")
+
+
+def _count(run_id: str, name: str) -> dict[str, Any]:
+    return {
+        "Update": {
+            "TableName": Aws.LEDGER,
+            "Key": {"pk": {"S": run_id}, "sk": {"S": name}},
+            "UpdateExpression": "ADD times :one",
+            "ExpressionAttributeValues": {":one": {"N": "1"}},
+        }
+    }
