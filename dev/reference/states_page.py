@@ -56,7 +56,7 @@ def render() -> str:
                     code(row.name),
                     prose(_purpose(row)),
                     _way(row.run_from, row.run_to, RunStatus),
-                    _way(row.step_from, row.step_to, StepStatus) if row.step_to else "",
+                    _way(row.step_from, row.step_to, StepStatus) if row.step_from else "",
                     ", ".join(code(guard.value) for guard in Guard if guard in row.guards),
                 )
                 for row in TABLE.values()

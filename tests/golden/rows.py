@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fluxio_client import Failure, layout
+from fluxio_client import Failure, RunStatus, layout
 from fluxio_client import transitions as to
 from fluxio_client.expression import expression
 from fluxio_client.graph import Graph
@@ -56,7 +56,7 @@ CHANGES: dict[str, Change] = {
     "take_over": to.take_over("mine", CLAIM, 2),
     "complete": to.complete("mine", "token", 2, ("output", "{}"), ("after",), NOW),
     "retry": to.retry("mine", "token", 2, FAILURE, NOW + 1_000),
-    "fail": to.fail("mine", "token", 2, FAILURE, NOW),
+    "fail": to.fail("mine", "token", 2, FAILURE, RunStatus.RUNNING, NOW),
     "give_up": to.give_up("mine", 2, FAILURE, NOW),
     "finish": to.finish(("result", "{}"), NOW),
     "fail_run": to.fail_run(FAILURE, NOW),
@@ -66,6 +66,7 @@ CHANGES: dict[str, Change] = {
     "redrive": to.redrive(opened=True, due=3, now=NOW),
     "restart": to.redrive(opened=False, due=3, now=NOW),
     "reset": to.reset("mine", 2),
+    "reprieve": to.reprieve("mine", 2),
     "signal": to.signal("later", "{}", NOW),
     "keep_signal": to.keep_signal("later", "{}"),
     "wake": to.wake(NOW + 300_000, NOW - 1_000),
@@ -80,6 +81,9 @@ TOGETHER: dict[str, list[Change]] = {
     "complete and finish": [CHANGES["complete"], CHANGES["finish"]],
     "fail and end the run": [CHANGES["fail"], CHANGES["fail_run"]],
     "redrive and reset": [CHANGES["redrive"], CHANGES["reset"]],
+    "fail in a run that failed": [
+        to.fail("mine", "token", 2, FAILURE, RunStatus.FAILED, NOW),
+    ],
 }
 
 WRITES: dict[str, list[Change]] = {name: [one] for name, one in CHANGES.items()} | TOGETHER

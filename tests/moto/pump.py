@@ -111,7 +111,7 @@ class Pump:
     queue_url: str
     clock: Clock
     handle: Handle
-    batch_size: int = 10
+    batch_size: int = 1
     #: Seconds an invocation may take.
     function_timeout: float = 120
     #: What became of each invocation: its answer, or None if its worker was killed.

@@ -42,7 +42,7 @@ def test_a_row_applies_from_its_statuses_and_from_no_other(
         for step_status in step_statuses:
             before = put(world, item(run_status, step_status, **holding(row)))
             written = store.apply(RUN_ID, [CHANGES[name]], NOW)
-            legal = run_status in row.run_from and (
+            legal = run_status in CHANGES[name].run_from and (
                 not row.step_from or step_status in row.step_from
             )
             assert written.applied == legal, (run_status, step_status)
@@ -100,6 +100,7 @@ BREAKING: dict[Guard, list[dict[str, Any]]] = {
     Guard.OPENED: [{"version": None}],
     Guard.UNOPENED: [{"version": "0a1b2c3d"}],
     Guard.WAKE_SEEN: [{"wake_at": NOW}, {"wake_at": None, "due": None}],
+    Guard.RUN_SEEN: [{"status": "FAILED"}, {"status": "CANCELLED"}],
 }
 
 GUARDED = [
@@ -115,7 +116,7 @@ def test_a_row_is_refused_when_one_of_its_guards_does_not_hold(
     world: World, store: Store, name: str, breaking: dict[str, Any]
 ) -> None:
     row = CHANGES[name].row
-    run_status = min(row.run_from)
+    run_status = min(CHANGES[name].run_from)
     step_status = min(row.step_from, default=StepStatus.PENDING)
     before = put(world, item(run_status, step_status, **(holding(row) | breaking)))
     assert not store.apply(RUN_ID, [CHANGES[name]], NOW).applied
@@ -143,7 +144,7 @@ class TestTogether:
     @pytest.mark.parametrize("name", TOGETHER)
     def test_they_apply(self, world: World, store: Store, name: str) -> None:
         changes = TOGETHER[name]
-        status = min(frozenset.intersection(*(change.row.run_from for change in changes)))
+        status = min(frozenset.intersection(*(change.run_from for change in changes)))
         step_status = next(min(c.row.step_from) for c in changes if c.step == "mine")
         put(world, item(status, step_status))
         assert store.apply(RUN_ID, changes, NOW).applied

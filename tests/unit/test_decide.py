@@ -334,6 +334,26 @@ class TestFailure:
         assert rows(decided(seen, hand(outcomes={"a": returned()}))) == [("complete", "a")]
         assert rows(decided(seen, hand(outcomes={"a": raised(1_000)}))) == [("fail", "a")]
 
+    @pytest.mark.parametrize("status", [RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.WAITING])
+    def test_it_is_recorded_only_while_the_run_is_what_its_worker_saw(
+        self, status: RunStatus
+    ) -> None:
+        seen = run({"a": running(), "b": pending(0, 1), "c": pending(0, 1)}, status)
+        action = decided(seen, hand(outcomes={"a": raised(None)}))
+        assert isinstance(action, Write)
+        assert action.changes[0].run_from == {status}
+
+    @pytest.mark.parametrize("held", [hand("b", 2), hand(None), hand(None, occasion="sweep:1")])
+    def test_a_running_run_with_a_failed_step_fails_whichever_message_meets_it(
+        self, held: Hand
+    ) -> None:
+        failed = {"status": StepStatus.FAILED, "attempt": 3, "error": Failure("E", "no", "b", 3)}
+        seen = run({"a": succeeded(OTHER), "b": failed, "c": pending(0, 1)})
+        action = decided(seen, held)
+        assert rows(action) == [("fail_run", None)]
+        assert isinstance(action, Write)
+        assert Failure.from_json(str(action.changes[0].values["error"])).step == "b"
+
 
 #: The chain's first step is done, its last one waits; a test says what becomes of the one between.
 BUSY = {"a": succeeded(OTHER), "c": pending(0, 1)}

@@ -38,6 +38,11 @@ EARLIEST, LATEST = 10**11, 10**14
 WATCHDOG_MS = 300_000
 
 
+#: Steps that a redrive gives their attempts again in one write: each takes some 50 bytes of the 4 KB that an
+#: expression may have, and three of its 300 operators.
+RESETS = 40
+
+
 def now_ms() -> int:
     """The time, in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
@@ -243,7 +248,8 @@ class FluxioClient:
         return run
 
     def redrive(self, run_id: str) -> Run:
-        """Send a run on that FAILED, or was parked (WAITING): failed steps get their attempts again.
+        """Resume a run that FAILED or was parked (WAITING): steps that failed, or were lost with their worker,
+        get their attempts again.
 
         Steps that succeeded are not run again. Safe to repeat: a run that is open is only nudged.
 
@@ -258,17 +264,15 @@ class FluxioClient:
         """
         run = self.get(run_id)
         now = self._now()
-        # Refused only if the run went on and stopped again meanwhile: then it is looked at anew.
+        # Refused only if the run, or a step of it, has gone on meanwhile: then it is looked at anew.
         while run.status in STOPPED:
-            shard = layout.shard(run_id)
-            failed = [step for step in run.steps.values() if step.status is StepStatus.FAILED]
-            run = self._change(
-                run_id,
-                [
-                    transitions.redrive(run.version is not None, shard, now),
-                    *(transitions.reset(step.name, step.attempt) for step in failed),
-                ],
-            )
+            reopen = transitions.redrive(run.version is not None, layout.shard(run_id), now)
+            fresh = _fresh_attempts(run)
+            changes = [reopen, *fresh]
+            if not self._store.fits(changes, now):
+                # More than one write holds: the run stays as it is until the last of them.
+                changes = fresh[:RESETS]
+            run = self._change(run_id, changes)
         if run.ended:
             raise RunEnded(
                 f"run {run_id} is {run.status}: only a run that FAILED, or is parked, can be redriven."
@@ -451,6 +455,20 @@ class FluxioClient:
                 )
             self._sleep(min(pause, left))
             pause = min(pause * 1.5, poll)
+
+
+def _fresh_attempts(run: Run) -> list[transitions.Change]:
+    """What gives the steps of a run that stopped their attempts again, those that are under way included.
+
+    A worker that died took its steps along; until their leases have expired they look like any other's.
+    """
+    changes = []
+    for step in run.steps.values():
+        if step.status is StepStatus.FAILED:
+            changes.append(transitions.reset(step.name, step.attempt))
+        elif step.status is StepStatus.RUNNING and step.redriven_at < step.attempt - 1:
+            changes.append(transitions.reprieve(step.name, step.attempt))
+    return changes
 
 
 def _check_awaited(run: Run, name: str) -> None:

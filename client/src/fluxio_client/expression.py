@@ -78,7 +78,7 @@ def expression(changes: Sequence[Change], now: int, retention_days: int) -> Expr
     for change in changes:
         for dependent in change.dependents:
             counted[dependent] = counted.get(dependent, 0) + 1
-    run_sources = frozenset.intersection(*(change.row.run_from for change in changes))
+    run_sources = frozenset.intersection(*(change.run_from for change in changes))
     if not run_sources:
         names = ", ".join(change.row.name for change in changes)
         raise IllegalTransition(f"the rows {names} have no status of the run in common.")
@@ -142,7 +142,6 @@ def _change_run(made: Expression, change: Change, now: int, retention_days: int)
 def _change_step(made: Expression, change: Change, now: int, counted: dict[str, int]) -> None:
     row, step = change.row, change.step
     assert step is not None
-    assert row.step_to is not None
 
     def at(attribute: str) -> str:
         return made.path("steps", step, attribute)
@@ -168,7 +167,8 @@ def _change_step(made: Expression, change: Change, now: int, counted: dict[str, 
     if Guard.DUE in row.guards:
         not_before = at("not_before")
         made.require(f"(attribute_not_exists({not_before}) OR {not_before}<={made.value(now)})")
-    made.set(at("status"), made.value(row.step_to.value))
+    if row.step_to is not None:
+        made.set(at("status"), made.value(row.step_to.value))
     if row.step_to is StepStatus.RUNNING:
         made.set(at("attempt"), f"{at('attempt')}+{made.value(1)}")
     for name, value in change.values.items():

@@ -15,6 +15,9 @@ Why this is enough for the three promises:
 
 SUCCEEDED is final for a step, and `completed_deps` never shrinks. So what a worker has once read of them
 stays true, and "the last step succeeds and the run finishes" needs no guard on the other steps.
+
+FAILED is not final: a redrive resets it. So a step may fail only while the run stands as its worker saw it. Had
+a redrive reopened the run in between, the run would be RUNNING with a FAILED step that no message answers for.
 """
 
 from __future__ import annotations
@@ -57,6 +60,8 @@ class Guard(Enum):
     UNOPENED = "unopened"
     #: `wake_at` is what the caller saw: of two sweeps, or of a sweep and a worker, one moves it.
     WAKE_SEEN = "wake_seen"
+    #: The run's status is the one the caller saw: no redrive has come in between.
+    RUN_SEEN = "run_seen"
 
 
 class Transition(NamedTuple):
@@ -69,6 +74,7 @@ class Transition(NamedTuple):
     run_to: RunStatus | None = None
     #: Statuses of the step the row may start from; empty for rows that touch no step.
     step_from: frozenset[StepStatus] = frozenset()
+    #: The step's status afterwards; None leaves it.
     step_to: StepStatus | None = None
     guards: frozenset[Guard] = frozenset()
     #: Attributes the step no longer needs afterwards.
@@ -144,7 +150,7 @@ TABLE: Mapping[str, Transition] = {
             _ANY,
             step_from=frozenset({_STEP.RUNNING}),
             step_to=_STEP.FAILED,
-            guards=frozenset({_G.FENCE}),
+            guards=frozenset({_G.FENCE, _G.RUN_SEEN}),
             drops=_CLAIM,
         ),
         Transition(
@@ -175,6 +181,13 @@ TABLE: Mapping[str, Transition] = {
             guards=frozenset({_G.ATTEMPT}),
             drops=frozenset({"error", "ended_at"}),
         ),
+        # A step under way keeps its claim. If its worker is dead, it is taken over with all its attempts left.
+        Transition(
+            "reprieve",
+            STOPPED,
+            step_from=frozenset({_STEP.RUNNING}),
+            guards=frozenset({_G.ATTEMPT}),
+        ),
         # --- the sweeper's clock
         Transition("wake", _OPEN, guards=frozenset({_G.WAKE_SEEN})),
         # --- ended: SUCCEEDED, COMPENSATED and CANCELLED are the source of no row but those above that
@@ -202,6 +215,8 @@ class Change(NamedTuple):
     workflow: str | None = None
     #: The `wake_at` the caller knows of; the guard WAKE_SEEN asks for it.
     wake_seen: int | None = None
+    #: The run's status as the caller knows it; the guard RUN_SEEN asks for it.
+    run_seen: RunStatus | None = None
     #: Steps whose `completed_deps` this change counts up.
     dependents: tuple[str, ...] = ()
     #: The signals that the guards SIGNALLED and UNSIGNALLED ask for.
@@ -212,6 +227,13 @@ class Change(NamedTuple):
     total_deps: int | None = None
     #: For `open`: the trace that the run is recorded in, if it is in none yet; see `Trace.text`.
     trace: str | None = None
+
+    @property
+    def run_from(self) -> frozenset[RunStatus]:
+        """Statuses of the run the change may start from: those of its row, or the one that was seen."""
+        if Guard.RUN_SEEN not in self.row.guards:
+            return self.row.run_from
+        return self.row.run_from & {self.run_seen}
 
 
 def open_run(
@@ -285,11 +307,12 @@ def retry(step: str, token: str, attempt: int, failure: Failure, not_before: int
     return Change(TABLE["retry"], step, values, token, attempt)
 
 
-def fail(step: str, token: str, attempt: int, failure: Failure, now: int) -> Change:
-    """Give a step up after its last attempt failed."""
-    return Change(
-        TABLE["fail"], step, {"ended_at": now, "error": failure.to_json()}, token, attempt
-    )
+def fail(
+    step: str, token: str, attempt: int, failure: Failure, run_seen: RunStatus, now: int
+) -> Change:
+    """Give a step up after its last attempt failed, in a run whose status is still `run_seen`."""
+    values: Values = {"ended_at": now, "error": failure.to_json()}
+    return Change(TABLE["fail"], step, values, token, attempt, run_seen=run_seen)
 
 
 def give_up(step: str, attempt: int, failure: Failure, now: int) -> Change:
@@ -331,6 +354,11 @@ def redrive(opened: bool, due: int, now: int) -> Change:
 def reset(step: str, attempt: int) -> Change:
     """Give a failed step its attempts again; those it had are counted on, from `attempt`."""
     return Change(TABLE["reset"], step, {"redriven_at": attempt}, attempt=attempt)
+
+
+def reprieve(step: str, attempt: int) -> Change:
+    """Give a step that is under way its attempts again; the one under way is the first of them."""
+    return Change(TABLE["reprieve"], step, {"redriven_at": attempt - 1}, attempt=attempt)
 
 
 def signal(name: str, text: str, now: int) -> Change:

@@ -244,6 +244,10 @@ def decide(
         return _expire(run, now)
     if run.status is not RunStatus.RUNNING:
         return Await(max(hand.running.values())) if hand.running else Ack()
+    for step in run.steps.values():
+        if step.status is StepStatus.FAILED and step.error is not None:
+            # It failed just as a redrive reopened the run: no message answers for it.
+            return Write((to.fail_run(step.error, now),))
     todo = _todo(run, hand, plan, now)
     lost = [step for step in todo if _lost_for_good(step, plan)]
     if lost:
@@ -362,7 +366,8 @@ def _committing(
                 to.retry(name, hand.token, attempt, outcome.failure, now + outcome.retry_after)
             )
         else:
-            changes.append(to.fail(name, hand.token, attempt, outcome.failure, now))
+            failure = outcome.failure
+            changes.append(to.fail(name, hand.token, attempt, failure, run.status, now))
             ends = ends or outcome.failure
     if run.status is not RunStatus.RUNNING:
         return tuple(changes)
