@@ -32,7 +32,7 @@ locals {
     "what failed in the last hours" = <<-EOT
       # The time range is the one at the top of the page.
       fields @timestamp, level, message, workflow, run_id, step, attempt, error, reason
-      | filter level in ["WARNING", "ERROR"]
+      | filter level in ["WARN", "ERROR"]
       | sort @timestamp desc
       | limit 1000
     EOT

@@ -376,7 +376,7 @@ class TestSweeps:
             pump.sweep()
         assert emitted.counts()["runs_stuck"] == 1
         (line,) = emitted.logged("run stuck")
-        assert (line["level"], line["run_id"], line["workflow"]) == ("WARNING", "f-1", "Flaky")
+        assert (line["level"], line["run_id"], line["workflow"]) == ("WARN", "f-1", "Flaky")
 
     def test_a_step_that_is_ready_and_left_alone_makes_its_run_stuck(
         self, world: World, emitted: Emitted

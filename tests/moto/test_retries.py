@@ -450,7 +450,7 @@ class TestWhatIsLogged:
         assert SECRET not in str(lines)
         (line,) = [line for line in lines if line["message"] == "step raised"]
         assert (line["level"], line["run_id"], line["step"], line["attempt"]) == (
-            "WARNING",
+            "WARN",
             run.run_id,
             "flaky",
             1,

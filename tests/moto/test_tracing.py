@@ -631,7 +631,7 @@ class TestHarmless:
         assert [s.status for s in steps] == [StepStatus.SUCCEEDED] * 5
         if address == "nonsense":
             (line,) = log_lines("message not traced")
-            assert (line["level"], line["error"]) == ("WARNING", "InvalidDaemonAddressException")
+            assert (line["level"], line["error"]) == ("WARN", "InvalidDaemonAddressException")
 
     def test_a_document_stays_far_below_what_x_ray_takes(
         self, deployment: Deployment, daemon: Daemon, monkeypatch: pytest.MonkeyPatch

@@ -31,10 +31,13 @@ def test_a_line_stays_one_line_whatever_is_in_it(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("least", "logged"),
     [
-        (None, ["INFO", "WARNING", "ERROR"]),
-        ("DEBUG", ["DEBUG", "INFO", "WARNING", "ERROR"]),
-        ("warning", ["WARNING", "ERROR"]),
-        ("nonsense", ["INFO", "WARNING", "ERROR"]),
+        (None, ["INFO", "WARN", "ERROR"]),
+        ("DEBUG", ["DEBUG", "INFO", "WARN", "ERROR"]),
+        ("TRACE", ["DEBUG", "INFO", "WARN", "ERROR"]),
+        ("WARN", ["WARN", "ERROR"]),
+        ("warning", ["WARN", "ERROR"]),
+        ("FATAL", ["ERROR"]),
+        ("nonsense", ["INFO", "WARN", "ERROR"]),
     ],
 )
 def test_the_least_level_is_a_setting(
@@ -46,7 +49,7 @@ def test_the_least_level_is_a_setting(
     monkeypatch.delenv("FLUXIO_LOG_LEVEL", raising=False)
     if least is not None:
         monkeypatch.setenv("FLUXIO_LOG_LEVEL", least)
-    for level in ("DEBUG", "INFO", "WARNING", "ERROR"):
+    for level in ("DEBUG", "INFO", "WARN", "ERROR"):
         log(level, "said")
     lines = capsys.readouterr().err.splitlines()
     assert [json.loads(line)["level"] for line in lines] == logged

@@ -24,7 +24,11 @@ from fluxio_client.trace import Trace
 from fluxio_client.transitions import Change
 
 #: What DynamoDB says of a transaction with an operation that no repetition mends.
-_REFUSED_ALWAYS = {"AccessDeniedException", "ResourceNotFoundException", "ValidationException"}
+_REFUSED_ALWAYS = {"SerializationException", "ValidationException"}
+
+#: What it says of one that may pass in a minute: permissions take effect with a delay, a table may be
+#: in the making. https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html
+_REFUSED_FOR_NOW = {"AccessDeniedException", "ResourceNotFoundException"}
 
 #: Seconds before a transaction that met another one on the same item is tried again.
 CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4)
@@ -65,7 +69,7 @@ class TransactionFailed(FluxioError):
 
 
 class TransactionInvalid(TransactionFailed):
-    """An operation of a user's own is one that DynamoDB refuses always: malformed, or not allowed."""
+    """An operation of a user's own is malformed: DynamoDB refuses it each time."""
 
     hopeless = True
 
@@ -203,9 +207,12 @@ class Store:
             except ParamValidationError as error:
                 raise TransactionInvalid([str(error)]) from None
             except ClientError as error:
-                if error.response["Error"]["Code"] not in _REFUSED_ALWAYS:
-                    raise
-                raise TransactionInvalid([str(error)]) from None
+                code = error.response["Error"]["Code"]
+                if code in _REFUSED_ALWAYS:
+                    raise TransactionInvalid([str(error)]) from None
+                if code in _REFUSED_FOR_NOW:
+                    raise TransactionFailed([str(error)]) from None
+                raise
             break
         return Written(True, self.read(run_id))
 

@@ -89,7 +89,7 @@ class Attempt(NamedTuple):
         """The outcome of an attempt that raised."""
         context, retry = self.context, self.definition.retry
         log(
-            "WARNING",
+            "WARN",
             "step raised",
             **self.ids,
             error=type(error).__name__,

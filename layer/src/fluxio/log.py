@@ -12,7 +12,12 @@ import os
 import sys
 from typing import Any
 
-_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+#: Lambda's own names: its log filter (`application_log_level`) knows no others.
+#: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
+
+#: Other names that FLUXIO_LOG_LEVEL may have for them.
+_ALSO = {"TRACE": "DEBUG", "WARNING": "WARN", "FATAL": "ERROR", "CRITICAL": "ERROR"}
 
 #: Characters after which a payload is cut.
 PAYLOAD = 4_000
@@ -21,6 +26,7 @@ PAYLOAD = 4_000
 def log(level: str, message: str, **fields: Any) -> None:
     """Write a line, unless FLUXIO_LOG_LEVEL (default INFO) is above its level."""
     least = os.environ.get("FLUXIO_LOG_LEVEL", "INFO").upper()
+    least = _ALSO.get(least, least)
     if _LEVELS.index(level) < (_LEVELS.index(least) if least in _LEVELS else 1):
         return
     line = {"level": level, "message": message}

@@ -256,7 +256,7 @@ class Loop:
         if change.row.name == "take_over":
             self._metrics.count("takeovers")
             log(
-                "WARNING",
+                "WARN",
                 "step taken over",
                 run_id=run.run_id,
                 workflow=run.workflow,
@@ -282,7 +282,7 @@ class Loop:
         for name in self._hand.outcomes:
             if name not in run.steps or run.steps[name].token != self._hand.token:
                 self._metrics.count("fenced_commits")
-                log("WARNING", "commit fenced", **self._attempts[name].ids)
+                log("WARN", "commit fenced", **self._attempts[name].ids)
 
     # --- steps
 

@@ -53,7 +53,7 @@ def sweep(
                 latest = max(latest, at - seen)
                 if run is not None and is_stuck(run, at):
                     metrics.count("runs_stuck")
-                    log("WARNING", "run stuck", run_id=run.run_id, workflow=run.workflow)
+                    log("WARN", "run stuck", run_id=run.run_id, workflow=run.workflow)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other shards are swept
             reason = str(error) if isinstance(error, FluxioError) else None
             log("ERROR", "shard not swept", shard=shard, error=type(error).__name__, reason=reason)

@@ -55,7 +55,7 @@ def _harmless(method: Method) -> Method:
             method(self, *arguments)
         except Exception as error:  # noqa: BLE001 - no run may fail for its trace
             self._on = False
-            log("WARNING", "message not traced", error=type(error).__name__, reason=str(error))
+            log("WARN", "message not traced", error=type(error).__name__, reason=str(error))
 
     return guarded  # type: ignore[return-value]
 

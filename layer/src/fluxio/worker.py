@@ -231,7 +231,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001
                 # It comes back after the queue's own visibility timeout instead.
                 ids = {"run_id": nudge.run_id, "step": nudge.step} if nudge else {}
-                log("WARNING", "visibility not set", **ids, error=type(error).__name__)
+                log("WARN", "visibility not set", **ids, error=type(error).__name__)
 
 
 @lru_cache(maxsize=1)
