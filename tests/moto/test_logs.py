@@ -62,7 +62,7 @@ class TestMessageHandled:
                 return 2
 
         world.client.start("Fan", run_id="f-1")
-        pump = world.pump(Fan, inline_branches=0)
+        pump = world.pump(Fan, inline_branches=0, batch_size=10)
         pump.invoke(pump.receive())
         assert [line["sent"] for line in log_lines("message handled")] == [1]
         world.client.start("Fan", run_id="f-2")
