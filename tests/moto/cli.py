@@ -177,6 +177,7 @@ def make_command(
     patch.delenv("FLUXIO_DLQ_URL", raising=False)
     patch.setattr(session, "now_ms", world.clock.now)
     patch.setattr(session, "sleep", world.clock.advance)
+    patch.setattr(session, "monotonic", lambda: world.clock.now() / 1000)
     aws: Callable[[session.Session, str], Any] = session.Session.aws
 
     def service(of: session.Session, name: str) -> Any:

@@ -202,6 +202,7 @@ class World:
             sqs=self.sqs,
             now=self.clock.now,
             sleep=self.clock.advance,
+            monotonic=lambda: self.clock.now() / 1000,
         )
 
     @property

@@ -245,7 +245,7 @@ class TestList:
     @pytest.fixture
     def ids(self, world: World) -> list[str]:
         """25 runs, a second apart, the oldest first; every fifth has failed, the last two are open."""
-        client, pump = world.client, world.pump(Greeting)
+        client, pump = world.client, world.pump(Greeting, batch_size=10)
         found = []
         for at in range(25):
             name = "nobody" if at % 5 == 0 else "Ada"
@@ -402,6 +402,31 @@ class TestWait:
         assert max(pauses) == 2
         assert pauses[:-1] == sorted(pauses[:-1])
 
+    @pytest.mark.parametrize("hours", [-1, 1])
+    def test_it_lasts_as_long_as_it_says_though_the_clock_is_set(
+        self, world: World, hours: int
+    ) -> None:
+        passed = 0.0
+
+        def sleep(seconds: float) -> None:
+            nonlocal passed
+            world.clock.advance(seconds + (hours * 3600 if passed == 0 else 0))
+            passed += seconds
+
+        world.client.start("Greeting", run_id="g-1")
+        client = FluxioClient(
+            world.table_name,
+            world.queue_url,
+            dynamodb=world.dynamodb,
+            sqs=world.sqs,
+            now=world.clock.now,
+            sleep=sleep,
+            monotonic=lambda: passed,
+        )
+        with pytest.raises(WaitTimeout):
+            client.wait("g-1", timeout=5)
+        assert passed == pytest.approx(5)
+
     def test_a_run_that_is_not_there(self, world: World) -> None:
         with pytest.raises(RunNotFound):
             world.client.wait("wf-0123456789ab")
@@ -435,6 +460,7 @@ class TestWait:
             sqs=world.sqs,
             now=world.clock.now,
             sleep=sleep or pass_time,
+            monotonic=lambda: world.clock.now() / 1000,
         )
 
 

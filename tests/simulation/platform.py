@@ -112,6 +112,7 @@ def make_client(aws: Aws, wire: Wire = sound) -> FluxioClient:
         sqs=aws.sqs.client(wire),
         now=aws.clock.now,
         sleep=aws.clock.advance,
+        monotonic=lambda: aws.clock.now() / 1000,
     )
 
 

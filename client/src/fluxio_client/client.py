@@ -66,6 +66,7 @@ class FluxioClient:
             long inputs and payloads that it stores.
         now: the time in milliseconds since 1970; for tests.
         sleep: waits so many seconds; for tests.
+        monotonic: seconds of a clock that nobody sets, for how long something takes; for tests.
 
     Raises:
         SettingError: table or queue are neither given nor in the environment, or cannot be used; or the
@@ -82,6 +83,7 @@ class FluxioClient:
         retention_days: int | None = None,
         now: Callable[[], int] = now_ms,
         sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         table = settings.setting(settings.TABLE_NAME, table_name)
         url = settings.queue_url(queue_url)
@@ -91,6 +93,7 @@ class FluxioClient:
         self._queue = Queue(self._sqs, url)
         self._now = now
         self._sleep = sleep
+        self._monotonic = monotonic
 
     def start(
         self,
@@ -436,7 +439,7 @@ class FluxioClient:
             )
         if not 0.01 <= poll < math.inf:
             raise InvalidInput(f"poll is {poll!r}: pass seconds, 0.01 or more.")
-        deadline = math.inf if timeout is None else self._now() + timeout * 1000
+        deadline = math.inf if timeout is None else self._monotonic() + timeout
         pause = min(0.05, poll)
         while True:
             run = self._store.read(layout.check_run_id(run_id))
@@ -447,7 +450,7 @@ class FluxioClient:
                     f"run {run_id} is parked: {str(run.error).rstrip('.')}. When that is mended, redrive "
                     "the run."
                 )
-            left = (deadline - self._now()) / 1000
+            left = deadline - self._monotonic()
             if left <= 0:
                 raise WaitTimeout(
                     f"run {run_id} is {run.status} after {timeout:g} s. It goes on: wait longer, or "

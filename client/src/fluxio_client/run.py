@@ -155,7 +155,8 @@ class Step:
         """Seconds from the last attempt's claim to its end; None while it has not ended."""
         if self.started_at is None or self.ended_at is None:
             return None
-        return (self.ended_at - self.started_at) / 1000
+        # Two attempts' ends may be written by two clocks.
+        return max(0, self.ended_at - self.started_at) / 1000
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,10 @@ class Run:
     @property
     def duration(self) -> float | None:
         """Seconds from start to end; None while the run has not ended."""
-        return None if self.ended_at is None else (self.ended_at - self.created_at) / 1000
+        if self.ended_at is None:
+            return None
+        # The client's clock says when it began, a worker's when it ended.
+        return max(0, self.ended_at - self.created_at) / 1000
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -24,6 +23,8 @@ from fluxio_client.cli import (
 from fluxio_client.cli.command import command
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.failures import Explained
+from fluxio_client.cli.printable import printable
+from fluxio_client.cli.terminal import drop_output, flush_streams, prepare_streams
 from fluxio_client.cli.version import client_version
 
 _EPILOG = "Exit codes: " + "; ".join(f"{code:d} {code.meaning}" for code in ExitCode) + "."
@@ -79,9 +80,20 @@ def _root(
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    prepare_streams()
+    try:
+        code = _run(arguments)
+        flush_streams()
+    except BrokenPipeError:
+        drop_output()
+        return ExitCode.OK
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     try:
         code = typer.main.get_command(app).main(
-            args=list(arguments),
+            args=arguments,
             prog_name="fluxio",
             standalone_mode=False,
         )
@@ -89,16 +101,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _usage(error, as_json="--json" in arguments)
     except typer.Abort:
         return ExitCode.ERROR
-    except BrokenPipeError:
-        # Who read has gone. Python would say so again when it ends and flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
+    except SystemExit as end:
+        # typer, and rich in its help, make one of a reader that has gone; completion ends so by intention.
+        if isinstance(end.__context__, BrokenPipeError):
+            raise BrokenPipeError from end
+        raise
     return code if isinstance(code, int) else ExitCode.OK
 
 
 def _usage(error: typer.TyperException, as_json: bool) -> int:
     context = getattr(error, "ctx", None)
-    text = " ".join(error.format_message().split())
+    text = printable(" ".join(error.format_message().split()))
     if type(error).__name__ == "NoArgsIsHelpError":  # the help it has just printed says it all
         sys.stderr.write(f"{text}\n" if text else "")
         return ExitCode.USAGE

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from rich.text import Text
 
+from fluxio_client.cli.printable import one_line
+
 GAP = "  "
 INDENT = "    "
 
@@ -38,6 +40,5 @@ def table(header: Sequence[str], rows: Sequence[Row], width: int) -> Iterator[Te
 
 def _remark(remark: str | Text, width: int) -> Iterator[Text]:
     style = remark.style if isinstance(remark, Text) else "dim"
-    text = " ".join(str(remark).split())
-    for part in wrap(text, max(20, width - len(INDENT)), break_on_hyphens=False):
+    for part in wrap(one_line(str(remark)), max(20, width - len(INDENT)), break_on_hyphens=False):
         yield Text.assemble(INDENT, (part, style))

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 from fluxio_client.cli.colours import PLAIN, Look, look
 from fluxio_client.cli.layers import lay_out
 from fluxio_client.cli.moments import length
+from fluxio_client.cli.printable import one_line, printable
 from fluxio_client.graph import Graph
 from fluxio_client.run import Run, StepStatus
 
@@ -44,15 +45,17 @@ def _detail(name: str, graph: Graph, run: Run | None) -> Detail:
         for signal in graph.awaits.get(name, ())
     ]
     if step is None:
-        return Detail(tuple(signals), PLAIN, name)
+        return Detail(tuple(signals), PLAIN, printable(name))
     parts = [step.status.value]
     if step.attempt > 1:
         parts.append(f"{step.attempt} attempts")
     if step.duration is not None:
         parts.append(length(step.duration))
-    error = f": {step.error.type}: {step.error.message}" if step.error else ""
+    error = one_line(f": {step.error.type}: {step.error.message}") if step.error else ""
     return Detail(
-        (" · ".join(parts), *signals), look(step.status), f"{name}, {' · '.join(parts)}{error}"
+        (" · ".join(parts), *signals),
+        look(step.status),
+        printable(f"{name}, {' · '.join(parts)}{error}"),
     )
 
 
@@ -65,13 +68,13 @@ def mermaid(graph: Graph, run: Run | None = None) -> str:
     for name in graph.depends_on:
         detail = _detail(name, graph, run)
         # Signals are boxes of their own, so they are not said twice.
-        text = [name, *(line for line in detail.lines[:1] if run and name in run.steps)]
+        text = [_label(name), *(line for line in detail.lines[:1] if run and name in run.steps)]
         lines.append(f'    {ids[name]}["{"<br/>".join(text)}"]')
         if run and (step := run.steps.get(name)):
             classes.setdefault(step.status.value, []).append(ids[name])
     signals = sorted({signal for names in graph.awaits.values() for signal in names})
     for at, signal in enumerate(signals):
-        lines.append(f'    g{at}(["signal {signal}"])')
+        lines.append(f'    g{at}(["signal {_label(signal)}"])')
     for name, deps in graph.depends_on.items():
         lines += [f"    {ids[dep]} --> {ids[name]}" for dep in deps]
     for name, awaited in graph.awaits.items():
@@ -85,6 +88,11 @@ def mermaid(graph: Graph, run: Run | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _label(text: str) -> str:
+    """Text within quotes; Mermaid takes entities for what would end them or be HTML."""
+    return printable(text).replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;")
+
+
 def svg(graph: Graph, title: str, run: Run | None = None) -> str:
     """An SVG of boxes and arrows; of a run in the colours of its states, which stand there in words too."""
     details = {name: _detail(name, graph, run) for name in graph.depends_on}
@@ -95,11 +103,11 @@ def svg(graph: Graph, title: str, run: Run | None = None) -> str:
     height = layout.height + head
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}"',
-        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label={quoteattr(title)}>',
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label={quoteattr(printable(title))}>',
         f"<style>{STYLE}</style>",
         ARROW_TIP,
         f'<rect width="{width:.0f}" height="{height:.0f}" rx="8" fill="#ffffff"/>',
-        f'<text class="name" x="{width / 2:.1f}" y="{PADDING + LINE:.1f}">{escape(title)}</text>',
+        f'<text class="name" x="{width / 2:.1f}" y="{PADDING + LINE:.1f}">{escape(printable(title))}</text>',
         f'<g transform="translate({indent:.1f} {head:.1f})">',
     ]
     for points in layout.edges.values():
@@ -114,12 +122,12 @@ def svg(graph: Graph, title: str, run: Run | None = None) -> str:
         )
         baseline = y + PADDING + LINE * 0.75
         parts.append(
-            f'<text class="name" x="{middle:.1f}" y="{baseline:.1f}">{escape(name)}</text>'
+            f'<text class="name" x="{middle:.1f}" y="{baseline:.1f}">{escape(printable(name))}</text>'
         )
         for at, line in enumerate(detail.lines, 1):
             parts.append(
                 f'<text class="detail" x="{middle:.1f}" y="{baseline + at * LINE:.1f}">'
-                f"{escape(line)}</text>"
+                f"{escape(printable(line))}</text>"
             )
         parts.append("</g>")
     return "\n".join([*parts, "</g>", "</svg>"]) + "\n"
@@ -127,7 +135,10 @@ def svg(graph: Graph, title: str, run: Run | None = None) -> str:
 
 def _size(name: str, detail: Detail) -> tuple[float, float]:
     widest = max(
-        [len(name) * NAME_CHARACTER, *(len(line) * DETAIL_CHARACTER for line in detail.lines)]
+        [
+            len(printable(name)) * NAME_CHARACTER,
+            *(len(line) * DETAIL_CHARACTER for line in detail.lines),
+        ]
     )
     return max(96.0, widest + 2 * PADDING), LINE * (1 + len(detail.lines)) + 2 * PADDING - 3
 

@@ -7,16 +7,14 @@ gets the answer alone.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -29,6 +27,7 @@ from rich.text import Text
 
 from fluxio_client import settings
 from fluxio_client.cli.failures import Declined, Explained, Unasked
+from fluxio_client.cli.terminal import Screen, encodable
 from fluxio_client.client import FluxioClient, now_ms
 from fluxio_client.errors import SettingError
 from fluxio_client.queue import Queue
@@ -86,6 +85,7 @@ class Session:
             sqs=self.sqs,
             now=lambda: self.now,
             sleep=self.sleep,
+            monotonic=lambda: self.elapsed,
         )
 
     @cached_property
@@ -103,6 +103,11 @@ class Session:
         """The time, in milliseconds since 1970."""
         return now_ms()
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds of a clock that nobody sets, for how long something takes."""
+        return monotonic()
+
     def sleep(self, seconds: float) -> None:
         """Let time go by."""
         sleep(seconds)
@@ -110,18 +115,23 @@ class Session:
     # --- the caller
 
     @cached_property
-    def out(self) -> Console:
+    def out(self) -> Screen:
         """The answer."""
-        return _console(stderr=False)
+        return Screen(stderr=False)
 
     @cached_property
-    def err(self) -> Console:
+    def err(self) -> Screen:
         """All else."""
-        return _console(stderr=True)
+        return Screen(stderr=True)
 
     def print_json(self, record: Any) -> None:
         """The answer as one JSON document."""
-        sys.stdout.write(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        self.write_json(record, indent=2)
+
+    def write_json(self, record: Any, indent: int | None = None) -> None:
+        """A JSON document for a script: unchanged, and still JSON where the encoding lacks a character."""
+        text = json.dumps(record, indent=indent, ensure_ascii=False)
+        sys.stdout.write(f"{text if encodable(text) else json.dumps(record, indent=indent)}\n")
 
     def print_lines(self, lines: Iterable[Text]) -> None:
         """Lines that are as wide as they are: a terminal may cut them, a pipe gets them whole."""
@@ -188,14 +198,3 @@ class Bar:
     def advance(self, by: int = 1) -> None:
         """So much more is done."""
         self._bars.advance(self._task, by)
-
-
-def _console(*, stderr: bool) -> Console:
-    # https://no-color.org asks for no colour; bold and dim go too, so that nothing but text is left.
-    return Console(
-        stderr=stderr,
-        color_system=None if os.environ.get("NO_COLOR") else "auto",
-        highlight=False,
-        emoji=False,
-        markup=False,
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from rich.text import Text
 from fluxio_client.cli.command import end_with
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.moments import local
+from fluxio_client.cli.printable import printable_json
 from fluxio_client.cli.records import run_record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.tree import run_lines
@@ -98,7 +98,7 @@ def _print_payloads(
             found.append(("result", run.result))
     for name, payload in found:
         session.out.print(Text(f"\n{name}", style="bold"))
-        session.out.print(json.dumps(payload, indent=2, ensure_ascii=False), soft_wrap=True)
+        session.out.print(printable_json(payload), soft_wrap=True)
 
 
 def _watch(
@@ -140,8 +140,7 @@ def _tell_records(session: Session) -> Callable[[Run, Graph | None], None]:
     def tell(run: Run, graph: Graph | None) -> None:
         if seen != [run]:
             seen[:] = [run]
-            line = json.dumps(run_record(run, graph, session.now), ensure_ascii=False)
-            sys.stdout.write(f"{line}\n")
+            session.write_json(run_record(run, graph, session.now))
             sys.stdout.flush()
 
     return tell

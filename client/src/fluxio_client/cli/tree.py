@@ -14,6 +14,7 @@ from rich.text import Text
 
 from fluxio_client.cli.colours import look
 from fluxio_client.cli.moments import length, local
+from fluxio_client.cli.printable import one_line
 from fluxio_client.cli.waiting import For, at_rest, waited, waiting
 from fluxio_client.graph import Graph
 from fluxio_client.run import Run, Step, StepStatus
@@ -151,5 +152,5 @@ def _noted(text: str, indent: str, width: int, style: str = "dim") -> list[Text]
     first = "  "
     return [
         Text.assemble((indent, "dim"), first, (part, style))
-        for part in wrap(" ".join(text.split()), wide, break_on_hyphens=False) or [""]
+        for part in wrap(one_line(text), wide, break_on_hyphens=False) or [""]
     ]
