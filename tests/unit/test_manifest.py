@@ -97,10 +97,10 @@ class TestWhatIsWrongWithIt:
     @pytest.mark.parametrize(
         ("text", "problem"),
         [
-            ("Fine = a:A\n", "File contains no section headers"),
+            ("Fine = a:A\n", "there is no section header before line 1"),
             ("[fluxio.workflows\nFine = a:A\n", "cannot be read"),
             (section("Fine"), "cannot be read"),
-            (section("Fine = a:A") * 2, "cannot be read"),
+            (section("Fine = a:A") * 2, "names 'Fine' twice, again in line 4"),
             (section("Fine = a"), "has Fine = 'a'; write 'module:Class' on the right"),
             (section("Fine = a:"), "has Fine = 'a:'; write"),
             (section("Fine = :A"), "has Fine = ':A'; write"),
@@ -119,7 +119,7 @@ class TestWhatIsWrongWithIt:
 
     def test_a_file_that_is_not_utf_8(self, tmp_path: Path) -> None:
         (tmp_path / "entry_points.txt").write_bytes(b"[fluxio.workflows]\nF\xfc = a:A\n")
-        with pytest.raises(DeploymentError, match="cannot be read: 'utf-8' codec"):
+        with pytest.raises(DeploymentError, match=r"cannot be read: line 2 .* not UTF-8"):
             Manifest([tmp_path]).entries()
 
     def test_one_name_twice_in_a_file(self, tmp_path: Path, write: Write) -> None:

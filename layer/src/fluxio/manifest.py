@@ -4,29 +4,27 @@
     OrderFulfillment = orders.workflows:OrderFulfillment
 
 It stands in `*.dist-info/entry_points.txt` (what `pip install --target` leaves) or in a bare
-`entry_points.txt` at the zip's root. A workflow's module is imported when the first run of it arrives.
+`entry_points.txt` at the zip's root. Whatever other sections say belongs to other programs and is not read.
+A workflow's module is imported when the first run of it arrives.
 """
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import os
 import sys
 import traceback
 from collections.abc import Iterable
-from configparser import (
-    ConfigParser,
-    DuplicateOptionError,
-    MissingSectionHeaderError,
-    ParsingError,
-)
-from configparser import Error as ConfigError
 from pathlib import Path
 
 from fluxio.definition import WorkflowDefinition, definition_of
 from fluxio.errors import DeploymentError, UnknownWorkflow
 
 GROUP = "fluxio.workflows"
+
+#: What Windows' editors and shells put before a text that they do not write as UTF-8.
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 class Manifest:
@@ -103,22 +101,10 @@ class Manifest:
         module_name, _, class_name = target.partition(":")
         try:
             module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            own = error.name is None or f"{module_name}.".startswith(f"{error.name}.")
-            problem = (
-                "there is"
-                if own
-                else f"{module_name} imports {error.name!r}{_where(error)}: there is"
-            )
-            remedy = ", or correct the entry" if own else ""
-            raise DeploymentError(
-                f"{place}, but {problem} no module {error.name!r}. Put it into the worker's zip{remedy}."
-            ) from error
-        except (Exception, SystemExit) as error:
-            raise DeploymentError(
-                f"{place}, but importing {module_name} raises {type(error).__name__}: "
-                f"{error}{_where(error)}. Mend that and deploy again."
-            ) from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a module may raise anything, SystemExit and panics too
+            raise DeploymentError(f"{place}, but {_import_problem(module_name, error)}") from error
         found: object = module
         for part in class_name.split("."):
             found = getattr(found, part, None)
@@ -130,6 +116,56 @@ class Manifest:
                 "entry or the module."
             )
         return definition
+
+
+def _import_problem(module_name: str, error: BaseException) -> str:
+    """What an import has raised, and what to do about it."""
+    import platform
+    from importlib.metadata import PackageNotFoundError
+
+    if isinstance(error, PackageNotFoundError):
+        return (
+            f"importing {module_name} asks for the metadata of the distribution {error.name!r}"
+            f"{_where(error)}, whose *.dist-info folder is not there. Put it into the worker's zip."
+        )
+    raised = (
+        f"importing {module_name} raises {type(error).__name__}: {_text(error)}{_where(error)}."
+    )
+    if isinstance(error, ImportError) and (built := _built_for_another(error)):
+        return (
+            f"{raised} Was {built} built for another Python or processor than this worker's "
+            f"({sys.implementation.cache_tag}, {platform.machine()})? Deploy a zip or a layer that was built "
+            "for this one."
+        )
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return f"{raised} Mend that and deploy again."
+    own = f"{module_name}.".startswith(f"{error.name}.")
+    problem = (
+        "there is" if own else f"{module_name} imports {error.name!r}{_where(error)}: there is"
+    )
+    remedy = ", or correct the entry" if own else ""
+    return f"{problem} no module {error.name!r}. Put it into the worker's zip{remedy}."
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
+        return "(its text cannot be read)"
+
+
+def _built_for_another(error: ImportError) -> str | None:
+    """A compiled file that is there, but that this interpreter does not load."""
+    if (error.path or "").endswith((".so", ".pyd")) and "cannot import name" not in _text(error):
+        return Path(error.path or "").name
+    package, _, name = (error.name or "").rpartition(".")
+    places = getattr(sys.modules.get(package), "__path__", ()) if package else sys.path
+    if name and getattr(sys.modules.get(error.name or ""), "__file__", None) is None:
+        for place in places:
+            for file in sorted(Path(place or ".").glob(f"{name}.*")):
+                if file.suffix in (".so", ".pyd"):
+                    return file.name
+    return None
 
 
 def _where(error: BaseException) -> str:
@@ -144,31 +180,52 @@ def _where(error: BaseException) -> str:
 
 
 def _parse(file: Path) -> dict[str, str]:
-    parser = ConfigParser(delimiters=("=",), interpolation=None, strict=True)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    try:
-        parser.read_string(file.read_text(encoding="utf-8"))
-    except DuplicateOptionError as error:
-        raise DeploymentError(
-            f"the manifest {file} names {error.option!r} twice, again in line {error.lineno}. "
-            "Rename one of them."
-        ) from None
-    except (ConfigError, UnicodeDecodeError) as error:
-        if isinstance(error, MissingSectionHeaderError):
-            problem = f"File contains no section headers before its line {error.lineno}"
-        elif isinstance(error, ParsingError):
-            problem = "line {} is {}".format(*error.errors[0])
-        else:
-            problem = " ".join(str(error).split())
-        raise DeploymentError(
+    """The entries of a manifest's own section."""
+
+    def refusal(problem: str) -> DeploymentError:
+        return DeploymentError(
             f"the manifest {file} cannot be read: {problem}. It needs a section [{GROUP}] with lines "
             "'Name = module:Class'."
-        ) from None
-    entries = dict(parser[GROUP]) if parser.has_section(GROUP) else {}
-    for name, target in entries.items():
-        module_name, colon, class_name = target.partition(":")
-        if not (module_name and colon and class_name) or any(c.isspace() for c in target):
-            raise DeploymentError(
-                f"the manifest {file} has {name} = {target!r}; write 'module:Class' on the right."
-            )
+        )
+
+    try:
+        lines = _decoded(file.read_bytes()).splitlines()
+    except OSError as error:
+        raise refusal(str(error)) from None
+    entries: dict[str, str] = {}
+    section = None
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if not line or line[0] in "#;":
+            continue
+        if line[0] == "[":
+            section, closed, _ = line[1:].partition("]")
+            if not closed and section.strip().startswith(GROUP):
+                raise refusal(f"line {number} is {line!r}, without a closing bracket")
+        elif section is None and not file.parent.name.endswith(".dist-info"):
+            raise refusal(f"there is no section header before line {number}")
+        elif section == GROUP:
+            name, equals, target = (part.strip() for part in line.partition("="))
+            if not (name and equals):
+                raise refusal(f"line {number} is {line!r}")
+            if "\ufffd" in line:
+                raise refusal(f"line {number} is {line!r}, which is not UTF-8")
+            if name in entries:
+                raise DeploymentError(
+                    f"the manifest {file} names {name!r} twice, again in line {number}. Rename one of them."
+                )
+            entries[name] = _checked(target, name, file)
     return entries
+
+
+def _decoded(content: bytes) -> str:
+    """The text of a file that any editor may have written; what is no text in it becomes U+FFFD."""
+    return content.decode(_MARKS.get(content[:2], "utf-8-sig"), errors="replace")
+
+
+def _checked(target: str, name: str, file: Path) -> str:
+    module_name, colon, class_name = target.partition(":")
+    if not (module_name and colon and class_name) or any(c.isspace() for c in target):
+        raise DeploymentError(
+            f"the manifest {file} has {name} = {target!r}; write 'module:Class' on the right."
+        )
+    return target
