@@ -502,8 +502,10 @@ def _redrive(now: int) -> str:
 
 
 def _canonical(text: str) -> str:
-    """The same text for the same JSON; compared as text, because to Python 1 equals True and 1.0."""
-    return json.dumps(json.loads(text), sort_keys=True)
+    """The same text for the same JSON value; 1, 1.0 and true are three, -0.0 and 0.0 are one."""
+    return json.dumps(
+        json.loads(text, parse_float=lambda digits: float(digits) + 0.0), sort_keys=True
+    )
 
 
 def _milliseconds(of: datetime | int | None, name: str) -> int | None:

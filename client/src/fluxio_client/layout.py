@@ -25,6 +25,7 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
+from fluxio_client import encoding
 from fluxio_client.errors import InvalidInput, PayloadError
 from fluxio_client.run import Failure, Run, RunStatus, RunSummary, Step, StepStatus
 from fluxio_client.trace import Trace
@@ -148,19 +149,25 @@ def signal_ref(name: str) -> str:
 def encode(value: Any, what: str) -> str:
     """A value as JSON text. What JSON does not know (models, dates, decimals …) goes through pydantic.
 
+    It is the value that was handed over, or an error: see `encoding`.
+
     Raises:
         PayloadError: the value cannot be JSON, or is longer than an item may be.
     """
+    place = ""
     try:
-        text = json.dumps(
-            value, default=_jsonable, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
+        tree = encoding.to_tree(value)
+        text = json.dumps(tree, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
-    except (TypeError, ValueError, RecursionError) as error:
-        # UnicodeEncodeError and pydantic's own errors are ValueErrors too.
+    except (TypeError, ValueError, RecursionError, encoding.Unstorable) as error:
+        # UnicodeEncodeError is a ValueError too.
+        if isinstance(error, encoding.Unstorable):
+            place = error.place
+        elif not isinstance(error, RecursionError):
+            place = _place(tree)
         raise PayloadError(
-            f"{what} cannot be stored as JSON{_place(value)}: {error}. Use dicts, lists, strings, numbers, "
-            "booleans, None, or types that pydantic can serialise."
+            f"{what} cannot be stored as JSON{place and f' (at {place})'}: {error}. Use dicts, lists, strings, "
+            "numbers, booleans, None, or types that pydantic can serialise."
         ) from error
     if size > PAYLOAD_BYTES:
         raise PayloadError(
@@ -170,34 +177,19 @@ def encode(value: Any, what: str) -> str:
     return text
 
 
-def _place(value: Any) -> str:
-    """Where in a value the part stands that cannot be JSON; "" if it is the value itself."""
-    path, seen = "", set()
-    while isinstance(value, (dict, list, tuple)):
-        if id(value) in seen:
-            return ""  # it holds itself, which the error says
-        seen.add(id(value))
-        parts = value.items() if isinstance(value, dict) else enumerate(value)
-        for name, part in parts:
+def _place(tree: Any) -> str:
+    """Where the part stands that cannot be JSON text: half a surrogate, a number of too many digits."""
+    place = ""
+    while isinstance(tree, (dict, list)):
+        for name, part in tree.items() if isinstance(tree, dict) else enumerate(tree):
             try:
-                json.dumps(part, default=_jsonable, allow_nan=False).encode()
-            except RecursionError:
-                return ""
-            except (TypeError, ValueError):
-                path, value = f"{path}[{name!r}]", part
+                json.dumps(part, ensure_ascii=False).encode()
+            except ValueError:
+                place, tree = f"{place}[{name!r}]", part
                 break
         else:
             break
-    return f" (at {path})" if path else ""
-
-
-def _jsonable(value: Any) -> Any:
-    from pydantic_core import PydanticSerializationError, to_jsonable_python
-
-    try:
-        return to_jsonable_python(value)
-    except PydanticSerializationError as error:
-        raise TypeError(str(error)) from None
+    return place
 
 
 def fits_inline(text: str) -> bool:
