@@ -22,7 +22,7 @@ from pathlib import Path
 from dev import ROOT, STATE
 from dev.stage import DevError, command_line, end_group, run
 
-SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
+SUPPORTED = ("3.10", "3.11", "3.12", "3.13", "3.14")
 """The Pythons that fluxio promises to run on (those of Lambda)."""
 
 REQUIREMENTS = ROOT / "dev"

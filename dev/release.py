@@ -99,6 +99,9 @@ def module(source: Path, layers: Sequence[Path]) -> dict[str, bytes]:
         for pattern in ("*.tf", "README.md", "modules/*/*.tf", "modules/*/README.md")
         for path in folder.glob(pattern)
     }
+    # The runbook that the module's alarms send their reader to, and the pages that it leads to.
+    for path in (source / "docs").rglob("*.md"):
+        contents[path.relative_to(source).as_posix()] = path.read_bytes()
     contents["LICENSE"] = (source / "LICENSE").read_bytes()
     for zipped in layers:
         contents[f"layer/{zipped.name}"] = zipped.read_bytes()

@@ -139,6 +139,10 @@ locals {
     }
   }
 
+  # Where to read on. The release's zip has the page inside, for those who have no address to give.
+  runbook    = var.runbook_url == null ? "docs/operations.md in the module's release" : var.runbook_url
+  runbook_of = { for name in keys(local.alarms) : name => var.runbook_url == null ? "${local.runbook}, section ${name}" : "${local.runbook}#${name}" }
+
   alarms_on   = { for name, alarm in local.alarms : name => alarm if var.alarms[name].enabled }
   alarm_names = { for name in keys(local.alarms_on) : name => "${var.name}-${replace(name, "_", "-")}" }
 }
@@ -147,7 +151,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   for_each = local.alarms_on
 
   alarm_name        = local.alarm_names[each.key]
-  alarm_description = "${each.value.means} First: ${each.value.first} More: docs/operations.md, ${each.key}."
+  alarm_description = "${each.value.means} First: ${each.value.first} More: ${local.runbook_of[each.key]}."
   alarm_actions     = var.alarm_actions
   ok_actions        = var.alarm_actions
   tags              = var.tags
@@ -198,7 +202,7 @@ resource "aws_cloudwatch_composite_alarm" "needs_a_person" {
   count = length(local.alarms_on) > 0 ? 1 : 0
 
   alarm_name        = local.names.composite_alarm
-  alarm_description = "fluxio needs a person: at least one alarm of ${var.name} is raised. First: see on the dashboard ${local.names.dashboard} which one, and read its description. More: docs/operations.md."
+  alarm_description = "fluxio needs a person: at least one alarm of ${var.name} is raised. First: see on the dashboard ${local.names.dashboard} which one, and read its description. More: ${local.runbook}."
   alarm_rule        = join(" OR ", [for alarm in aws_cloudwatch_metric_alarm.this : "ALARM(\"${alarm.alarm_name}\")"])
   alarm_actions     = var.composite_alarm_actions
   ok_actions        = var.composite_alarm_actions

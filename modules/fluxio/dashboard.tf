@@ -28,7 +28,7 @@ resource "aws_cloudwatch_dashboard" "this" {
               y          = local.alarm_height + i * local.row_height
               width      = 24
               height     = 1
-              properties = { markdown = "## ${row.title}" }
+              properties = { markdown = join(" · ", compact(["## ${row.title}", var.runbook_url == null ? "" : "[runbook](${var.runbook_url})"])) }
             }
           ],
           [

@@ -80,12 +80,12 @@ variable "existing_function" {
 # ---- What it runs ---------------------------------------------------------------------------------------------------
 
 variable "package" {
-  description = "Path of the zip with the steps and their entry-point manifest. Exactly one of `package` and `package_s3`."
+  description = "Path of the zip with the steps and their entry-point manifest. What counts is the zip's content: the same bytes at another path, as in another checkout, are no change. Exactly one of `package` and `package_s3`."
   type        = string
   default     = null
 
   validation {
-    condition     = var.package == null || (endswith(coalesce(var.package, "-"), ".zip") && try(fileexists(coalesce(var.package, "-")), false))
+    condition     = var.package == null || (endswith(lower(coalesce(var.package, "-")), ".zip") && try(fileexists(coalesce(var.package, "-")), false))
     error_message = "package must be the path of a .zip file that exists when Terraform plans. Build the zip first, and give its path from the root module (\"$${path.root}/…\")."
   }
 }
@@ -111,7 +111,7 @@ variable "layer_zip" {
   default     = null
 
   validation {
-    condition     = var.layer_zip == null || (endswith(coalesce(var.layer_zip, "-"), ".zip") && try(fileexists(coalesce(var.layer_zip, "-")), false))
+    condition     = var.layer_zip == null || (endswith(lower(coalesce(var.layer_zip, "-")), ".zip") && try(fileexists(coalesce(var.layer_zip, "-")), false))
     error_message = "layer_zip must be the path of a .zip file that exists when Terraform plans. Build it with `make layer`, which puts it into layer/dist, or give layer_arn instead."
   }
 }
@@ -140,14 +140,14 @@ variable "handler" {
 }
 
 variable "runtime" {
-  description = "Python of the worker: python3.10, python3.11, python3.12 or python3.13."
+  description = "Python of the worker: python3.10, python3.11, python3.12, python3.13 or python3.14. AWS deprecated python3.10 on 2026-10-31: functions with it cannot be created from 2027-02-01, nor updated from 2027-03-03. python3.14 needs version 6 of the AWS provider: 5.100 refuses it."
   type        = string
   default     = "python3.12"
   nullable    = false
 
   validation {
-    condition     = contains(["python3.10", "python3.11", "python3.12", "python3.13"], var.runtime)
-    error_message = "runtime must be python3.10, python3.11, python3.12 or python3.13: the layer holds builds for these four and no other."
+    condition     = contains(["python3.10", "python3.11", "python3.12", "python3.13", "python3.14"], var.runtime)
+    error_message = "runtime must be python3.10, python3.11, python3.12, python3.13 or python3.14: the layer holds builds for these five and no other. python3.14 needs version 6 of the AWS provider."
   }
 }
 
@@ -238,6 +238,15 @@ variable "policy_statements" {
       ])
     ])
     error_message = "policy_statements: each needs at least one action, written <service>:<Action> (\"s3:GetObject\"), and at least one resource (an ARN, or \"*\")."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for statement in var.policy_statements : [
+        for resource in statement.resources : can(regex("^([*]|arn:[^:]+:[^:]+:[^:]*:[^:]*:.+)$", resource))
+      ]
+    ]))
+    error_message = "policy_statements: each resource must be \"*\" or an ARN, as IAM wants it: \"arn:aws:dynamodb:<region>:<account>:table/ledger\", not the bare name \"ledger\". Take the resource's attribute `arn`."
   }
 
   validation {
@@ -521,6 +530,17 @@ variable "composite_alarm_actions" {
   validation {
     condition     = length(var.composite_alarm_actions) <= 5 && alltrue([for arn in var.composite_alarm_actions : can(regex("^arn:aws[a-z-]*:[a-z0-9-]+:", arn))])
     error_message = "composite_alarm_actions takes at most 5 ARNs, CloudWatch's bound, such as arn:aws:sns:<region>:<account>:<topic>. For more receivers, subscribe them to one SNS topic."
+  }
+}
+
+variable "runbook_url" {
+  description = "Address of the runbook that alarms and dashboard lead to: the page of `docs/operations.md` where your people on call can read it, such as \"https://wiki.example.com/fluxio/operations\". An alarm's section is its anchor. Null: they name the file, which the release's zip of the module has inside."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.runbook_url == null || can(regex("^https?://[^\\s#()]{1,200}$", var.runbook_url))
+    error_message = "runbook_url must be an address of at most 200 characters that begins with https:// or http://, without an anchor (#…), spaces or parentheses: each alarm adds the anchor of its own section."
   }
 }
 

@@ -9,6 +9,9 @@ module "layer" {
   architecture = var.architecture
   layer_zip    = var.layer_zip
   layer_arn    = var.layer_arn
+
+  # Named only where it is asked for: see the layer's `runtimes`.
+  runtimes = distinct(["python3.10", "python3.11", "python3.12", "python3.13", var.runtime])
 }
 
 moved {
@@ -32,6 +35,19 @@ locals {
   called_arn = coalesce(one(aws_lambda_alias.live[*].arn), one(aws_lambda_function.worker[*].arn), local.worker.arn)
 }
 
+# The package's path as it was when its content last changed. Lambda's provider takes a change of the path for one of the
+# code, but where a zip lies on one machine (a colleague's checkout, a CI runner) must not get into what is deployed.
+resource "terraform_data" "package" {
+  count = local.makes.function && var.package != null ? 1 : 0
+
+  input            = var.package
+  triggers_replace = [try(filebase64sha256(var.package), null), local.worker.name]
+
+  lifecycle {
+    ignore_changes = [input] # only until it is replaced: then it takes the path of that moment
+  }
+}
+
 resource "aws_lambda_function" "worker" {
   #checkov:skip=CKV_AWS_116:its only asynchronous caller is the sweep, which comes again each minute; messages have a DLQ of their own
   #checkov:skip=CKV_AWS_272:who may sign code is the account's affair; with `existing_function` a signed one is taken
@@ -52,7 +68,7 @@ resource "aws_lambda_function" "worker" {
 
   reserved_concurrent_executions = coalesce(var.reserved_concurrency, -1) # -1: none
 
-  filename          = var.package
+  filename          = one(terraform_data.package[*].output)
   source_code_hash  = var.package == null ? null : filebase64sha256(var.package)
   s3_bucket         = try(var.package_s3.bucket, null)
   s3_key            = try(var.package_s3.key, null)

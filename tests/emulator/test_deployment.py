@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,14 @@ from tests.emulator.world import Deployed, until
 
 def test_a_second_plan_is_empty(deployed: Deployed) -> None:
     assert deployed.terraform.plan(deployed.variables) == []
+
+
+def test_the_same_zips_at_another_path_are_no_change(deployed: Deployed, tmp_path: Path) -> None:
+    """As in a colleague's checkout, or on a CI runner."""
+    moved = {
+        name: shutil.copy(deployed.variables[name], tmp_path) for name in ("package", "layer_zip")
+    }
+    assert deployed.terraform.plan(deployed.variables | moved) == []
 
 
 def test_a_run_started_by_the_thin_client_ends_on_the_deployed_worker(client: FluxioClient) -> None:

@@ -334,12 +334,16 @@ def test_the_layer_alone_comes_from_the_same_zip(
 def test_the_module_of_a_release_is_the_one_that_other_tests_apply(
     dist: Path, sources: Path
 ) -> None:
-    """File by file: what is shown of modules/fluxio holds for the zip. Its tests stay at home."""
+    """File by file: what is shown of modules/fluxio holds for the zip, its tests left out and docs added."""
     with zipfile.ZipFile(dist / MODULE) as archive:
         names = [name for name in archive.namelist() if not name.startswith("layer/")]
         inside = {name: archive.read(name) for name in names}
     folder = sources / "modules" / "fluxio"
     expected = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.tf")}
+    expected |= {
+        str(path.relative_to(sources)): path.read_bytes()
+        for path in (sources / "docs").rglob("*.md")
+    }
     expected["README.md"] = (folder / "README.md").read_bytes()
     expected["LICENSE"] = (ROOT / "LICENSE").read_bytes()
     assert inside == expected

@@ -49,7 +49,8 @@ def _patterns() -> list[str]:
 
 def test_the_module_has_the_alarms_that_this_test_reads() -> None:
     assert len(NAMES) == 10
-    assert "docs/operations.md, ${each.key}." in ALARMS
+    assert 'More: ${local.runbook_of[each.key]}."' in ALARMS
+    assert "${local.runbook}#${name}" in ALARMS
 
 
 @pytest.mark.parametrize("name", NAMES)

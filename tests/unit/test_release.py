@@ -130,3 +130,10 @@ def test_the_sbom_of_the_same_wheels_is_the_same(tmp_path: Path) -> None:
     first = release.sbom(path, [path], "1.0")
     assert release.sbom(path, [path], "1.0") == first
     assert "timestamp" not in first
+
+
+def test_whoever_an_alarm_calls_finds_the_runbook_in_the_release() -> None:
+    """The module's alarms name it, and the person on call may have nothing but the zip."""
+    inside = release.module(release.ROOT, [])
+    assert b"## dlq_not_empty" in inside["docs/operations.md"]
+    assert "docs/cli.md" in inside, "and the pages that it leads to"

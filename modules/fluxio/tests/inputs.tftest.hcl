@@ -57,6 +57,7 @@ run "the_most_of_everything_is_accepted" {
     handler              = "orders/entry.handle"
     environment          = { STRIPE_URL = "https://example.com", AWS_LAMBDA_EXEC_WRAPPER = "/opt/wrapper" }
     permissions_boundary = "arn:aws:iam::123456789012:policy/bound"
+    policy_statements    = [{ actions = ["s3:*"], resources = ["*", "arn:aws:s3:::a/*", "arn:aws-cn:dynamodb:cn-north-1:123456789012:table/ledger", "arn:*:sqs:*:*:q"] }]
     alarm_actions        = [for i in range(5) : "arn:aws:sns:eu-west-1:123456789012:topic-${i}"]
 
     role_path               = "/a/b/"
@@ -104,6 +105,7 @@ run "too_little_of_anything_is_refused" {
     role_path            = "service/"
     vpc                  = { subnet_ids = [], security_group_ids = ["sg-1"] }
     policy_statements    = [{ actions = [], resources = ["*"] }]
+    runbook_url          = "docs/operations.md"
     existing             = { table = "ab" }
     existing_function    = { function_name = "", timeout = 120 }
     billing              = { max_read_units = 0 }
@@ -122,7 +124,7 @@ run "too_little_of_anything_is_refused" {
     var.retention_days, var.log_retention_days, var.kms_key_arn, var.permissions_boundary, var.alarm_actions,
     var.log_level, var.composite_alarm_actions, var.log_format, var.role_path, var.vpc, var.policy_statements,
     var.existing, var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.reserved_concurrency,
-    var.provisioned_concurrency, var.point_in_time_recovery,
+    var.provisioned_concurrency, var.point_in_time_recovery, var.runbook_url,
   ]
 }
 
@@ -135,7 +137,7 @@ run "too_much_of_anything_is_refused" {
     package           = "tests/inputs.tftest.hcl"
     layer_zip         = "tests/inputs.tftest.hcl"
     handler           = "${join("", [for i in range(128) : "a"])}.b"
-    runtime           = "python3.14"
+    runtime           = "python3.15"
     memory_size       = 10241
     timeout           = 871
     environment       = { AWS_REGION = "eu-west-1" }
@@ -145,6 +147,7 @@ run "too_much_of_anything_is_refused" {
     role_path         = "/${join("", [for i in range(512) : "a"])}/"
     vpc               = { subnet_ids = ["subnet-1"], security_group_ids = [] }
     policy_statements = [{ actions = ["s3:GetObject"], resources = [] }]
+    runbook_url       = "https://example.com/operations#runs_failed"
     existing          = { role = "arn:aws:iam::123456789012:role/mine" }
     existing_function = { function_name = "arn:aws:lambda:eu-west-1:123456789012:function:mine", timeout = 120 }
     billing           = { max_write_units = 0.5 }
@@ -159,7 +162,7 @@ run "too_much_of_anything_is_refused" {
     var.composite_alarm_actions, var.tags, var.handler,
     var.name, var.package, var.layer_zip, var.runtime, var.memory_size, var.timeout, var.environment,
     var.inline_branches, var.retention_days, var.alarm_actions, var.role_path, var.vpc, var.policy_statements, var.existing,
-    var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.point_in_time_recovery,
+    var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.point_in_time_recovery, var.runbook_url,
   ]
 }
 
@@ -177,6 +180,7 @@ run "halves_and_odd_names_are_refused" {
     role_path         = "/service"
     vpc               = { subnet_ids = ["vpc-1"], security_group_ids = ["sg-1"] }
     policy_statements = [{ actions = ["GetObject"], resources = ["*"] }]
+    runbook_url       = "https://${join("", [for i in range(201) : "a"])}"
     existing          = { queue = { name = "todo", dlq = "todo-dead.fifo" } }
     billing           = { mode = "ON_DEMAND" }
     alarms            = { dlq_not_empty = { threshold = 0.5 } }
@@ -190,7 +194,7 @@ run "halves_and_odd_names_are_refused" {
   expect_failures = [
     var.tracing, var.name, var.memory_size, var.timeout, var.environment, var.inline_branches, var.retention_days,
     var.role_path, var.vpc, var.policy_statements, var.existing, var.billing, var.alarms, var.maximum_concurrency,
-    var.reserved_concurrency, var.provisioned_concurrency, var.point_in_time_recovery,
+    var.reserved_concurrency, var.provisioned_concurrency, var.point_in_time_recovery, var.runbook_url,
   ]
 }
 
@@ -233,26 +237,30 @@ run "writes_without_a_capacity_and_a_sid_twice_are_refused" {
   expect_failures = [var.billing, var.policy_statements, var.alarms]
 }
 
-run "no_capacity_at_all_is_refused" {
+run "no_capacity_at_all_and_a_resource_that_is_a_bare_name_are_refused" {
   command = plan
 
   variables {
+    policy_statements = [{ actions = ["dynamodb:PutItem"], resources = ["ledger"] }]
+
     billing = { mode = "PROVISIONED", read = { min = 0, max = 1 }, write = { min = 1, max = 1 } }
     alarms  = { worker_duration = { threshold = 100 } }
   }
 
-  expect_failures = [var.billing, var.alarms]
+  expect_failures = [var.billing, var.alarms, var.policy_statements]
 }
 
-run "a_greatest_capacity_below_the_least_is_refused" {
+run "a_greatest_capacity_below_the_least_and_half_an_arn_are_refused" {
   command = plan
 
   variables {
+    policy_statements = [{ actions = ["s3:GetObject"], resources = ["*", "arn:aws:s3:::a/*", "arn:aws:s3"] }]
+
     billing = { mode = "PROVISIONED", read = { min = 1, max = 1 }, write = { min = 2, max = 1 } }
     alarms  = { worker_duration = { threshold = 0 } }
   }
 
-  expect_failures = [var.billing, var.alarms]
+  expect_failures = [var.billing, var.alarms, var.policy_statements]
 }
 
 run "half_a_unit_is_refused" {

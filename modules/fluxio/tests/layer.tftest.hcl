@@ -26,7 +26,7 @@ run "from_a_zip" {
 
   assert {
     condition     = length(aws_lambda_layer_version.engine[0].compatible_runtimes) == 4 && aws_lambda_layer_version.engine[0].compatible_architectures == toset(["x86_64"])
-    error_message = "the layer is offered to the four Pythons it holds builds for"
+    error_message = "the layer is offered to the four Pythons that every provider knows"
   }
 }
 

@@ -54,7 +54,7 @@ run "by_default" {
   assert {
     condition = alltrue([
       for name, alarm in aws_cloudwatch_metric_alarm.this :
-      can(regex("First: .*`(fluxio|aws) .* More: docs/operations[.]md, ${name}[.]$", alarm.alarm_description))
+      can(regex("First: .*`(fluxio|aws) .* More: docs/operations[.]md .*, section ${name}[.]$", alarm.alarm_description))
     ])
     error_message = "each alarm says what to do first, with which command, and which section of the runbook goes on from there"
   }
@@ -211,6 +211,29 @@ run "thresholds_and_alarms_of_ones_own" {
   }
 }
 
+run "with_a_runbook_where_people_can_read_it" {
+  command = plan
+
+  variables {
+    runbook_url = "https://wiki.example.com/fluxio/operations"
+  }
+
+  assert {
+    condition = alltrue([
+      for name, alarm in aws_cloudwatch_metric_alarm.this : strcontains(alarm.alarm_description, "More: https://wiki.example.com/fluxio/operations#${name}.")
+    ])
+    error_message = "each alarm leads to its own section"
+  }
+
+  assert {
+    condition = (
+      strcontains(one(aws_cloudwatch_composite_alarm.needs_a_person).alarm_description, "More: https://wiki.example.com/fluxio/operations.") &&
+      strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "[runbook](https://wiki.example.com/fluxio/operations)")
+    )
+    error_message = "and so do the composite alarm and the dashboard"
+  }
+}
+
 run "without_any_alarm" {
   command = plan
 
@@ -244,9 +267,10 @@ run "descriptions_fit_whatever_the_name" {
   command = plan
 
   variables {
-    name    = "a234567890123456789012345678901234567890"
-    timeout = 870
-    alarms  = { oldest_nudge = { threshold = 1209600 } }
+    name        = "a234567890123456789012345678901234567890"
+    timeout     = 870
+    runbook_url = "https://${join("", [for i in range(200) : "a"])}"
+    alarms      = { oldest_nudge = { threshold = 1209600 } }
   }
 
   assert {

@@ -21,7 +21,7 @@ run "from_two_files_and_a_name" {
   }
 
   assert {
-    condition     = aws_lambda_function.worker[0].filename == var.package && aws_lambda_function.worker[0].source_code_hash == filebase64sha256(var.package)
+    condition     = terraform_data.package[0].input == var.package && aws_lambda_function.worker[0].source_code_hash == filebase64sha256(var.package)
     error_message = "the worker is made from the zip, and anew when the zip changes"
   }
 

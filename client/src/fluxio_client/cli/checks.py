@@ -31,7 +31,7 @@ INDEXES = {
     layout.INDEX_DUE: ("due", "wake_at"),
     layout.INDEX_FAILED: ("failed", "ended_at"),
 }
-RUNTIMES = ("python3.10", "python3.11", "python3.12", "python3.13")
+RUNTIMES = ("python3.10", "python3.11", "python3.12", "python3.13", "python3.14")
 HANDLER = "fluxio.worker.lambda_handler"
 SWEEP = {"fluxio": "sweep"}
 

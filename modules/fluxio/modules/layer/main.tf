@@ -19,13 +19,18 @@ resource "aws_lambda_layer_version" "engine" {
     # A function must never be without the layer it names.
     create_before_destroy = true
 
+    # A layer version is what is in it: where the zip lay on the machine that published it is no reason for another one.
+    # Once the content has changed, the new version is made from the path as it is then: Terraform ignores nothing in what
+    # it makes anew.
+    ignore_changes = [filename]
+
     precondition {
       condition     = local.zip != null
       error_message = "Give the engine: layer_zip (the file that `make layer` builds) or layer_arn (a published layer version). Neither is set, and only a release of the module has its layer inside."
     }
 
     precondition {
-      condition     = !can(regex("-(x86_64|arm64)[.]zip$", local.zip_name)) || endswith(local.zip_name, "-${var.architecture}.zip")
+      condition     = !can(regex("-(x86_64|arm64)[.]zip$", lower(local.zip_name))) || endswith(lower(local.zip_name), "-${var.architecture}.zip")
       error_message = "layer_zip is ${local.zip_name} but architecture is \"${var.architecture}\": the worker could not import it. Give the zip that ends in -${var.architecture}.zip, or set architecture to match."
     }
 

@@ -22,14 +22,14 @@ variable "architecture" {
 }
 
 variable "runtimes" {
-  description = "Pythons that the layer is offered to. It holds builds for python3.10, python3.11, python3.12 and python3.13."
+  description = "Pythons that the layer is offered to in the console; any function can use it. It holds builds for python3.10, python3.11, python3.12, python3.13 and python3.14. python3.14 is not in the default, since the AWS provider knows it from version 6 on: 5.100 refuses it."
   type        = list(string)
   default     = ["python3.10", "python3.11", "python3.12", "python3.13"]
   nullable    = false
 
   validation {
-    condition     = length(var.runtimes) >= 1 && length(setsubtract(var.runtimes, ["python3.10", "python3.11", "python3.12", "python3.13"])) == 0
-    error_message = "runtimes must name at least one of python3.10, python3.11, python3.12 and python3.13, and no other: the layer holds builds for these four."
+    condition     = length(var.runtimes) >= 1 && length(setsubtract(var.runtimes, ["python3.10", "python3.11", "python3.12", "python3.13", "python3.14"])) == 0
+    error_message = "runtimes must name at least one of python3.10, python3.11, python3.12, python3.13 and python3.14, and no other: the layer holds builds for these five. python3.14 needs version 6 of the AWS provider."
   }
 }
 
@@ -39,7 +39,7 @@ variable "layer_zip" {
   default     = null
 
   validation {
-    condition     = var.layer_zip == null || (endswith(coalesce(var.layer_zip, "-"), ".zip") && try(fileexists(coalesce(var.layer_zip, "-")), false))
+    condition     = var.layer_zip == null || (endswith(lower(coalesce(var.layer_zip, "-")), ".zip") && try(fileexists(coalesce(var.layer_zip, "-")), false))
     error_message = "layer_zip must be the path of a .zip file that exists when Terraform plans. Build it with `make layer`, which puts it into layer/dist, or leave it out where the module comes from a release."
   }
 }
