@@ -12,13 +12,14 @@ from pathlib import Path
 
 from dev.stage import DevError, command_line, say
 from fluxio_client.cli.archive import read_folder, write_zip
+from fluxio_client.errors import FluxioError
 
 
 def package(folder: Path, target: Path, names: Sequence[str]) -> Path:
     """Put the named files and folders of `folder` at the root of the zip `target`."""
     try:
         write_zip(target, read_folder(folder, names))
-    except FileNotFoundError as error:
+    except FluxioError as error:
         raise DevError(str(error)) from None
     return target
 

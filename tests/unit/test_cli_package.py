@@ -4,64 +4,16 @@ from __future__ import annotations
 
 import json
 import stat
-import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from fluxio_client.cli.archive import read_folder, write_zip
+from fluxio_client.cli.compiled import Target
 from fluxio_client.cli.exits import ExitCode
-
-WORKFLOW = """
-from fluxio import step, workflow
-
-@workflow
-class Order:
-    @step
-    def charge(self, amount: int) -> dict:
-        raise SystemExit("a step was run")
-"""
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Package = Callable[..., Said]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "orders"
-    (made / "shop").mkdir(parents=True)
-    (made / "shop" / "__init__.py").touch()
-    (made / "shop" / "workflows.py").write_text(WORKFLOW)
-    (made / "entry_points.txt").write_text("[fluxio.workflows]\nOrder = shop.workflows:Order\n")
-    return made
-
-
-@pytest.fixture
-def package(folder: Path, tmp_path: Path) -> Package:
-    """Packages the folder in a process of its own, as a user does."""
-
-    def run(*options: str, target: str = "orders.zip") -> Said:
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "fluxio_client.cli", "package", folder),
-                *("-o", tmp_path / target, *options),
-            ],
-            capture_output=True,
-            text=True,
-        )
-        return Said(done.returncode, done.stdout, done.stderr)
-
-    return run
+from tests.unit.conftest import WORKFLOW, Package
 
 
 def test_the_zip_holds_the_folder_and_the_answer_its_workflows(
@@ -179,16 +131,16 @@ def test_a_zip_inside_the_folder_does_not_hold_itself(package: Package, tmp_path
 
 
 def test_without_the_engine_the_command_says_what_to_install(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fluxio_client.cli import package as module
+    from fluxio_client.cli import workflow_check
     from fluxio_client.errors import FluxioError
 
-    answer = {"engine": None, "problem": "No module named 'fluxio'"}
-    monkeypatch.setattr(module, "_import_workflows", lambda *_: answer)
+    monkeypatch.setattr(workflow_check, "find_spec", lambda name: None)
+    contents = read_folder(folder)
 
     with pytest.raises(FluxioError, match=r"pip install fluxio=="):
-        module.checked(read_folder(folder), [])
+        workflow_check.check(contents, Target.of(contents), [], None)
 
 
 def test_what_can_be_executed_stays_so(folder: Path, tmp_path: Path) -> None:

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import subprocess
-import sys
-import tempfile
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from fluxio_client.cli import check_workflows
-from fluxio_client.cli.archive import File, read_folder, write_zip
+from fluxio_client.cli.archive import UNZIPPED_LIMIT, File, left_out, read_folder, shown, write_zip
+from fluxio_client.cli.compiled import ARCHITECTURES, Target, too_new
+from fluxio_client.cli.lambda_has import hidden_by
+from fluxio_client.cli.reproducible import without_traces
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.version import client_version
-from fluxio_client.errors import FluxioError, InvalidInput
+from fluxio_client.cli.workflow_check import Checked, check
+from fluxio_client.errors import InvalidInput
 
-#: Seconds that importing all workflows may take; Lambda gives a worker 10 for its start.
-PATIENCE = 60
+#: Bytes unzipped from which the engine's layer (25 to 27 million) may no longer fit beside the zip.
+UNZIPPED_WARNING = 225_000_000
 
-#: What Lambda takes unzipped, layers included, and what CreateFunction takes as an upload.
+#: What CreateFunction takes as an upload.
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-UNZIPPED_LIMIT, UPLOAD_LIMIT = 250 * 1024 * 1024, 50 * 1024 * 1024
+UPLOAD_LIMIT = 50 * 1024 * 1024
 
-MANIFEST = (
-    "an entry_points.txt at its root with a section [fluxio.workflows] and lines 'Name = module:Class', "
-    "like OrderFulfillment = orders.workflows:OrderFulfillment"
-)
-
-
-class Unusable(FluxioError):
-    """The folder would not work as the worker's zip."""
+#: Names that one line of the answer may hold.
+SHOWN = 5
 
 
 def package(
@@ -47,39 +40,55 @@ def package(
         list[str] | None,
         typer.Option(metavar="NAME", help="Take only this file or folder of it; repeatable."),
     ] = None,
-    provided: Annotated[
+    allow: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="MODULE", help="A module that another layer of yours brings; repeatable."
+            "--allow",
+            "--provided",
+            metavar="MODULE",
+            help="A module that another layer of yours brings; repeatable. One that this machine lacks stops "
+            "nothing.",
         ),
+    ] = None,
+    check_imports: Annotated[
+        bool, typer.Option("--check/--no-check", help="Import the workflows before writing.")
+    ] = True,
+    runtime: Annotated[
+        str | None,
+        typer.Option(metavar="PYTHON", help="The module's input `runtime`, like python3.12."),
+    ] = None,
+    architecture: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The module's input `architecture`: x86_64 or arm64."),
     ] = None,
 ) -> None:
     """Zip FOLDER for the worker, and import every workflow of its manifest as the worker would.
 
     Steps are not run. The same files give the same bytes, so Terraform sees a change only where there is
-    one. It needs the engine: pip install fluxio.
+    one. It needs the engine: pip install fluxio. What was compiled for another Python or processor than
+    this machine's is written, and warned about where no Lambda function loads it.
 
     Example: fluxio package build/orders -o build/orders.zip
     """
-    try:
-        contents = read_folder(folder, only or None)
-    except FileNotFoundError as error:
-        raise InvalidInput(str(error)) from None
-    if output.resolve().is_relative_to(folder.resolve()):
-        contents.pop(output.resolve().relative_to(folder.resolve()).as_posix(), None)
-    with session.busy("importing the workflows …"):
-        found = checked(contents, provided or [])
-    warnings = _warnings(contents)
-    try:
-        write_zip(output, contents)
-    except OSError as error:
-        raise InvalidInput(f"{output} cannot be written: {error.strerror}.") from None
-    packed = output.read_bytes()
-    if len(packed) > UPLOAD_LIMIT:
-        warnings.append(
-            f"it is {_size(len(packed))}; Lambda takes {_size(UPLOAD_LIMIT)} as an upload: put it into S3 "
-            "and give the module `package_s3`."
+    if runtime is not None and not re.fullmatch(r"python3\.\d+", runtime):
+        raise InvalidInput(
+            f"--runtime is {runtime!r}: write it as the module does, like python3.12."
         )
+    if architecture not in (None, *ARCHITECTURES):
+        raise InvalidInput(f"--architecture is {architecture!r}: it is x86_64 or arm64.")
+    contents = without_traces(read_folder(folder, only or None, besides=output))
+    target = Target.of(contents)
+    found = Checked([], ["the workflows were not imported (--no-check)."])
+    if check_imports:
+        with session.busy("importing the workflows …"):
+            found = check(contents, target, allow or [], runtime)
+    packed = write_zip(output, contents)
+    warnings = [
+        *found.warnings,
+        *target.warnings(runtime, architecture),
+        *_warnings(contents, len(packed)),
+    ]
+    stays_out = left_out(folder, only or None)
     if session.json:
         session.print_json(
             {
@@ -87,112 +96,95 @@ def package(
                 "sha256": hashlib.sha256(packed).hexdigest(),
                 "files": len(contents),
                 "bytes": len(packed),
-                "unzipped_bytes": sum(len(file.content) for file in contents.values()),
-                "engine": found["engine"],
-                "workflows": [
-                    {name: part for name, part in one.items() if name != "problem"}
-                    for one in found["workflows"]
-                ],
+                "unzipped_bytes": _unzipped(contents),
+                "engine": client_version(),
+                "workflows": found.workflows,
+                "built_for": {
+                    "python": None if target.pythons is None else sorted(target.pythons),
+                    "architecture": None
+                    if target.processors is None
+                    else sorted(target.processors),
+                },
+                "left_out": stays_out,
                 "warnings": warnings,
             }
         )
         return
-    session.out.print(
-        f"wrote {output}: {len(contents)} files, {_size(len(packed))}", soft_wrap=True
-    )
-    for one in found["workflows"]:
-        steps, signals = len(one["steps"]), ", ".join(one["signals"])
+    _print(session, output, contents, len(packed), found.workflows, target)
+    if stays_out:
+        more = f" and {len(stays_out) - SHOWN} more" if len(stays_out) > SHOWN else ""
         session.out.print(
-            f"  {one['name']}  {steps} step{'' if steps == 1 else 's'}, version {one['version']}"
-            + (f", awaits {signals}" if signals else ""),
+            f"  left out: {', '.join(stays_out[:SHOWN])}{more} (hidden or empty; --only takes what it names)",
             soft_wrap=True,
+            markup=False,
         )
     for warning in warnings:
-        session.err.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+        session.err.print(f"warning: {warning}", style="yellow", soft_wrap=True, markup=False)
 
 
-def checked(contents: Mapping[str, File], provided: list[str]) -> dict[str, Any]:
-    """What the workflows in these files are.
-
-    Raises:
-        Unusable: there is no manifest, or a workflow cannot be imported; says all that is wrong.
-        FluxioError: the engine is not installed here.
-    """
-    with tempfile.TemporaryDirectory(prefix="fluxio-package-") as name:
-        root = Path(name).resolve()
-        for path, file in contents.items():
-            target = root / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(file.content)
-        found = _import_workflows(root, provided)
-    if found["engine"] is None:
-        raise FluxioError(
-            "the workflows cannot be checked, since the engine is not installed beside this command "
-            f"({found['problem']}): pip install fluxio=={client_version()}"
+def _print(
+    session: Session,
+    output: Path,
+    contents: Mapping[str, File],
+    size: int,
+    workflows: list[dict[str, Any]],
+    target: Target,
+) -> None:
+    lines = [f"wrote {shown(output)}: {len(contents)} files, {_size(size)}"]
+    for one in workflows:
+        if not one["checked"]:
+            lines.append(f"  {one['name']}  not checked")
+            continue
+        steps, signals = len(one["steps"]), ", ".join(one["signals"])
+        lines.append(
+            f"  {one['name']}  {steps} step{'' if steps == 1 else 's'}, version {one['version']}"
+            + (f", awaits {signals}" if signals else "")
+            + (f", retired: {', '.join(one['retired'])}" if one["retired"] else "")
         )
-    problems = [found["problem"], *(one["problem"] for one in found.get("workflows", ()))]
-    if not found["problem"] and not found["workflows"]:
-        problems = [f"there is no manifest that names a workflow: add {MANIFEST}."]
-    if wrong := [_without_place(problem, root) for problem in problems if problem]:
-        raise Unusable(" ".join(wrong) + " Nothing was written.")
-    return found
+    built_for = [
+        *(f"Python {python}" for python in sorted(target.pythons or ())),
+        *sorted(target.processors or ()),
+    ]
+    if built_for:
+        lines.append(f"  compiled for {', '.join(built_for)}")
+    for line in lines:
+        session.out.print(line, soft_wrap=True, markup=False)
 
 
-def _import_workflows(root: Path, provided: list[str]) -> dict[str, Any]:
-    environment = {
-        "AWS_DEFAULT_REGION": "us-east-1",  # Lambda sets one, and a module may make a client
-        **os.environ,
-        "LAMBDA_TASK_ROOT": str(root),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    command = [sys.executable, check_workflows.__file__, str(root), ",".join(provided)]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
-    except subprocess.TimeoutExpired:
-        raise Unusable(
-            f"importing the workflows took more than {PATIENCE} s: a module does something when it is "
-            "imported. Move it into a step. Nothing was written."
-        ) from None
-    try:
-        found: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise Unusable(
-            f"importing the workflows ended the interpreter (exit {done.returncode}: {last}). Nothing was "
-            "written."
-        ) from None
-    return found
-
-
-def _without_place(problem: str, root: Path) -> str:
-    """The message without the temporary folder, which nobody can look into any more."""
-    text = problem.replace(f"{root}{os.sep}", "")
-    return " ".join(text.split())
-
-
-def _warnings(contents: Mapping[str, File]) -> list[str]:
-    brought = sorted(
-        {path.split("/")[0] for path in contents}
-        & (check_workflows.LAYER | check_workflows.RUNTIME)
-    )
+def _warnings(contents: Mapping[str, File], size: int) -> list[str]:
     found = []
-    if brought:
+    hidden = hidden_by(contents)
+    if files := hidden.pop("Python", None):
         found.append(
-            f"the zip brings {', '.join(brought)}, which the layer or Lambda's runtime has already; the "
-            "zip's own goes first. Leave it out, unless you need another version."
+            f"{', '.join(files)} at the zip's root hides Python's own module of that name, for the engine and "
+            "every library, too. Rename it."
         )
-    unzipped = sum(len(file.content) for file in contents.values())
-    if unzipped > UNZIPPED_LIMIT:
-        found.append(f"unzipped it is {_size(unzipped)}; Lambda takes {_size(UNZIPPED_LIMIT)}.")
+    if brought := sorted({file for files in hidden.values() for file in files}):
+        names = ", ".join(name.rstrip("/") for name in brought)
+        found.append(
+            f"the zip brings {names}, which the layer or Lambda's runtime has already; the zip's own goes "
+            "first. Leave it out, unless you need another version."
+        )
+    if new := too_new(contents):
+        found.append(
+            f"{', '.join(new)} needs a newer C library than Lambda has: pip install … --platform "
+            "manylinux2014_x86_64 (arm64: manylinux2014_aarch64)."
+        )
+    if (unzipped := _unzipped(contents)) >= UNZIPPED_WARNING:
+        found.append(
+            f"unzipped it is {_size(unzipped)}; Lambda takes {_size(UNZIPPED_LIMIT)}, all layers included, and "
+            "the engine's layer has about 26 MB of that."
+        )
+    if size > UPLOAD_LIMIT:
+        found.append(
+            f"it is {_size(size)}; Lambda takes {_size(UPLOAD_LIMIT)} as an upload: put it into S3 and give "
+            "the module `package_s3`."
+        )
     return found
+
+
+def _unzipped(contents: Mapping[str, File]) -> int:
+    return sum(len(file.content) for file in contents.values())
 
 
 def _size(count: int) -> str:

@@ -1,0 +1,58 @@
+"""A folder of workflows, and `fluxio package` on it in a process of its own, as a user runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+WORKFLOW = """
+from fluxio import step, workflow
+
+@workflow
+class Order:
+    @step
+    def charge(self, amount: int) -> dict:
+        raise SystemExit("a step was run")
+"""
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Package = Callable[..., Said]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "orders"
+    (made / "shop").mkdir(parents=True)
+    (made / "shop" / "__init__.py").touch()
+    (made / "shop" / "workflows.py").write_text(WORKFLOW)
+    (made / "entry_points.txt").write_text("[fluxio.workflows]\nOrder = shop.workflows:Order\n")
+    return made
+
+
+@pytest.fixture
+def package(folder: Path, tmp_path: Path) -> Package:
+    """Packages the folder, or another one."""
+
+    def run(*options: str, target: str = "orders.zip", of: Path | None = None) -> Said:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "fluxio_client.cli", "package", of or folder),
+                *("-o", tmp_path / target, *options),
+            ],
+            capture_output=True,
+            text=True,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    return run
