@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from fluxio import FluxioEngine
+from fluxio.decide import PATIENCE
 from fluxio.definition import definition_of
 from fluxio.deployment import Deployment
 from fluxio.errors import UnknownWorkflow
@@ -170,6 +171,11 @@ class Pump:
         """The schedule's event."""
         return self.handle({"fluxio": "sweep"}, Invocation(self.clock, self.function_timeout))
 
+    def lose_patience(self) -> None:
+        """What the deployment cannot go on with is parked, or fails: it has had the time to become able to."""
+        self.drain()
+        self.pass_time(PATIENCE / 1000 + 10, step=10)
+
     def pass_time(self, seconds: float, step: float = 1.0) -> None:
         """Let time go by, with a sweep each minute, and the queue emptied at each step."""
         end = self.clock.now() + round(seconds * 1000)
@@ -218,7 +224,7 @@ class World:
         **options: Any,
     ) -> Pump:
         """A worker that has these workflows, at the queue."""
-        store = Store(self.dynamodb, self.table_name)
+        store = Store(self.dynamodb, self.table_name, sleep=self.clock.advance)
         deployment = Deployment(manifest or Deployed(*classes), store, inline_branches)  # type: ignore[arg-type]
         queue = Queue(self.sqs, self.queue_url)
         services = Services(
@@ -228,6 +234,7 @@ class World:
             now or self.clock.now,
             new_token=lambda: f"token-{next(self.tokens)}",
             chance=lambda: 0.0,
+            sleep=self.clock.advance,
         )
         return Pump(self.sqs, self.queue_url, self.clock, Worker(services).handle, **options)
 

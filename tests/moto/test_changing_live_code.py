@@ -100,7 +100,7 @@ def test_a_run_parked_by_a_step_removed_too_early_goes_on_with_the_step_retired(
     paid.clear()
     begin(world, "old", Before)
     approve(world, "old", WithoutTheStep)
-    world.pump(WithoutTheStep).pass_time(200, step=10)
+    world.pump(WithoutTheStep).lose_patience()
     run = world.client.get("old")
     assert run.parked
     assert run.error is not None

@@ -434,7 +434,7 @@ class TestWait:
     def test_a_parked_run_is_not_waited_for(self, world: World, tmp_path: Path) -> None:
         (tmp_path / "entry_points.txt").write_text("[fluxio.workflows]\nGreeting = gone:Greeting\n")
         world.client.start("Greeting", run_id="g-1")
-        world.pump(manifest=Manifest([tmp_path])).drain()
+        world.pump(manifest=Manifest([tmp_path])).lose_patience()
         with pytest.raises(RunParked, match=r"run g-1 is parked: .*no module 'gone'"):
             world.client.wait("g-1")
 

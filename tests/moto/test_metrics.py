@@ -119,8 +119,9 @@ class TestRuns:
         self, world: World, emitted: Emitted
     ) -> None:
         world.client.start("Nobodys")
-        world.pump(flaky(1, retry=0)).drain()
-        assert emitted.counts() == {"runs_failed": 1}
+        world.pump(flaky(1, retry=0)).lose_patience()
+        assert emitted.counts()["runs_failed"] == 1
+        assert "runs_started" not in emitted.counts()
 
     def test_a_run_that_is_out_of_time_is_counted_as_failed(
         self, world: World, emitted: Emitted
@@ -154,7 +155,7 @@ class TestRuns:
         world.client.start("Changing")
         world.pump(before).drain()
         world.clock.advance(200)
-        world.pump(After).drain()
+        world.pump(After).lose_patience()
         counts = emitted.counts()
         assert counts["runs_parked"] == 1
         assert "runs_failed" not in counts

@@ -226,7 +226,7 @@ class TestRedrive:
         manifest = tmp_path / "entry_points.txt"
         manifest.write_text("[fluxio.workflows]\nGreeting = gone:Greeting\n")
         world.client.start("Greeting", run_id="g-1")
-        world.pump(manifest=Manifest([tmp_path])).drain()
+        world.pump(manifest=Manifest([tmp_path])).lose_patience()
         assert world.client.get("g-1").parked
         run = world.client.redrive("g-1")
         assert (run.status, run.error) == (RunStatus.PENDING, None)
@@ -235,7 +235,7 @@ class TestRedrive:
 
     def test_a_run_of_an_unknown_workflow_goes_on_when_it_is_deployed(self, world: World) -> None:
         run_id = world.client.start("Greeting").run_id
-        world.pump().drain()
+        world.pump().lose_patience()
         assert world.client.get(run_id).status is RunStatus.FAILED
         world.client.redrive(run_id)
         world.pump(Greeting).drain()
@@ -261,7 +261,7 @@ class TestRedrive:
 
         world.client.start("Changing", run_id="c-1")
         world.pump(Before).drain()
-        world.pump(After).pass_time(200, step=10)
+        world.pump(After).pass_time(480, step=10)
         assert world.client.get("c-1").parked
         assert world.client.redrive("c-1").status is RunStatus.RUNNING
         world.pump(Mended).drain()
@@ -390,7 +390,7 @@ class TestDeadLetters:
         world.client.start("Greeting", run_id="g-1")
         world.client.start("Greeting", run_id="g-2")
         world.send("not a nudge")
-        pump = world.pump(Greeting)
+        pump = world.pump(Greeting, batch_size=10)
         for _ in range(11):  # received ten times by workers that never answered
             pump.receive()
             world.clock.advance(151)

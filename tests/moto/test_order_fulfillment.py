@@ -61,7 +61,7 @@ def test_it_runs_to_its_end_at_every_batch_size(
 @both_ways
 def test_several_runs_share_a_batch(world: World, inline_branches: int) -> None:
     ids = [world.client.start("OrderFulfillment", ORDER).run_id for _ in range(6)]
-    pump = world.pump(OrderFulfillment, inline_branches=inline_branches)
+    pump = world.pump(OrderFulfillment, inline_branches=inline_branches, batch_size=10)
     records = pump.receive()
     assert len(records) == 6
     pump.invoke(records)

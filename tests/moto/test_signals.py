@@ -154,7 +154,7 @@ def test_a_parked_run_keeps_a_signal_for_its_redrive(world: World) -> None:
 
     run = world.run(Refund)
     world.client.redrive(run.run_id)
-    world.pump(Older).drain()  # which lacks the steps that the run still needs
+    world.pump(Older).lose_patience()  # which lacks the steps that the run still needs
     assert world.client.get(run.run_id).status is RunStatus.WAITING
 
     assert world.client.signal(run.run_id, "approved", YES).status is RunStatus.WAITING

@@ -288,7 +288,7 @@ class TestOneTrace:
     ) -> None:
         for number in range(3):
             deployment.client.start("Diamond", run_id=f"d-{number}")
-        function = deployment.function(Diamond)
+        function = deployment.function(Diamond, batch_size=10)
         function.drain()
 
         assert len(function.traces) == 1

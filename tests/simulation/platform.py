@@ -97,10 +97,10 @@ def make_worker(
     sleep: Callable[[float], None],
 ) -> Worker:
     """A fresh process of the worker's function."""
-    store = Store(aws.dynamodb.client(wire), Aws.TABLE, sleep=sleep)
+    store = Store(aws.dynamodb.client(wire), Aws.TABLE, sleep=sleep, chance=chance)
     queue = Queue(aws.sqs.client(wire), aws.queue.url)
     deployment = Deployment(workflows, store, inline_branches)  # type: ignore[arg-type]
-    return Worker(Services(store, queue, deployment, now, new_token, chance, new_threads))
+    return Worker(Services(store, queue, deployment, now, new_token, chance, new_threads, sleep))
 
 
 def make_client(aws: Aws, wire: Wire = sound) -> FluxioClient:

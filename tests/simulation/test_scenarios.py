@@ -272,14 +272,16 @@ def test_an_exception_in_dispatch_strands_nothing_else_of_the_batch(world: World
     answer = world.deliver()
     assert answer is not None
     left = {message.message_id: message for message in queue.messages}
-    assert {failure["itemIdentifier"] for failure in answer["batchItemFailures"]} == left.keys()
+    failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
     assert {message.body for message in left.values()} >= {*bodies}
-    assert len(left) == 3
+    assert len(failed) == 3
+    (fresh,) = left.keys() - failed  # the unknown workflow may be deployed in a moment
+    assert "blocked:" in left[fresh].body
     assert [world.client.get(run_id).status for run_id in good] == [RunStatus.SUCCEEDED] * 5
     assert world.client.get("exits").error is not None
-    assert world.client.get("unknown-workflow").status is RunStatus.FAILED
     world.before = lambda call: None
-    world.pass_time(300)
+    world.pass_time(400)
+    assert world.client.get("unknown-workflow").status is RunStatus.FAILED
     assert world.client.get("unreachable").status is RunStatus.SUCCEEDED
     assert sorted(message.body for message in world.aws.dead_letters.messages) == sorted(bodies)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 
 from fluxio.decide import (
+    BLOCKED,
+    FOREIGN_PAUSE,
     HOLD,
+    LAST_MOMENT,
+    LONGEST_PAUSE,
+    PATIENCE,
     RENEW_AFTER,
     Ack,
     Action,
@@ -17,15 +22,18 @@ from fluxio.decide import (
     Execute,
     Hand,
     Nack,
+    Pause,
     Plan,
     Problem,
     Read,
     Send,
     StepPolicy,
+    StoreOutput,
     StoreResult,
     Succeeded,
     Write,
     decide,
+    repeat_at,
 )
 from fluxio_client import Failure, Run, RunStatus, StepStatus
 from fluxio_client.expression import expression
@@ -445,6 +453,31 @@ class TestAcknowledging:
         assert (held.fenced, held.outcomes) == (True, {})
         assert isinstance(decided(seen, held), Nack)
 
+    def test_a_worker_that_lost_one_branch_commits_the_others(self) -> None:
+        lost = running(OTHER, attempt=2)
+        seen = run(
+            {
+                "a": succeeded(),
+                "b1": lost,
+                "b2": running(),
+                "b3": running(),
+                "end": pending(0, 3),
+            }
+        )
+        held = hand(outcomes={"b1": returned()}, running={"b2": NOW + 7, "b3": NOW + 9})
+        held.settle(seen)
+        fan = plan(FAN)
+        assert held.fenced
+        assert decided(seen, held, fan) == Await(NOW + 9)
+        del held.running["b2"]
+        held.outcomes["b2"] = returned()
+        assert rows(decided(seen, held, fan)) == [("complete", "b2")]
+
+    def test_a_worker_that_lost_a_step_begins_nothing_more(self) -> None:
+        seen = run({"a": running(), "b": pending(0, 1), "c": pending(0, 1)})
+        held = hand(outcomes={"a": returned()}, fenced=True)
+        assert rows(decided(seen, held)) == [("complete", "a")]
+
     def test_a_commit_whose_answer_was_lost_is_known_by_its_token(self) -> None:
         seen = run(BUSY | {"b": succeeded(ME), "c": running(ME, owner="b")})
         held = hand("b", outcomes={"b": returned()})
@@ -529,17 +562,133 @@ class TestRecovery:
         assert decided(seen, hand()) == Execute(("a",))
 
 
+class TestSuspects:
+    """A step that was lost with its worker may be what killed it: it takes no other along."""
+
+    LOST: ClassVar = {"lease_until": NOW, "attempt": 1}
+
+    def fan(self, **branches: dict[str, Any]) -> Run:
+        return run({"a": succeeded(OTHER), "end": pending(0, 3)} | branches)
+
+    def test_branches_lost_together_are_taken_over_by_an_invocation_each(self) -> None:
+        lost = {name: running(OTHER, **self.LOST) for name in ("b1", "b2", "b3")}
+        seen, held, fan = self.fan(**lost), hand(None, 2), plan(FAN)
+        assert sent(decided(seen, held, fan)) == [("b2", 2, ""), ("b3", 2, "")]
+        held.sent |= {("b2", 2), ("b3", 2)}
+        assert rows(decided(seen, held, fan)) == [("take_over", "b1")]
+
+    def test_what_is_merely_ready_runs_here_and_what_was_lost_goes_elsewhere(self) -> None:
+        branches = {
+            "b1": running(OTHER, **self.LOST),
+            "b2": pending(1, 1),
+            "b3": pending(1, 1),
+        }
+        seen, held, fan = self.fan(**branches), hand(None, 2), plan(FAN)
+        assert sent(decided(seen, held, fan)) == [("b1", 2, "")]
+        held.sent.add(("b1", 2))
+        assert rows(decided(seen, held, fan)) == [("claim", "b2"), ("claim", "b3")]
+
+    def test_the_one_that_the_message_names_is_taken_over_alone(self) -> None:
+        branches = {
+            "b1": running(OTHER, **self.LOST),
+            "b2": running(OTHER, owner="b2", **self.LOST),
+            "b3": succeeded(OTHER),
+        }
+        seen, held, fan = self.fan(**branches), hand("b2", 2), plan(FAN)
+        assert sent(decided(seen, held, fan)) == [("b1", 2, "")]
+        held.sent.add(("b1", 2))
+        assert rows(decided(seen, held, fan)) == [("take_over", "b2")]
+
+
+class TestRepeating:
+    """A call that failed is made again while there is something in hand that would be lost."""
+
+    HELD: ClassVar = run({"a": running(lease_until=NOW + 20_000)})
+
+    @pytest.mark.parametrize(
+        "held",
+        [
+            hand(outcomes={"a": returned()}),
+            hand(running={"a": NOW + 9_000}),
+            hand(),  # it is claimed, and not begun
+        ],
+    )
+    def test_for_an_outcome_an_attempt_or_a_claim(self, held: Hand) -> None:
+        assert repeat_at(self.HELD, held, NOW, MINUTES, 0.5) is not None
+
+    @pytest.mark.parametrize("seen", [None, run({"a": running(OTHER)}), run({"a": pending()})])
+    def test_not_where_nothing_would_be_lost(self, seen: Run | None) -> None:
+        assert repeat_at(seen, hand(), NOW, MINUTES, 0.5) is None
+
+    @pytest.mark.parametrize(("time_left", "until"), [(MINUTES, 20_000), (9_000, 9_000)])
+    def test_until_the_lease_or_the_invocation_is_nearly_over(
+        self, time_left: int, until: int
+    ) -> None:
+        held, now = hand(outcomes={"a": returned()}), NOW
+        while (at := repeat_at(self.HELD, held, now, NOW + time_left - now, 1.0)) is not None:
+            assert now < at <= now + LONGEST_PAUSE
+            held.failures, now = held.failures + 1, at
+        assert until - LONGEST_PAUSE - LAST_MOMENT <= now - NOW < until
+        assert held.failures > 5  # the first ones come quickly
+
+    def test_meanwhile_branches_that_end_are_heard(self) -> None:
+        held = hand(outcomes={"a": returned()}, running={"b": NOW + 9_000}, resume_at=NOW + 500)
+        assert decided(self.HELD, held) == Await(NOW + 500)
+        del held.running["b"]
+        assert decided(self.HELD, held) == Pause(NOW + 500)
+        assert isinstance(decided(self.HELD, held, plan({"a": ()}), NOW + 500), Write)
+
+    def test_a_long_output_is_stored_before_its_step_is_committed(self) -> None:
+        held = hand(outcomes={"a": Succeeded(("output_ref", "out#a#1"), unstored="…")})
+        assert decided(self.HELD, held, plan({"a": ()})) == StoreOutput("a")
+        held.outcomes["a"] = Succeeded(("output_ref", "out#a#1"))
+        assert rows(decided(self.HELD, held, plan({"a": ()}))) == [
+            ("complete", "a"),
+            ("finish", None),
+        ]
+
+
 class TestProblems:
     FAILURE = Failure("DeploymentError", "no module")
 
     @pytest.mark.parametrize("parks", [True, False])
     @pytest.mark.parametrize("status", [RunStatus.PENDING, RunStatus.RUNNING])
-    def test_a_run_that_the_deployment_cannot_go_on_with_is_parked_or_fails(
+    def test_a_run_that_the_deployment_cannot_go_on_with_is_parked_or_fails_when_that_has_lasted(
         self, status: RunStatus, parks: bool
     ) -> None:
-        seen = run({}, status)
-        action = decided(seen, hand(None, 2), Problem(self.FAILURE, parks))
+        problem, seen, held = Problem(self.FAILURE, parks), run({}, status), hand(None)
+        ((step, attempt, occasion),) = sent(decided(seen, held, problem))
+        assert (step, attempt) == (None, 1)
+        held.sent.add(("", 1))
+        assert isinstance(decided(seen, held, problem), Ack)
+        now, received = NOW, 1
+        while isinstance(
+            action := decided(seen, hand(None, received, occasion=occasion), problem, now), Nack
+        ):
+            now, received = now + action.seconds * 1000, received + 1
         assert rows(action) == [("park" if parks else "fail_run", None)]
+        assert now - NOW >= PATIENCE
+        assert received < 10  # the dead-letter queue would have it
+
+    def test_one_worker_that_can_go_on_with_it_is_enough(self) -> None:
+        seen = run({"a": pending(), "b": pending(0, 1), "c": pending(0, 1)})
+        held = hand("a", 4, occasion=f"{BLOCKED}{NOW // 1000:x}")
+        assert rows(decided(seen, held)) == [("claim", "a")]
+
+    @pytest.mark.parametrize("occasion", ["sweep:1", "again:x", "blocked:", "blocked:no number"])
+    def test_a_nudge_that_does_not_say_since_when_waits_from_now_on(self, occasion: str) -> None:
+        held = hand("a", occasion=occasion)
+        action = decided(run({}), held, Problem(self.FAILURE, parks=True))
+        assert sent(action) == [("a", 1, f"{BLOCKED}{NOW // 1000:x}")]
+
+    def test_arguments_that_do_not_fit_another_version_are_tried_for_as_long(self) -> None:
+        failed = raised(None)._replace(retry_after=FOREIGN_PAUSE, foreign=True)
+        attempt, steps = 1, {"b": pending(0, 1), "c": pending(0, 1)}
+        while rows(
+            decided(run({"a": running(attempt=attempt)} | steps), hand(outcomes={"a": failed}))
+        ) == [("retry", "a")]:
+            attempt += 1
+        assert (attempt - 1) * FOREIGN_PAUSE >= 0.9 * PATIENCE
 
     @pytest.mark.parametrize("status", [RunStatus.WAITING, RunStatus.FAILED, RunStatus.SUCCEEDED])
     def test_then_its_messages_are_not_needed(self, status: RunStatus) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -31,6 +32,13 @@ class Refused(ClientError):
     def __init__(self, **image: Any) -> None:
         response = {"Error": {"Code": "ConditionalCheckFailedException"}}
         super().__init__(response | image, "UpdateItem")
+
+
+class Conflict(ClientError):
+    """A write that met a transaction on its item."""
+
+    def __init__(self) -> None:
+        super().__init__({"Error": {"Code": "TransactionConflictException"}}, "UpdateItem")
 
 
 class Missing(ClientError):
@@ -72,7 +80,7 @@ class Scripted:
 
 def store(client: Scripted) -> tuple[Store, list[float]]:
     pauses: list[float] = []
-    return Store(client, "table", sleep=pauses.append), pauses
+    return Store(client, "table", sleep=pauses.append, chance=lambda: 1.0), pauses
 
 
 class TestConflicts:
@@ -93,6 +101,22 @@ class TestConflicts:
         with pytest.raises(Canceled):
             made.apply(RUN_ID, [CHANGES["complete"]], NOW, [MINE])
         assert pauses == [*CONFLICT_PAUSES]
+
+    def test_a_plain_write_that_meets_a_transaction_is_tried_again(self) -> None:
+        client = Scripted(Conflict(), Conflict(), {"Attributes": STORED})
+        made, pauses = store(client)
+        assert made.apply(RUN_ID, [CHANGES["complete"]], NOW).applied
+        assert client.calls == ["update_item"] * 3
+        assert pauses == [*CONFLICT_PAUSES[:2]]
+
+    def test_writes_that_met_once_do_not_meet_again_in_step(self) -> None:
+        client = Scripted(*[Conflict()] * 10)
+        both: list[float] = []
+        for chance in (0.0, 0.9):
+            made = Store(client, "table", sleep=both.append, chance=lambda drawn=chance: drawn)  # type: ignore[misc]
+            with suppress(Conflict):
+                made.apply(RUN_ID, [CHANGES["complete"]], NOW)
+        assert len(set(both)) == len(both)
 
     @pytest.mark.parametrize("code", ["ThrottlingError", "ProvisionedThroughputExceeded"])
     def test_a_throttled_transaction_is_left_to_the_message(self, code: str) -> None:

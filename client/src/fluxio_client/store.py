@@ -6,6 +6,7 @@ refused, DynamoDB hands the run back with the answer, so the caller goes on from
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from fluxio_client.graph import Graph
 from fluxio_client.layout import Item
 from fluxio_client.run import Run, RunStatus
 from fluxio_client.trace import Trace
+from fluxio_client.transient import error_code
 from fluxio_client.transitions import Change
 
 #: What DynamoDB says of a transaction with an operation that no repetition mends.
@@ -30,7 +32,8 @@ _REFUSED_ALWAYS = {"SerializationException", "ValidationException"}
 #: in the making. https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html
 _REFUSED_FOR_NOW = {"AccessDeniedException", "ResourceNotFoundException"}
 
-#: Seconds before a transaction that met another one on the same item is tried again.
+#: The longest pause in seconds before a write that met a transaction on the same item is tried again; each is
+#: cut short at random, or those that met once would meet again. botocore repeats such a write not at all.
 CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4)
 
 
@@ -82,6 +85,7 @@ class Store:
         table_name: the table the module made.
         retention_days: how many days a run is kept after it ended.
         sleep: waits so many seconds; for tests.
+        chance: a number from 0 to 1 for each pause's jitter; for tests.
     """
 
     def __init__(
@@ -90,8 +94,10 @@ class Store:
         table_name: str,
         retention_days: int = 90,
         sleep: Callable[[float], None] = time.sleep,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._sleep = sleep
+        self._chance = chance
         self._client = client
         self._table = table_name
         self._retention_days = retention_days
@@ -190,33 +196,39 @@ class Store:
         self, run_id: str, update: dict[str, Any], operations: Sequence[dict[str, Any]]
     ) -> Written:
         items = [{"Update": update}, *operations]
-        for pause in (*CONFLICT_PAUSES, None):
-            try:
-                self._write("transact_write_items", TransactItems=items)
-            except self._client.exceptions.TransactionCanceledException as error:
-                ours, *theirs = error.response["CancellationReasons"]
-                if ours["Code"] == "ConditionalCheckFailed":
-                    return Written(False, self._refused(run_id, ours))
-                codes = {reason["Code"] for reason in (ours, *theirs)}
-                if pause is not None and codes <= {"None", "TransactionConflict"}:
-                    self._sleep(pause)
-                    continue
-                if ours["Code"] == "None" and codes & {"ConditionalCheckFailed", "ValidationError"}:
-                    raise TransactionFailed([_reason(reason) for reason in theirs]) from None
-                raise  # a conflict that lasts, or a throttle: the message comes back
-            except ParamValidationError as error:
+        try:
+            self._write("transact_write_items", TransactItems=items)
+        except self._client.exceptions.TransactionCanceledException as error:
+            ours, *theirs = error.response["CancellationReasons"]
+            if ours["Code"] == "ConditionalCheckFailed":
+                return Written(False, self._refused(run_id, ours))
+            codes = {reason["Code"] for reason in theirs}
+            if ours["Code"] == "None" and codes & {"ConditionalCheckFailed", "ValidationError"}:
+                raise TransactionFailed([_reason(reason) for reason in theirs]) from None
+            raise  # a conflict that lasts, or a throttle
+        except ParamValidationError as error:
+            raise TransactionInvalid([str(error)]) from None
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in _REFUSED_ALWAYS:
                 raise TransactionInvalid([str(error)]) from None
-            except ClientError as error:
-                code = error.response["Error"]["Code"]
-                if code in _REFUSED_ALWAYS:
-                    raise TransactionInvalid([str(error)]) from None
-                if code in _REFUSED_FOR_NOW:
-                    raise TransactionFailed([str(error)]) from None
-                raise
-            break
+            if code in _REFUSED_FOR_NOW:
+                raise TransactionFailed([str(error)]) from None
+            raise
         return Written(True, self.read(run_id))
 
     def _write(self, call: str, **arguments: Any) -> dict[str, Any]:
+        """A write, tried again while it meets transactions on the same item."""
+        for pause in CONFLICT_PAUSES:
+            try:
+                return self._write_once(call, **arguments)
+            except ClientError as error:
+                if not _is_conflict(error):
+                    raise
+                self._sleep(pause * (0.5 + 0.5 * self._chance()))
+        return self._write_once(call, **arguments)
+
+    def _write_once(self, call: str, **arguments: Any) -> dict[str, Any]:
         """One call that writes, with what it cost."""
         self.spent.writes += 1
         answer = self._call(call, ReturnConsumedCapacity="INDEXES", **arguments)
@@ -331,7 +343,9 @@ class Store:
 
     def get_graph(self, workflow: str, version: str) -> Graph | None:
         """The graph of a version; None if no worker has stored it."""
-        item = self._get(layout.definition_key(workflow, version), consistent=False)
+        key = layout.definition_key(workflow, version)
+        # Most often it is old. One written a moment ago may show in a consistent read only.
+        item = self._get(key, consistent=False) or self._get(key, consistent=True)
         return Graph.from_json(item["graph"]["S"]) if item else None
 
     def due(self, shard: int, until: int, limit: int) -> list[tuple[str, int]]:
@@ -365,6 +379,17 @@ class Store:
             if "LastEvaluatedKey" not in answer:
                 return
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def _is_conflict(error: ClientError) -> bool:
+    """Whether a write was refused only because a transaction was under way on an item of it.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling
+    """
+    reasons = error.response.get("CancellationReasons")
+    if reasons is None:
+        return error_code(error) == "TransactionConflictException"
+    return {reason["Code"] for reason in reasons} <= {"None", "TransactionConflict"}
 
 
 def _reason(of: dict[str, Any]) -> str:

@@ -12,13 +12,19 @@ Four rules carry the promise that nothing is lost:
   with in the same invocation. If somebody else did the step it names, it answers for those behind it.
 * A worker that finds its own step done has arrived after a crash or a duplicate: it looks at the whole run,
   because the one before may have died between its write and its messages.
-* A worker that was fenced neither commits nor acknowledges.
+* A worker that was fenced off a step commits what else it has in hand, takes nothing more, and does not
+  acknowledge.
+
+And one that no step's code runs twice without need:
+
+* While a worker has anything in hand, a call that fails is repeated until the lease or the time of the
+  invocation is nearly over.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -50,6 +56,28 @@ SIGNAL_WATCH = 86_400_000
 
 #: Seconds until a message comes back that a fenced worker put back.
 FENCED_PAUSE = 1
+
+#: Milliseconds for which a deployment must have been unable to go on with a run before the run is parked: while
+#: a deploy is under way, workers with the old code and the new one, or half of each, take turns.
+PATIENCE = 300_000
+
+#: Seconds between two looks at such a run: 300 in all, and fewer receipts than the dead-letter queue allows.
+BLOCKED_PAUSES = (10, 20, 40, 60, 80, 90)
+
+#: How the occasion of a nudge begins that has been waiting for a deployment that can go on; the rest is since
+#: when, in hexadecimal seconds since 1970.
+BLOCKED = "blocked:"
+
+#: Attempts that a step has whose arguments do not fit the deployed code, which is of another version than the
+#: run: with `FOREIGN_PAUSE` milliseconds between them, about as long as `PATIENCE`.
+FOREIGN_ATTEMPTS = 10
+FOREIGN_PAUSE = 30_000
+
+#: Milliseconds before a failed call is repeated: the first pause and the longest. Jitter takes up to half away.
+FIRST_PAUSE, LONGEST_PAUSE = 100, 5_000
+
+#: Milliseconds before the end of the lease or the invocation at which a failing call is repeated no more.
+LAST_MOMENT = 1_000
 
 
 # What follows are named tuples: a class of its own for each costs a cold start a tenth of what a
@@ -97,6 +125,8 @@ class Succeeded(NamedTuple):
 
     output: tuple[str, str]
     operations: tuple[dict[str, object], ...] = ()
+    #: The text that must be stored under the sort key before the commit.
+    unstored: str | None = None
 
 
 class Failed(NamedTuple):
@@ -106,6 +136,8 @@ class Failed(NamedTuple):
     retry_after: int | None
     #: Whether it took longer than its timeout.
     timed_out: bool = False
+    #: Whether the run is of another version than the deployed code, which may be the reason.
+    foreign: bool = False
 
 
 Outcome: TypeAlias = Succeeded | Failed
@@ -132,6 +164,9 @@ class Hand:
     result_failure: Failure | None = None
     #: The trace that a run begins which this holder opens, if it is in none yet.
     trace: str | None = None
+    #: Calls that have failed in a row, and when the last of them is to be repeated.
+    failures: int = 0
+    resume_at: int = 0
 
     @property
     def nonce(self) -> str:
@@ -198,6 +233,18 @@ class Await(NamedTuple):
     until: int
 
 
+class Pause(NamedTuple):
+    """Do nothing until `until`."""
+
+    until: int
+
+
+class StoreOutput(NamedTuple):
+    """Store the output of a step that has ended here in an item of its own."""
+
+    step: str
+
+
 class StoreResult:
     """Store the run's result in an item of its own."""
 
@@ -212,7 +259,9 @@ class Nack(NamedTuple):
     seconds: int
 
 
-Action: TypeAlias = Read | Write | Send | Execute | Await | StoreResult | Ack | Nack
+Action: TypeAlias = (
+    Read | Write | Send | Execute | Await | Pause | StoreOutput | StoreResult | Ack | Nack
+)
 
 
 def decide(
@@ -230,24 +279,26 @@ def decide(
     """
     if run is None:
         return _first(hand, plan, now, time_left)
-    if hand.fenced:
-        return Nack(FENCED_PAUSE)
-    at_work = hand.running or hand.outcomes
-    if isinstance(plan, Problem) and not at_work:
-        return _stop(run, plan, now)
+    if hand.resume_at > now:
+        waits = [hand.resume_at, *hand.running.values()]
+        return Await(min(waits)) if hand.running else Pause(hand.resume_at)
+    if isinstance(plan, Problem):
+        assert not hand.running
+        assert not hand.outcomes
+        return _blocked(run, hand, plan, now)
     assert isinstance(plan, Plan)
     if hand.outcomes:
         return _commit(run, hand, plan, now, time_left)
+    if hand.fenced:
+        return _finish_what_is_held(run, hand, plan, now)
     if run.status is RunStatus.PENDING:
         return _open(run.created_at, hand, plan, now, time_left)
     if run.status is RunStatus.RUNNING and run.deadline is not None and run.deadline <= now:
         return _expire(run, now)
     if run.status is not RunStatus.RUNNING:
         return Await(max(hand.running.values())) if hand.running else Ack()
-    for step in run.steps.values():
-        if step.status is StepStatus.FAILED and step.error is not None:
-            # It failed just as a redrive reopened the run: no message answers for it.
-            return Write((to.fail_run(step.error, now),))
+    if failure := _left_behind(run):
+        return Write((to.fail_run(failure, now),))
     todo = _todo(run, hand, plan, now)
     lost = [step for step in todo if _lost_for_good(step, plan)]
     if lost:
@@ -258,9 +309,8 @@ def decide(
         return Send(tuple(nudges))
     if inline:
         return Write(tuple(_claim(run.steps[name], hand, plan, now) for name in inline))
-    begin = [step.name for step in run.steps.values() if _can_begin(step, hand, plan, now)]
-    if begin:
-        return Execute(tuple(begin))
+    if begin := _to_begin(run, hand, plan, now):
+        return Execute(begin)
     if hand.running:
         return Await(_until(run, hand, now))
     if todo:
@@ -295,12 +345,65 @@ def _next_invocation(hand: Hand, again: Nudge) -> Action:
     return Ack() if hand.has_sent(again) else Send((again,))
 
 
-def _stop(run: Run, problem: Problem, now: int) -> Action:
+def repeat_at(run: Run | None, hand: Hand, now: int, time_left: int, chance: float) -> int | None:
+    """When a call that failed is to be made again; None if the message must come back instead.
+
+    It is repeated only while there is something that would be lost: attempts that run here, outcomes that are
+    not committed, claimed steps that have not begun. Another worker may take a step over when its lease has
+    expired, so that is how long a repetition is worth it.
+
+    Args:
+        run: the run as last read.
+        hand: the message and what its holder has under way.
+        now: milliseconds since 1970.
+        time_left: milliseconds until the invocation ends.
+        chance: a number from 0 to 1, for the jitter.
+    """
+    if run is None:
+        return None
+    leases = [step.lease_until or 0 for step in run.steps.values() if hand.holds(step)]
+    at_work = {*hand.running, *hand.outcomes}
+    leases += [run.steps[name].lease_until or 0 for name in at_work if name in run.steps]
+    if not leases:
+        return None
+    pause = min(FIRST_PAUSE * 2 ** min(hand.failures, 10), LONGEST_PAUSE)
+    at = now + max(1, round(pause * (0.5 + 0.5 * chance)))
+    return at if at < min(max(leases), now + time_left) - LAST_MOMENT else None
+
+
+def _blocked(run: Run, hand: Hand, problem: Problem, now: int) -> Action:
+    """Wait for a deployment that can go on with the run; park it, or fail it, when that lasts too long.
+
+    Since when stands in the message: the run itself is as it was for a worker that can go on with it.
+    """
     if run.status not in (RunStatus.PENDING, RunStatus.RUNNING):
         return Ack()
+    since = blocked_since(hand.nudge)
+    if since is None:
+        again = hand.nudge._replace(occasion=f"{BLOCKED}{now // 1000:x}")
+        return Ack() if hand.has_sent(again) else Send((again,))
+    if now - since < PATIENCE:
+        return Nack(BLOCKED_PAUSES[min(hand.received, len(BLOCKED_PAUSES)) - 1])
     if problem.parks:
         return Write((to.park(problem.failure),))
     return Write((to.fail_run(problem.failure, now),))
+
+
+def blocked_since(nudge: Nudge) -> int | None:
+    """Since when a nudge waits for a deployment that can go on with its run, in milliseconds since 1970."""
+    if not nudge.occasion.startswith(BLOCKED):
+        return None
+    try:
+        return int(nudge.occasion.removeprefix(BLOCKED), 16) * 1000
+    except ValueError:
+        return None
+
+
+def _finish_what_is_held(run: Run, hand: Hand, plan: Plan, now: int) -> Action:
+    """After one step was lost to another worker: the others go on to their ends, and nothing new begins."""
+    if begin := _to_begin(run, hand, plan, now):
+        return Execute(begin)
+    return Await(max(hand.running.values())) if hand.running else Nack(FENCED_PAUSE)
 
 
 def _expire(run: Run, now: int) -> Write:
@@ -333,6 +436,9 @@ def _open(created_at: int | None, hand: Hand, plan: Plan, now: int, time_left: i
 
 def _commit(run: Run, hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
     """Commit what has ended here, and in the same write take what becomes ready, or end the run."""
+    for name, outcome in hand.outcomes.items():
+        if isinstance(outcome, Succeeded) and outcome.unstored is not None:
+            return StoreOutput(name)
     for name, outcome in hand.outcomes.items():
         if isinstance(outcome, Succeeded) and outcome.operations:
             changes = _committing(run, {name: outcome}, hand, plan, now, time_left)
@@ -378,8 +484,8 @@ def _committing(
     if len(succeeded) == len(run.steps):
         result = _result(run, outcomes, plan)
         return (*changes, to.finish(result, now)) if result else tuple(changes)
-    if run.deadline is not None and run.deadline <= now:
-        return tuple(changes)  # the run ends next, and nothing may begin
+    if hand.fenced or (run.deadline is not None and run.deadline <= now):
+        return tuple(changes)  # the message goes back, or the run ends next: nothing may begin
     ready = [
         name
         for name in _in_order(plan.graph, (d for n in done for d in plan.graph.dependents[n]))
@@ -405,7 +511,10 @@ def _tries_again(run: Run, name: str, outcome: Failed, plan: Plan) -> bool:
     if outcome.retry_after is None or run.status is not RunStatus.RUNNING:
         return False
     step = run.steps[name]
-    return step.attempt - step.redriven_at < plan.policies[name].attempts
+    attempts = plan.policies[name].attempts
+    if outcome.foreign:
+        attempts = max(attempts, FOREIGN_ATTEMPTS)
+    return step.attempt - step.redriven_at < attempts
 
 
 def _fits(changes: tuple[Change, ...]) -> bool:
@@ -452,6 +561,12 @@ def _ready(run: Run, step: Step) -> bool:
     return step.completed_deps == step.total_deps and not run.awaiting(step.name)
 
 
+def _left_behind(run: Run) -> Failure | None:
+    """Why a step of a running run failed: it did so just as a redrive reopened the run."""
+    failed = (step for step in run.steps.values() if step.status is StepStatus.FAILED)
+    return next((step.error for step in failed), None)
+
+
 def _lost_for_good(step: Step, plan: Plan) -> bool:
     return (
         step.status is StepStatus.RUNNING
@@ -471,22 +586,28 @@ def _give_up(step: Step, now: int) -> Write:
 
 
 def _divide(
-    run: Run | None, hand: Hand, plan: Plan, ready: Iterable[str], time_left: int
+    run: Run | None, hand: Hand, plan: Plan, ready: Collection[str], time_left: int
 ) -> tuple[list[str], list[str]]:
     """Which of the ready steps run in this invocation, and which get a nudge and run in others."""
     busy = 0
     if run is not None:
         busy = sum(hand.holds(s) and s.name not in hand.outcomes for s in run.steps.values())
     room = max(plan.inline_branches, 1) - busy
-    names = list(ready)
-    # The step a message names is claimed by its holder; sending it on would go round in a circle.
-    names.sort(key=lambda name: name != hand.nudge.step)
+    lost = {
+        name for name in ready if run is not None and run.steps[name].status is StepStatus.RUNNING
+    }
+    # The step a message names is claimed by its holder; sending it on would go round in a circle. One that was
+    # lost with its worker comes last: it may be what killed it, so it takes no other along, and goes alone.
+    names = sorted(ready, key=lambda name: (name != hand.nudge.step, name in lost))
     inline: list[str] = []
     elsewhere: list[str] = []
     for name in names:
         named = name == hand.nudge.step
         apart = plan.policies[name].isolated and not named
-        if len(inline) < room and not apart and _in_time(plan, name, time_left):
+        here = len(inline) < room and lost.isdisjoint(inline)
+        if name in lost:
+            here = not busy and not inline
+        if here and not apart and _in_time(plan, name, time_left):
             inline.append(name)
         elif not named:
             elsewhere.append(name)
@@ -509,14 +630,18 @@ def _claim(step: Step, hand: Hand, plan: Plan, now: int) -> Change:
     return to.claim(step.name, values, awaits=step.awaits)
 
 
-def _can_begin(step: Step, hand: Hand, plan: Plan, now: int) -> bool:
-    """Whether a step is claimed here, not begun, and the lease still holds for its whole timeout.
+def _to_begin(run: Run, hand: Hand, plan: Plan, now: int) -> tuple[str, ...]:
+    """Steps that are claimed here and not begun, and whose leases still hold for their whole timeouts.
 
-    The answer to a claim may come so late that it does not; then somebody takes the step over.
+    The answer to a claim may come so late that one does not; then another worker takes the step over.
     """
-    if not hand.holds(step) or step.name in hand.running:
-        return False
-    return (step.lease_until or 0) - now >= plan.policies[step.name].timeout
+    return tuple(
+        step.name
+        for step in run.steps.values()
+        if hand.holds(step)
+        and step.name not in hand.running
+        and (step.lease_until or 0) - now >= plan.policies[step.name].timeout
+    )
 
 
 def _occasion(hand: Hand) -> str:

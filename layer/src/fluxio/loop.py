@@ -1,7 +1,7 @@
 """One message from receipt to verdict: decide, perform, decide again.
 
-Nothing here chooses: `decide` does. Nothing here catches what it cannot mend: an outage of DynamoDB or SQS
-leaves the loop as it is, and the message goes back.
+Nothing here chooses: `decide` does. A call that failed is repeated while the worker has something in hand that
+would be lost. Otherwise the error leaves the loop, and the message goes back.
 """
 
 from __future__ import annotations
@@ -10,28 +10,35 @@ import json
 import os
 import random
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fluxio.attempt import Attempt, Returned, Threads
 from fluxio.context import StepContext
 from fluxio.decide import (
+    FOREIGN_PAUSE,
     Ack,
     Await,
     Execute,
     Failed,
     Hand,
     Nack,
+    Pause,
     Plan,
     Problem,
     Read,
     Send,
+    StoreOutput,
     StoreResult,
     Succeeded,
     Write,
+    blocked_since,
     decide,
+    repeat_at,
 )
 from fluxio.deployment import Deployment
+from fluxio.errors import BindingError
 from fluxio.log import log
 from fluxio.metrics import Metrics
 from fluxio.tracing import MessageTrace
@@ -40,6 +47,7 @@ from fluxio_client.errors import FluxioError, MalformedNudge, PayloadError
 from fluxio_client.queue import Nudge, Queue
 from fluxio_client.run import Failure, Run, RunStatus, Step, StepStatus
 from fluxio_client.store import Store, TransactionFailed
+from fluxio_client.transient import error_code, is_transient
 from fluxio_client.transitions import Change, Values
 
 #: Writes refused in a row after which the worker lets the message come back instead of trying on.
@@ -65,6 +73,15 @@ def _place() -> str:
     return stream if stream.isalnum() else f"{os.getpid():x}"
 
 
+class _Given(NamedTuple):
+    """What a step is given: the run's input, and by name what its dependencies returned and signals brought."""
+
+    input: Any
+    outputs: dict[str, Any]
+    #: Why it cannot be had.
+    unreadable: PayloadError | None = None
+
+
 class Services(NamedTuple):
     """What the loop works with; tests bring their own."""
 
@@ -78,6 +95,8 @@ class Services(NamedTuple):
     chance: Callable[[], float] = random.random
     #: What runs the branches of a fan-out side by side.
     new_threads: Callable[[], Threads] = Threads
+    #: Waits so many seconds.
+    sleep: Callable[[float], None] = time.sleep
 
 
 class Loop:
@@ -116,6 +135,8 @@ class Loop:
         self._attempts: dict[str, Attempt] = {}
         self._payloads: dict[str, str] = {}
         self._refusals = 0
+        #: Writes that failed, with their times: each may have been applied all the same.
+        self._unanswered: list[tuple[Write, int]] = []
 
     @property
     def run(self) -> Run | None:
@@ -136,7 +157,36 @@ class Loop:
             action = decide(self._run, self._hand, self._plan, now, self._deadline - now)
             if isinstance(action, (Ack, Nack)):
                 return action
-            self._perform(action, now)
+            try:
+                self._perform(action, now)
+            except Exception as error:
+                if not self._will_repeat(error):
+                    raise
+                if isinstance(action, Write):
+                    self._unanswered.append((action, now))
+            else:
+                if not isinstance(action, (Await, Pause)):
+                    self._hand.failures = 0
+
+    def _will_repeat(self, error: Exception) -> bool:
+        """Whether the call that failed will be made again; then the time for that is set."""
+        if not is_transient(error):
+            return False
+        now, chance = self._services.now(), self._services.chance()
+        at = repeat_at(self._run, self._hand, now, self._deadline - now, chance)
+        if at is None:
+            return False
+        self._hand.resume_at = at
+        self._hand.failures += 1
+        if self._hand.failures == 1:
+            log(
+                "WARN",
+                "call repeated",
+                run_id=self._hand.nudge.run_id,
+                error=type(error).__name__,
+                code=error_code(error),
+            )
+        return True
 
     def _perform(self, action: Any, now: int) -> None:
         if isinstance(action, Read):
@@ -144,14 +194,29 @@ class Loop:
         elif isinstance(action, Write):
             self._write(action, now)
         elif isinstance(action, Send):
-            self._services.queue.send(action.nudges, self._trace.onward)
-            self._hand.sent |= {(nudge.step or "", nudge.attempt) for nudge in action.nudges}
+            self._send(action.nudges)
         elif isinstance(action, Execute):
             self._execute(action.steps)
         elif isinstance(action, Await):
             self._await(action.until, now)
+        elif isinstance(action, Pause):
+            self._services.sleep((action.until - now) / 1000)
+        elif isinstance(action, StoreOutput):
+            self._store_output(action.step, now)
         elif isinstance(action, StoreResult):
             self._store_result(now)
+
+    def _send(self, nudges: Sequence[Nudge]) -> None:
+        self._services.queue.send(nudges, self._trace.onward)
+        self._hand.sent |= {(nudge.step or "", nudge.attempt) for nudge in nudges}
+        if isinstance(self._plan, Problem) and any(map(blocked_since, nudges)):
+            log(
+                "WARN",
+                "run blocked",
+                run_id=self._hand.nudge.run_id,
+                workflow=self._run.workflow if self._run else None,
+                reason=self._plan.failure.message,
+            )
 
     def _look(self, run: Run | None) -> None:
         """Take in the run as it stands."""
@@ -167,7 +232,10 @@ class Loop:
         self._see(run, run.workflow)
 
     def _see(self, run: Run | None, workflow: str) -> None:
-        self._plan = self._services.deployment.plan(workflow, run, self._function_timeout)
+        plan = self._services.deployment.plan(workflow, run, self._function_timeout)
+        if isinstance(plan, Problem) and (self._hand.running or self._hand.outcomes):
+            return  # what is under way goes on by the plan that it began with
+        self._plan = plan
 
     def _write(self, action: Write, now: int) -> None:
         try:
@@ -182,8 +250,13 @@ class Loop:
             self._hand.outcomes[name] = failed
             self._trace.ended(name, failed.failure)
             return
-        if written.run is not None and (written.applied or self._landed(action, written.run)):
-            self._tell(action, written.run, now)
+        if written.run is not None:
+            for earlier, at in [*self._unanswered, (action, now)]:
+                applied = written.applied and earlier is action
+                if applied or self._landed(earlier, written.run):
+                    self._tell(earlier, written.run, at)
+                    break
+        self._unanswered.clear()
         self._refusals = 0 if written.applied else self._refusals + 1
         if self._refusals > REFUSALS:
             raise Stuck(
@@ -278,7 +351,7 @@ class Loop:
             self._metrics.took("step_duration", took, run.workflow, step.name)
 
     def _tell_fenced(self, run: Run) -> None:
-        """Count and log the outcomes that can no longer be committed: somebody took their steps over."""
+        """Count and log the outcomes that can no longer be committed: another worker took their steps over."""
         for name in self._hand.outcomes:
             if name not in run.steps or run.steps[name].token != self._hand.token:
                 self._metrics.count("fenced_commits")
@@ -290,32 +363,48 @@ class Loop:
         given = {name: self._given(name) for name in steps}
         # What they are given may have taken long to read: their time begins when they do.
         now = self._services.now()
-        begun = [self._attempt(name, *given[name], now) for name in steps]
+        begun = []
+        for name in steps:
+            attempt = self._attempt(name, given[name], now)
+            unreadable = given[name].unreadable
+            if unreadable is None:
+                begun.append(attempt)
+            else:
+                self._keep(attempt, attempt.failed(unreadable))
         for attempt in begun:
             self._trace.begin(attempt.context)
         if len(begun) == 1 and not self._hand.running:
-            self._keep(begun[0], begun[0].run(interrupt=True), self._services.now())
+            self._keep(begun[0], begun[0].run(interrupt=True))
             return
         for attempt in begun:
             self._hand.running[attempt.context.step] = attempt.context.deadline
             self._threads.start(attempt)
 
-    def _given(self, name: str) -> tuple[Any, dict[str, Any]]:
-        """The run's input; and the outputs of the steps that a step depends on, and what signals brought."""
+    def _given(self, name: str) -> _Given:
         run, plan = self._run, self._plan
         assert run is not None
         assert isinstance(plan, Plan)
-        outputs = {
-            dep: self._value(run.steps[dep].output_json, run.steps[dep].output_ref)
-            for dep in plan.graph.depends_on[name]
-        }
-        for signal in run.steps[name].awaits:
-            outputs[signal] = self._value(
-                run.signals_json[signal] or None, layout.signal_ref(signal)
+        outputs = {}
+        try:
+            for dep in plan.graph.depends_on[name]:
+                step = run.steps[dep]
+                outputs[dep] = self._value(step.output_json, step.output_ref)
+            for signal in run.steps[name].awaits:
+                text = run.signals_json[signal] or None
+                outputs[signal] = self._value(text, layout.signal_ref(signal))
+            return _Given(self._value(run.input_json, run.input_ref), outputs)
+        except (FluxioError, ValueError, RecursionError) as error:
+            attempt = run.steps[name].attempt
+            return _Given(
+                None,
+                {},
+                PayloadError(
+                    f"run {run.run_id} step {name} (attempt {attempt}): what it is given cannot be read "
+                    f"from the table: {error}. Mend the item, and redrive the run."
+                ),
             )
-        return self._value(run.input_json, run.input_ref), outputs
 
-    def _attempt(self, name: str, given: Any, outputs: dict[str, Any], now: int) -> Attempt:
+    def _attempt(self, name: str, given: _Given, now: int) -> Attempt:
         run, plan = self._run, self._plan
         assert run is not None
         assert isinstance(plan, Plan)
@@ -327,8 +416,8 @@ class Loop:
             context=StepContext(
                 run.run_id, run.workflow, name, run.steps[name].attempt, now + timeout
             ),
-            input=given,
-            outputs=outputs,
+            input=given.input,
+            outputs=given.outputs,
             timeout=timeout / 1000,
             tries=run.steps[name].attempt - run.steps[name].redriven_at,
             chance=self._services.chance(),
@@ -349,30 +438,50 @@ class Loop:
         now = self._services.now()
         for attempt, _ in ended:
             del self._hand.running[attempt.context.step]
-        # Keeping an outcome may take long: who has overrun is settled before.
         for name in [name for name, deadline in self._hand.running.items() if deadline <= now]:
             attempt = self._threads.give_up(name)
             ended.append((attempt, attempt.timed_out()))
         for attempt, outcome in ended:
-            self._keep(attempt, outcome, now)
+            self._keep(attempt, outcome)
 
-    def _keep(self, attempt: Attempt, outcome: Returned | Failed, now: int) -> None:
-        """Hold an attempt's outcome until it is committed; a long output is stored first."""
+    def _keep(self, attempt: Attempt, outcome: Returned | Failed) -> None:
+        """Hold an attempt's outcome until it is committed."""
         context = attempt.context
         self._hand.running.pop(context.step, None)
         failure = outcome.failure if isinstance(outcome, Failed) else None
         self._trace.ended(context.step, failure)
         if isinstance(outcome, Failed):
-            self._hand.outcomes[context.step] = outcome
+            self._hand.outcomes[context.step] = self._foreign(outcome)
             return
         log("INFO", "step returned", **attempt.ids)
-        stored = ("output", outcome.text)
-        if not layout.fits_inline(outcome.text):
-            ref = layout.output_ref(context.step, context.attempt)
-            self._services.store.put_payload(context.run_id, ref, outcome.text, now)
-            self._payloads[ref] = outcome.text
-            stored = ("output_ref", ref)
-        self._hand.outcomes[context.step] = Succeeded(stored, outcome.operations)
+        if layout.fits_inline(outcome.text):
+            self._hand.outcomes[context.step] = Succeeded(
+                ("output", outcome.text), outcome.operations
+            )
+            return
+        ref = layout.output_ref(context.step, context.attempt)
+        self._payloads[ref] = outcome.text
+        self._hand.outcomes[context.step] = Succeeded(
+            ("output_ref", ref), outcome.operations, unstored=outcome.text
+        )
+
+    def _foreign(self, failed: Failed) -> Failed:
+        """A failure to bind the arguments of a run of another version: the right code may be on its way."""
+        run = self._run
+        assert run is not None
+        deployed = self._services.deployment.definition(run.workflow).graph.version
+        if failed.failure.type != BindingError.__name__ or run.version == deployed:
+            return failed
+        return failed._replace(retry_after=FOREIGN_PAUSE, foreign=True)
+
+    def _store_output(self, step: str, now: int) -> None:
+        outcome = self._hand.outcomes[step]
+        assert isinstance(outcome, Succeeded)
+        assert outcome.unstored is not None
+        self._services.store.put_payload(
+            self._hand.nudge.run_id, outcome.output[1], outcome.unstored, now
+        )
+        self._hand.outcomes[step] = outcome._replace(unstored=None)
 
     def _store_result(self, now: int) -> None:
         run, plan = self._run, self._plan

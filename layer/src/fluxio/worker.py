@@ -25,6 +25,7 @@ from fluxio_client.client import now_ms
 from fluxio_client.errors import FluxioError, MalformedNudge, SettingError
 from fluxio_client.queue import Nudge, Queue
 from fluxio_client.store import Store
+from fluxio_client.transient import error_code
 
 #: Seconds until a malformed message comes back: soon, so that it is in the dead-letter queue soon.
 MALFORMED_PAUSE = 1
@@ -202,7 +203,7 @@ class Worker:
             **handling.ids,
             received=received,
             error=type(error).__name__,
-            code=(getattr(error, "response", None) or {}).get("Error", {}).get("Code"),
+            code=error_code(error),
             reason=str(error) if isinstance(error, FluxioError) else None,
             seconds=round(pause),
         )

@@ -1,0 +1,42 @@
+"""Which failures of an AWS call may pass by themselves, so that the same call is worth repeating."""
+
+from __future__ import annotations
+
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+from fluxio_client.queue import QueueError
+
+#: Answers that the same call gets each time: it is malformed, or what it is about is not there.
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
+_LASTING = frozenset(
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "InvalidAddress",
+        "InvalidParameterValue",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+        "SerializationException",
+        "ValidationException",
+    }
+)
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether a call that failed with this may pass when it is repeated.
+
+    Throttles, 5xx, timeouts, lost connections and conflicts with a transaction do; so may a refusal for lack of
+    rights, since IAM takes some seconds to know a change of policy.
+    """
+    if isinstance(error, ClientError):
+        return error_code(error) not in _LASTING
+    if isinstance(error, ParamValidationError):
+        return False
+    return isinstance(error, (BotoCoreError, QueueError))
+
+
+def error_code(error: Exception) -> str | None:
+    """AWS's code of an error, `ThrottlingException` for example; None if AWS has not answered."""
+    response = error.response if isinstance(error, ClientError) else {}
+    code: str | None = response.get("Error", {}).get("Code")
+    return code
