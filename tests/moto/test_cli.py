@@ -279,7 +279,8 @@ def test_a_step_that_a_stopped_run_left_behind_does_not_go_on_counting(
     world.clock.advance(3660)
 
     said = fluxio("show", run.run_id).out
-    (line,) = [line for line in said.splitlines() if "RUNNING" in line]
+    word = "RUNNING" if stopped == "parked" else "LOST"
+    (line,) = [line for line in said.splitlines() if word in line]
     assert "min" not in line
     assert "claimed at " in said
     assert "its worker is gone, its lease ended 1 h ago" in said

@@ -19,6 +19,7 @@ from fluxio_client.errors import (
     RunParked,
     SettingError,
     SignalExists,
+    UnknownStatus,
     WaitTimeout,
 )
 from fluxio_client.run import Failure, Page, Run, RunStatus, RunSummary, Step, StepStatus
@@ -43,5 +44,6 @@ __all__ = [
     "SignalExists",
     "Step",
     "StepStatus",
+    "UnknownStatus",
     "WaitTimeout",
 ]

@@ -22,6 +22,7 @@ from fluxio_client.errors import (
     RunNotFound,
     RunParked,
     SignalExists,
+    UnknownStatus,
     WaitTimeout,
 )
 from fluxio_client.graph import Graph
@@ -185,7 +186,7 @@ class FluxioClient:
             RunNotFound: there is no such run.
             RunEnded: it has ended otherwise.
         """
-        run = self._change(run_id, [transitions.cancel(self._now())])
+        run = _known(self._change(run_id, [transitions.cancel(self._now())]))
         if run.status is not RunStatus.CANCELLED:
             raise RunEnded(f"run {run_id} is {run.status} already; there is nothing to cancel.")
         return run
@@ -220,7 +221,7 @@ class FluxioClient:
         if run is None:
             raise self._not_found(run_id)
         while name not in run.signals_json:
-            _check_awaited(run, name)
+            _check_awaited(_known(run), name)
             inline = text if layout.fits_inline(text) else ""
             if run.ended and run.status is not RunStatus.FAILED:
                 raise RunEnded(
@@ -265,7 +266,7 @@ class FluxioClient:
             RunEnded: it has succeeded or was cancelled.
             NotNudged: the run is open again but SQS did not take its message; the sweeper will find it.
         """
-        run = self.get(run_id)
+        run = _known(self.get(run_id))
         now = self._now()
         # Refused only if the run, or a step of it, has gone on meanwhile: then it is looked at anew.
         while run.status in STOPPED:
@@ -472,6 +473,16 @@ def _fresh_attempts(run: Run) -> list[transitions.Change]:
         elif step.status is StepStatus.RUNNING and step.redriven_at < step.attempt - 1:
             changes.append(transitions.reprieve(step.name, step.attempt))
     return changes
+
+
+def _known(run: Run) -> Run:
+    """The run, if this version knows how one in its status may be moved."""
+    if not run.status.known:
+        raise UnknownStatus(
+            f"run {run.run_id} is {run.status}, a status that this version of fluxio-client does not know: a "
+            "later one wrote it, and nothing was changed. Upgrade fluxio-client to the deployment's version."
+        )
+    return run
 
 
 def _check_awaited(run: Run, name: str) -> None:

@@ -38,6 +38,10 @@ class RunEnded(FluxioError):
     """The run has ended, so that what was asked of it cannot be done any more."""
 
 
+class UnknownStatus(FluxioError):
+    """The run is in a status that this version of fluxio does not know: a later one wrote it. Upgrade."""
+
+
 class RunParked(FluxioError):
     """The run waits for an operator: the deployed worker cannot go on with it, its error says why."""
 

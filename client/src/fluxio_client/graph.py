@@ -12,6 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
+from typing import Any
+
+#: The one kind of node there is.
+STEP = "step"
+
+#: What is known of a node that is stored as an object.
+_KNOWN = {"kind", "depends_on", "awaits"}
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,9 @@ class Graph:
     depends_on: dict[str, tuple[str, ...]]
     #: The signals that steps wait for besides; steps that wait for none are left out.
     awaits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: What of a node a later version of fluxio has added, as words for a person. Such a graph can be shown,
+    #: but not gone by.
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def version(self) -> str:
@@ -72,11 +82,29 @@ class Graph:
 
     @classmethod
     def from_json(cls, text: str) -> Graph:
-        """The graph that `to_json` stored."""
-        depends_on, awaits = {}, {}
-        for name, part in json.loads(text).items():
-            if isinstance(part, dict):
-                awaits[name] = tuple(part["awaits"])
-                part = part["depends_on"]
-            depends_on[name] = tuple(part)
-        return cls(depends_on, awaits)
+        """The graph that `to_json` stored, or one that a later version of fluxio stored, as far as it goes."""
+        parts: dict[str, Any] = json.loads(text)
+        depends_on: dict[str, tuple[str, ...]] = {}
+        awaits: dict[str, tuple[str, ...]] = {}
+        unknown: dict[str, str] = {}
+        for name, part in parts.items():
+            node = part if isinstance(part, dict) else {"depends_on": part}
+            deps = _names(node.get("depends_on"))
+            depends_on[name] = tuple(dep for dep in deps if dep in parts)
+            if signals := _names(node.get("awaits")):
+                awaits[name] = signals
+            kind = str(node.get("kind", STEP))
+            if kind != STEP:
+                unknown[name] = kind
+            elif more := sorted({*node} - _KNOWN):
+                unknown[name] = f"step with {', '.join(more)}"
+            elif len(depends_on[name]) < len(deps) or not isinstance(part, (dict, list)):
+                unknown[name] = "node of another form"
+        return cls(depends_on, awaits, unknown)
+
+
+def _names(given: object) -> tuple[str, ...]:
+    """A list of names; nothing where something else stands."""
+    if not isinstance(given, (list, tuple)):
+        return ()
+    return tuple(name for name in given if isinstance(name, str))

@@ -37,6 +37,9 @@ _STEP_FIELDS = frozenset(
     {field.name for field in fields(Step)} - {"name", "status", "error", "output_json", "awaits"}
 )
 
+#: The status of what has none, in the form that a later version of fluxio gives it.
+UNKNOWN = "UNKNOWN"
+
 RUN = "run"
 INPUT = "input"
 RESULT = "result"
@@ -229,25 +232,17 @@ def run_from_item(item: Item, payloads: dict[str, str] | None = None) -> Run:
     """
     payloads = payloads or {}
     at = {name: plain(part) for name, part in item.items()}
-    steps = {}
-    for name, part in at.get("steps", {}).items():
-        status, error, ref = part.pop("status"), part.pop("error", None), part.get("output_ref")
-        output = part.pop("output", payloads.get(ref) if ref else None)
-        awaits = part.pop("awaits", "")
-        steps[name] = Step(
-            name=name,
-            status=StepStatus(status),
-            error=Failure.from_json(error) if error else None,
-            output_json=output,
-            awaits=tuple(awaits.split(",")) if awaits else (),
-            **{field: part[field] for field in _STEP_FIELDS & part.keys()},
-        )
+    steps = {
+        name: _step(name, part, payloads)
+        for name, part in at.get("steps", {}).items()
+        if isinstance(part, dict)
+    }
     error, input_ref, result_ref = at.get("error"), at.get("input_ref"), at.get("result_ref")
     trace = Trace.from_text(at.get("trace"))
     return Run(
         run_id=at["pk"],
         workflow=at["workflow"],
-        status=RunStatus(at["status"]),
+        status=RunStatus.of(at["status"]),
         created_at=at["created_at"],
         version=at.get("version"),
         ended_at=at.get("ended_at"),
@@ -260,7 +255,7 @@ def run_from_item(item: Item, payloads: dict[str, str] | None = None) -> Run:
         signals_json={
             name.removeprefix(_SIGNAL): text or payloads.get(signal_ref(name.removeprefix(_SIGNAL)))
             for name, text in at.items()
-            if name.startswith(_SIGNAL)
+            if name.startswith(_SIGNAL) and isinstance(text, str)
         },
         result_json=at.get("result", payloads.get(result_ref) if result_ref else None),
         result_ref=result_ref,
@@ -268,14 +263,26 @@ def run_from_item(item: Item, payloads: dict[str, str] | None = None) -> Run:
     )
 
 
+def _step(name: str, part: dict[str, Any], payloads: dict[str, str]) -> Step:
+    error, ref, awaits = part.get("error"), part.get("output_ref"), part.get("awaits")
+    return Step(
+        name=name,
+        status=StepStatus.of(part.get("status", UNKNOWN)),
+        error=Failure.from_json(error) if error else None,
+        output_json=part.get("output", payloads.get(ref) if ref else None),
+        awaits=tuple(awaits.split(",")) if awaits and isinstance(awaits, str) else (),
+        **{field: part[field] for field in _STEP_FIELDS & part.keys()},
+    )
+
+
 def summary_from_item(item: Item) -> RunSummary:
-    """The run that an entry of `by_workflow` or `failed` shows."""
+    """The run that an entry of `by_workflow` or `failed` shows, as far as the index has it."""
     at = {name: plain(part) for name, part in item.items()}
     workflow = at["failed"] if "failed" in at else at["workflow_shard"].rpartition("#")[0]
     return RunSummary(
         run_id=at["pk"],
         workflow=workflow,
-        status=RunStatus(at["status"]),
-        created_at=at["created_at"],
+        status=RunStatus.of(at.get("status", UNKNOWN)),
+        created_at=at.get("created_at", at.get("ended_at", 0)),
         ended_at=at.get("ended_at"),
     )

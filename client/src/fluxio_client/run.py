@@ -9,13 +9,46 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
+
+_S = TypeVar("_S", bound="_Status")
 
 
-class RunStatus(str, Enum):
-    """Where a run is. Each member says who moves a run there and what ends it."""
+class _Status(str, Enum):
+    """A status as the table has it. One that a later version of fluxio has added is kept as its text."""
 
     __str__ = str.__str__
+
+    @classmethod
+    def of(cls: type[_S], text: str) -> _S:
+        """The status that a text stands for; an unknown one is no member, but has the text as its value."""
+        try:
+            return cls(text)
+        except ValueError:
+            made = str.__new__(cls, text)
+            made._name_ = made._value_ = text
+            return made
+
+    @property
+    def known(self) -> bool:
+        """Whether this version of fluxio knows the status; if not, a later one wrote it."""
+        return self._name_ in type(self).__members__
+
+    def __reduce_ex__(self, _: object) -> tuple[Any, ...]:
+        return type(self).of, (self._value_,)
+
+    def __copy__(self: _S) -> _S:
+        return self
+
+    def __deepcopy__(self: _S, _: object) -> _S:
+        return self
+
+
+class RunStatus(_Status):
+    """Where a run is. Each member says who moves a run there and what ends it.
+
+    A run that a later version of fluxio wrote may be in a status that is no member: `known` is false then.
+    """
 
     #: Stored by `FluxioClient.start`; the first worker that gets its message opens it.
     PENDING = "PENDING"
@@ -35,10 +68,11 @@ class RunStatus(str, Enum):
     CANCELLED = "CANCELLED"
 
 
-class StepStatus(str, Enum):
-    """Where a step is. Each member says who moves a step there and what ends it."""
+class StepStatus(_Status):
+    """Where a step is. Each member says who moves a step there and what ends it.
 
-    __str__ = str.__str__
+    As with a run's, one that a later version of fluxio wrote is no member: `known` is false then.
+    """
 
     #: Laid out when the run opens, or put back by a retry; a claim ends it.
     PENDING = "PENDING"
@@ -93,8 +127,13 @@ class Failure:
 
     @classmethod
     def from_json(cls, text: str) -> Failure:
-        """The failure that `to_json` stored."""
-        at = json.loads(text)
+        """The failure that `to_json` stored; what a later version wrote in another form becomes the message."""
+        try:
+            at = json.loads(text)
+        except ValueError:
+            at = text
+        if not isinstance(at, dict) or not {"type", "message"} <= at.keys():
+            return cls("Unknown", text)
         return cls(at["type"], at["message"], at.get("step"), at.get("attempt"))
 
     def __str__(self) -> str:
@@ -221,6 +260,8 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether nothing will move the run any more but an operator."""
+        if not self.status.known:
+            return self.ended_at is not None
         return self.status in ENDED
 
     @property

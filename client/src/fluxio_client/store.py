@@ -346,7 +346,7 @@ class Store:
         key = layout.definition_key(workflow, version)
         # Most often it is old. One written a moment ago may show in a consistent read only.
         item = self._get(key, consistent=False) or self._get(key, consistent=True)
-        return Graph.from_json(item["graph"]["S"]) if item else None
+        return Graph.from_json(item["graph"]["S"]) if item and "graph" in item else None
 
     def due(self, shard: int, until: int, limit: int) -> list[tuple[str, int]]:
         """Open runs of a shard whose `wake_at` is past, the longest first: (run id, wake_at)."""

@@ -73,6 +73,12 @@ class Deployment:
                         f"the graph of version {version} of {definition.name} is not in the table, "
                         f"and version {deployed.version} is deployed. Deploy version {version} again."
                     )
+                if stored.unknown:
+                    nodes = ", ".join(f"{name} ({what})" for name, what in stored.unknown.items())
+                    raise DeploymentError(
+                        f"version {version} of {definition.name} was written by a later version of fluxio "
+                        f"than this worker's: it does not know {nodes}. Deploy that layer again."
+                    )
                 self._graphs[key] = stored
         if run is not None and version != deployed.version:
             missing = [

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fluxio_client.run import RunStatus, StepStatus
-
 
 class Look(NamedTuple):
     """A style of rich, and the fill and line of a box."""
@@ -25,11 +23,16 @@ _LOOKS = {
     "COMPENSATED": Look("yellow", "#fff3bf", "#e67700"),
     "CANCELLED": Look("yellow", "#fff9db", "#a87a00"),
     "SKIPPED": Look("dim", "#f1f3f5", "#868e96"),
+    "LOST": Look("bold red", "#f1f3f5", "#c92a2a"),
 }
+#: A status of a later version of fluxio.
+UNKNOWN = Look("bold yellow", "#ffffff", "#e67700")
+#: What cannot go on before somebody sends a signal.
+SIGNAL = _LOOKS["WAITING"]
 #: A step in a graph that is not of a run.
 PLAIN = Look("", "#ffffff", "#495057")
 
 
-def look(status: RunStatus | StepStatus) -> Look:
+def look(status: str) -> Look:
     """How a status looks."""
-    return _LOOKS[status.value]
+    return _LOOKS.get(str(status), UNKNOWN)

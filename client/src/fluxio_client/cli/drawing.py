@@ -6,15 +6,19 @@ from itertools import pairwise
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from fluxio_client.cli.colours import PLAIN, Look, look
+from fluxio_client.cli.colours import PLAIN, SIGNAL, UNKNOWN, Look
 from fluxio_client.cli.layers import lay_out
 from fluxio_client.cli.moments import length
-from fluxio_client.cli.printable import one_line, printable
+from fluxio_client.cli.printable import cut, one_line, printable
+from fluxio_client.cli.waiting import state_of
 from fluxio_client.graph import Graph
 from fluxio_client.run import Run, StepStatus
 
 #: Width of a character of the two sizes of monospaced text, with some room for fonts that are wider.
 NAME_CHARACTER, DETAIL_CHARACTER = 8.0, 6.8
+
+#: Characters of an error's type that stand in a box.
+WIDEST_DETAIL = 40
 
 LINE = 15.0
 PADDING = 12.0
@@ -36,42 +40,53 @@ class Detail(NamedTuple):
     lines: tuple[str, ...]
     look: Look
     tooltip: str
+    #: What steps of the same look have in common; "" for one that is not of a run.
+    group: str
 
 
-def _detail(name: str, graph: Graph, run: Run | None) -> Detail:
+def _detail(name: str, graph: Graph, run: Run | None, now: int) -> Detail:
     step = run.steps.get(name) if run else None
-    signals = [
+    more = [
         f"{'had' if run and signal in run.signals_json else 'awaits'} {signal}"
         for signal in graph.awaits.get(name, ())
     ]
-    if step is None:
-        return Detail(tuple(signals), PLAIN, printable(name))
-    parts = [step.status.value]
+    if kind := graph.unknown.get(name):
+        more.append(f"unknown: {kind}")
+    if run is None or step is None:
+        return Detail(tuple(more), UNKNOWN if kind else PLAIN, printable(name), "")
+    state = state_of(run, step, graph, now)
+    parts = [state.word]
     if step.attempt > 1:
         parts.append(f"{step.attempt} attempts")
     if step.duration is not None:
         parts.append(length(step.duration))
+    if step.status is StepStatus.FAILED and step.error:
+        more.insert(0, cut(one_line(step.error.type), WIDEST_DETAIL))
     error = one_line(f": {step.error.type}: {step.error.message}") if step.error else ""
-    return Detail(
-        (" · ".join(parts), *signals),
-        look(step.status),
-        printable(f"{name}, {' · '.join(parts)}{error}"),
-    )
+    stands = " · ".join(parts)
+    # What waits for a signal has the look of WAITING, so it is a class of its own.
+    group = "signal" if state.look is SIGNAL else state.word
+    return Detail((stands, *more), state.look, printable(f"{name}, {stands}{error}"), group)
 
 
-def mermaid(graph: Graph, run: Run | None = None) -> str:
-    """A Mermaid flowchart; of a run with its states."""
+def mermaid(graph: Graph, run: Run | None = None, now: int = 0) -> str:
+    """A Mermaid flowchart; of a run with its states as of a moment."""
     # Ids of its own: a step may be called `end`, which ends a chart.
     ids = {name: f"s{at}" for at, name in enumerate(graph.depends_on)}
     lines = ["flowchart TD"]
     classes: dict[str, list[str]] = {}
+    looks: dict[str, Look] = {}
     for name in graph.depends_on:
-        detail = _detail(name, graph, run)
+        detail = _detail(name, graph, run, now)
         # Signals are boxes of their own, so they are not said twice.
-        text = [_label(name), *(line for line in detail.lines[:1] if run and name in run.steps)]
-        lines.append(f'    {ids[name]}["{"<br/>".join(text)}"]')
-        if run and (step := run.steps.get(name)):
-            classes.setdefault(step.status.value, []).append(ids[name])
+        text = [name, *(detail.lines[:1] if detail.group else ())]
+        if kind := graph.unknown.get(name):
+            text.append(f"unknown: {kind}")
+        lines.append(f'    {ids[name]}["{"<br/>".join(map(_label, text))}"]')
+        if detail.group:
+            group = "unknown" if detail.look is UNKNOWN else detail.group.lower()
+            classes.setdefault(group, []).append(ids[name])
+            looks[group] = detail.look
     signals = sorted({signal for names in graph.awaits.values() for signal in names})
     for at, signal in enumerate(signals):
         lines.append(f'    g{at}(["signal {_label(signal)}"])')
@@ -79,12 +94,10 @@ def mermaid(graph: Graph, run: Run | None = None) -> str:
         lines += [f"    {ids[dep]} --> {ids[name]}" for dep in deps]
     for name, awaited in graph.awaits.items():
         lines += [f"    g{signals.index(signal)} -.-> {ids[name]}" for signal in awaited]
-    for status, members in classes.items():
-        colours = look(StepStatus(status))
-        lines.append(
-            f"    classDef {status.lower()} fill:{colours.fill},stroke:{colours.line},color:#212529"
-        )
-        lines.append(f"    class {','.join(members)} {status.lower()}")
+    for group, members in classes.items():
+        fill, line = looks[group].fill, looks[group].line
+        lines.append(f"    classDef {group} fill:{fill},stroke:{line},color:#212529")
+        lines.append(f"    class {','.join(members)} {group}")
     return "\n".join(lines) + "\n"
 
 
@@ -93,9 +106,9 @@ def _label(text: str) -> str:
     return printable(text).replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;")
 
 
-def svg(graph: Graph, title: str, run: Run | None = None) -> str:
+def svg(graph: Graph, title: str, run: Run | None = None, now: int = 0) -> str:
     """An SVG of boxes and arrows; of a run in the colours of its states, which stand there in words too."""
-    details = {name: _detail(name, graph, run) for name in graph.depends_on}
+    details = {name: _detail(name, graph, run, now) for name in graph.depends_on}
     sizes = {name: _size(name, detail) for name, detail in details.items()}
     layout = lay_out(graph, sizes)
     width = max(layout.width, len(title) * NAME_CHARACTER + 2 * PADDING)

@@ -48,8 +48,13 @@ def graph(
     if run is not None:
         found = session.client.graph(run)
         if found is None:
+            if run.version is not None:
+                raise NotFound(
+                    f"the table has no graph of version {run.version} of {run.workflow} that this client can "
+                    f"read: `fluxio show {run.run_id}` lists the run's steps."
+                )
             raise NotFound(
-                f"no worker has opened run {name} yet, so its steps are not known: try again, and if it "
+                f"no worker has opened run {run.run_id} yet, so its steps are not known: try again, and if it "
                 "stays so, `fluxio doctor`."
             )
         title = f"{run.workflow} {run.run_id}: {run.status}"
@@ -67,7 +72,8 @@ def graph(
     chosen = format or (
         Format.SVG if output and output.suffix.lower() == ".svg" else Format.MERMAID
     )
-    text = svg(found, title, run) if chosen is Format.SVG else mermaid(found, run)
+    now = session.now
+    text = svg(found, title, run, now) if chosen is Format.SVG else mermaid(found, run, now)
     if output is not None:
         try:
             output.write_text(text, encoding="utf-8")

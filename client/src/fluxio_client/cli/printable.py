@@ -32,6 +32,11 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
+def cut(text: str, width: int) -> str:
+    """The text, with an ellipsis where it is longer than so many characters."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
 def printable_json(value: Any) -> str:
     """The value as indented JSON that stays JSON: what acts is escaped as JSON does it."""
     text = json.dumps(value, indent=2, ensure_ascii=False)

@@ -43,16 +43,16 @@ def run_record(
 ) -> Record:
     """A run with its steps; payloads only where they are asked for."""
     summary = RunSummary(run.run_id, run.workflow, run.status, run.created_at, run.ended_at)
-    order = graph.depends_on if graph else run.steps
+    order = [*(graph.depends_on if graph else ()), *run.steps]
     record = summary_record(summary, run.error) | {
         "version": run.version,
         "parked": run.parked,
         **both("wake_at", run.wake_at),
         **both("deadline", run.deadline),
-        "signals": sorted(run.signals),
+        "signals": sorted(run.signals_json),
         "steps": [
             step_record(run, run.steps[name], graph, now, with_output)
-            for name in order
+            for name in dict.fromkeys(order)
             if name in run.steps
         ],
     }
@@ -72,7 +72,7 @@ def step_record(
         "name": step.name,
         "status": step.status.value,
         "attempt": step.attempt,
-        "depends_on": list(graph.depends_on[step.name]) if graph else None,
+        "depends_on": list(graph.depends_on.get(step.name, ())) if graph else None,
         "awaits": list(step.awaits),
         "waiting": stands.to_record() if stands else None,
         **both("started_at", step.started_at),

@@ -14,13 +14,13 @@ from rich.text import Text
 from fluxio_client.cli.command import end_with
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.moments import local
-from fluxio_client.cli.printable import printable_json
+from fluxio_client.cli.printable import one_line, printable_json
 from fluxio_client.cli.records import run_record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.tree import run_lines
 from fluxio_client.cli.waiting import at_rest
 from fluxio_client.graph import Graph
-from fluxio_client.run import Run, RunStatus, StepStatus
+from fluxio_client.run import Run, RunStatus, Step, StepStatus
 
 
 def show(
@@ -87,7 +87,7 @@ def _print_payloads(
         found.append(("input", run.input))
         found += [(f"signal {name}", payload) for name, payload in run.signals.items()]
     if with_output:
-        order = graph.depends_on if graph else run.steps
+        order = dict.fromkeys([*(graph.depends_on if graph else ()), *run.steps])
         steps = [run.steps[name] for name in order if name in run.steps]
         found += [
             (f"output of {step.name}", step.output)
@@ -133,6 +133,13 @@ def _follow(
         graph = graph or session.client.graph(run)
 
 
+def _since(step: Step, now: int) -> int:
+    """Since when a step is as it is; of one between two attempts nobody wrote down when it came back."""
+    if step.status is StepStatus.PENDING:
+        return now
+    return step.ended_at or step.started_at or now
+
+
 def _tell_records(session: Session) -> Callable[[Run, Graph | None], None]:
     """A line of JSON whenever the run has changed."""
     seen: list[Run] = []
@@ -147,19 +154,24 @@ def _tell_records(session: Session) -> Callable[[Run, Graph | None], None]:
 
 
 def _tell_changes(session: Session) -> Callable[[Run, Graph | None], None]:
-    """A line for each step that is not as it was."""
+    """A line for each step that is not as it was, with the time at which it became so."""
     seen: dict[str, tuple[StepStatus, int]] = {}
 
     def tell(run: Run, _: Graph | None) -> None:
         now = session.now
-        for step in run.steps.values():
-            state = (step.status, step.attempt)
-            if seen.get(step.name) == state or (step.name not in seen and not step.attempt):
-                continue
-            seen[step.name] = state
-            why = f"  {step.error.type}: {step.error.message}" if step.error else ""
+        changed = [
+            step
+            for step in run.steps.values()
+            if seen.get(step.name) != (step.status, step.attempt)
+            and (step.name in seen or step.attempt)
+        ]
+        for step in sorted(changed, key=lambda step: _since(step, now)):
+            seen[step.name] = (step.status, step.attempt)
+            error = step.error
+            why = f"  {one_line(f'{error.type}: {error.message}')}" if error else ""
             session.out.print(
-                f"{local(now, now)}  {step.name}  {step.status}, attempt {step.attempt}{why}",
+                f"{local(_since(step, now), now)}  {step.name}  {step.status}, "
+                f"attempt {step.attempt}{why}",
                 soft_wrap=True,
             )
         sys.stdout.flush()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from textwrap import wrap
 from typing import Annotated, NamedTuple
 
 import typer
 from rich.text import Text
 
-from fluxio_client.cli.colours import look
 from fluxio_client.cli.moments import both, length
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.tree import run_lines
+from fluxio_client.cli.waiting import LOST, at_rest, state_of
 from fluxio_client.graph import Graph
 from fluxio_client.run import Run, RunStatus, Step, StepStatus
 
@@ -84,12 +85,13 @@ def spans(run: Run, graph: Graph | None, now: int) -> list[Span]:
     for step in run.steps.values():
         if step.started_at is None:
             continue
-        deps = [run.steps[name] for name in graph.depends_on[step.name]] if graph else []
+        names = graph.depends_on.get(step.name, ()) if graph else ()
+        deps = [run.steps[name] for name in names if name in run.steps]
         ready = max((dep.ended_at or 0 for dep in deps), default=run.created_at)
         ends = step.ended_at
         if ends is None:  # running, or between two attempts, whose end nobody wrote down
             ends = (run.ended_at or now) if step.status is StepStatus.RUNNING else step.started_at
-            if run.parked and step.lease_until is not None:  # nobody has it after its lease
+            if at_rest(run) and step.lease_until is not None:  # nobody has it after its lease
                 ends = min(ends, step.lease_until)
         begin = step.started_at - run.created_at
         found.append(
@@ -121,6 +123,7 @@ def bars(
     for span in placed:
         begin, end = column(span.begin), column(span.end)
         dots = min(column(span.ready), begin)
+        state = state_of(run, span.step, graph, now)
         under_way = span.step.status is StepStatus.RUNNING
         between = span.step.status is StepStatus.PENDING
         bar = (running if under_way or between else full) * max(1, end - begin + (end < room - 1))
@@ -132,15 +135,22 @@ def bars(
             (f"{name:{name_width}}  ", ""),
             " " * dots,
             (waited * (begin - dots), "dim"),
-            (bar, look(span.step.status).style),
+            (bar, state.look.style),
             " " * (room - begin - len(bar)),
         )
         took = "retries" if between else length((span.end - span.begin) / 1000)
+        if state.word == LOST:
+            took = "lost"
         line.append(f" {took:>9}")
         if span.step.attempt > 1:
             line.append(f"  attempt {span.step.attempt}", style="dim")
         line.rstrip()
         lines.append(line)
+    if any(span.step.ended_at is None for span in placed):
+        legend = f"{running} has not ended: it runs, or is tried again"
+        if at_rest(run):
+            legend = f"{running} did not end: its worker was lost, or the run ended first"
+        lines += [Text(line, style="dim") for line in wrap(legend, width)]
     idle = [name for name, step in run.steps.items() if step.started_at is None]
     if idle:
         lines.append(Text(f"not begun: {', '.join(idle)}", style="dim"))

@@ -15,8 +15,9 @@ from rich.text import Text
 from fluxio_client.cli.colours import look
 from fluxio_client.cli.moments import length, local
 from fluxio_client.cli.printable import one_line
-from fluxio_client.cli.waiting import For, at_rest, waited, waiting
+from fluxio_client.cli.waiting import For, at_rest, state_of, unfamiliar, waited, waiting
 from fluxio_client.graph import Graph
+from fluxio_client.layout import UNKNOWN
 from fluxio_client.run import Run, Step, StepStatus
 
 #: Characters that a step's name and its branch of the tree may take at most.
@@ -64,6 +65,8 @@ def _rows(
 def run_lines(run: Run, graph: Graph | None, now: int, width: int) -> list[Text]:
     """The whole run: a headline, why it failed or stands still, its steps."""
     lines = [_headline(run, now)]
+    if said := unfamiliar(run.status):
+        lines += _noted(f"{said}.", "  ", width, "yellow")
     if run.error is not None:
         # Said once, at the step, where it is the step's own.
         of = run.steps.get(run.error.step or "")
@@ -80,19 +83,32 @@ def run_lines(run: Run, graph: Graph | None, now: int, width: int) -> list[Text]
         else:
             over = f"its time was over {apart} ago, at {at}: the next worker or sweep ends it."
             lines += _noted(over, "  ", width, "magenta")
-    depends_on = graph.depends_on if graph else dict.fromkeys(run.steps, ())
-    depends_on = {name: deps for name, deps in depends_on.items() if name in run.steps}
-    placed = rows(depends_on)
+    placed = rows(_shown(run, graph))
     label_width = min(
         max((len(row.branch) + len(row.step) for row in placed), default=0),
         max(24, min(WIDEST_LABEL, width - 40)),
     )
     for row in placed:
-        step = run.steps[row.step]
-        lines.append(_step_line(run, step, row, label_width, now))
+        step = run.steps.get(row.step)
+        if step is None:
+            step = Step(row.step, StepStatus.of(UNKNOWN))
+        lines.append(_step_line(run, step, graph, row, label_width, now))
         for note, style in _notes(run, step, graph, now):
             lines += _noted(note, f"{row.below}   ", width, style)
     return lines
+
+
+def _shown(run: Run, graph: Graph | None) -> dict[str, tuple[str, ...]]:
+    """What the tree shows: the steps of the run, and nodes of kinds that are not known here."""
+    if graph is None:
+        return dict.fromkeys(run.steps, ())
+    shown = {
+        name: deps
+        for name, deps in graph.depends_on.items()
+        if name in run.steps or name in graph.unknown
+    }
+    shown |= {name: () for name in run.steps if name not in shown}
+    return {name: tuple(dep for dep in deps if dep in shown) for name, deps in shown.items()}
 
 
 def _headline(run: Run, now: int) -> Text:
@@ -103,10 +119,15 @@ def _headline(run: Run, now: int) -> Text:
     line.append(
         f"  started {local(run.created_at, now)}, {'took' if run.ended else 'open for'} {took}"
     )
+    if run.version is not None:
+        line.append(f"  version {run.version}", style="dim")
     return line
 
 
-def _step_line(run: Run, step: Step, row: Row, label_width: int, now: int) -> Text:
+def _step_line(
+    run: Run, step: Step, graph: Graph | None, row: Row, label_width: int, now: int
+) -> Text:
+    state = state_of(run, step, graph, now)
     label = f"{row.branch}{step.name}"
     if len(label) > label_width:
         label = f"{label[: label_width - 1]}…"
@@ -119,7 +140,7 @@ def _step_line(run: Run, step: Step, row: Row, label_width: int, now: int) -> Te
         (row.branch, "dim"),
         (label[len(row.branch) :].ljust(label_width - len(row.branch)), ""),
         "  ",
-        (f"{step.status:9}", look(step.status).style),
+        (f"{state.word:9}", state.look.style),
         f"  {attempts:10}",
         f"  {length(took) if step.attempt else '':>9}",
     )
@@ -130,10 +151,14 @@ def _step_line(run: Run, step: Step, row: Row, label_width: int, now: int) -> Te
 
 
 def _notes(run: Run, step: Step, graph: Graph | None, now: int) -> Iterator[tuple[str, str]]:
-    deps = graph.depends_on[step.name] if graph else ()
+    deps = graph.depends_on.get(step.name, ()) if graph else ()
     stands, stood = waiting(run, step, graph, now), waited(run, step, graph, now)
     if len(deps) > 1 and not (stands and stands.what is For.STEPS):
         yield f"after {', '.join(deps)}", "dim"
+    if graph and (kind := graph.unknown.get(step.name)):
+        yield f"{kind}: unknown to this client; upgrade fluxio-client", "yellow"
+    elif said := unfamiliar(step.status):
+        yield said, "yellow"
     if step.error is not None:
         failed = step.error.attempt or step.attempt
         yield f"attempt {failed} failed: {step.error.type}: {step.error.message}", "red"

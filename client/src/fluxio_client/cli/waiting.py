@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
+from fluxio_client.cli.colours import SIGNAL, Look, look
 from fluxio_client.cli.moments import both, length, local
 from fluxio_client.graph import Graph
-from fluxio_client.run import Run, Step, StepStatus
+from fluxio_client.run import Run, RunStatus, Step, StepStatus
 
 #: Steps that are named as running or waiting at most, where a run has one line.
 SHOWN_STEPS = 3
@@ -85,6 +87,43 @@ def waited(run: Run, step: Step, graph: Graph | None, now: int) -> Waiting | Non
     return _standing(run, step, graph, now) if at_rest(run) else None
 
 
+class State(NamedTuple):
+    """How a step is shown: a word, and its look."""
+
+    word: str
+    look: Look
+
+
+#: The word for a step that is RUNNING in the table, but that no worker has any more.
+LOST = "LOST"
+
+
+def state_of(run: Run, step: Step, graph: Graph | None, now: int) -> State:
+    """How a step is shown as of a moment.
+
+    A run that has ended may leave steps RUNNING: their workers died, and nobody takes over what nobody needs.
+    """
+    if is_lost(run, step, now):
+        return State(LOST, look(LOST))
+    stands = waiting(run, step, graph, now)
+    if stands is not None and stands.what is For.SIGNALS:
+        return State(step.status.value, SIGNAL)
+    return State(step.status.value, look(step.status))
+
+
+def is_lost(run: Run, step: Step, now: int) -> bool:
+    """Whether a step's worker is gone, and no other will take it over, since its run has ended."""
+    over = step.lease_until is None or step.lease_until <= now
+    return run.ended and step.status is StepStatus.RUNNING and over
+
+
+def unfamiliar(status: RunStatus | StepStatus) -> str | None:
+    """What to say of a status that this version does not know; None of one that it knows."""
+    if status.known:
+        return None
+    return f"{status} is a status unknown to this client: a later version wrote it; upgrade fluxio-client"
+
+
 def at_rest(run: Run) -> bool:
     """Whether nothing goes on in a run: it has ended, or is parked."""
     return run.ended or run.parked
@@ -92,6 +131,8 @@ def at_rest(run: Run) -> bool:
 
 def goes_on(run: Run, now: int) -> list[str]:
     """What an open run is at, or waits for: a few sentences at most, the most telling ones."""
+    if said := unfamiliar(run.status):
+        return [said]
     if run.version is None:
         return ["no worker has opened it yet"]
     stands = {step.name: waiting(run, step, None, now) for step in run.steps.values()}
@@ -117,11 +158,15 @@ def _standing(run: Run, step: Step, graph: Graph | None, now: int) -> Waiting | 
         return Waiting(For.TAKEOVER if over else For.LEASE, until=step.lease_until)
     if step.status is not StepStatus.PENDING:
         return None
-    if step.completed_deps < step.total_deps:
-        deps = graph.depends_on[step.name] if graph else ()
-        open_ones = tuple(
-            name for name in deps if run.steps[name].status is not StepStatus.SUCCEEDED
-        )
+    deps = graph.depends_on.get(step.name, ()) if graph else ()
+    open_ones = tuple(
+        name
+        for name in deps
+        if name not in run.steps or run.steps[name].status is not StepStatus.SUCCEEDED
+    )
+    unfinished = (StepStatus.PENDING, StepStatus.RUNNING)
+    under_way = any(name in run.steps and run.steps[name].status in unfinished for name in deps)
+    if under_way or step.completed_deps < step.total_deps:
         return Waiting(For.STEPS, open_ones)
     if missing := run.awaiting(step.name):
         return Waiting(For.SIGNALS, missing)
