@@ -17,7 +17,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from fluxio import StepContext, step, workflow
 from fluxio.definition import definition_of
-from fluxio_client import FluxioClient, Run, RunStatus
+from fluxio_client import FluxioClient, Run, RunStatus, StepStatus
 from tests.simulation.aws import Aws, Call
 from tests.simulation.platform import (
     Death,
@@ -57,6 +57,17 @@ class Two:
         return _work(ctx)
 
 
+@workflow
+class Pair:
+    @step(isolated=True)
+    def left(self, ctx: StepContext) -> dict:
+        return _work(ctx)
+
+    @step(isolated=True)
+    def right(self, ctx: StepContext) -> dict:
+        return _work(ctx)
+
+
 def _long_chain() -> type:
     def method(number: int) -> Any:
         def run(self: Any, ctx: StepContext) -> dict[str, Any]:
@@ -78,7 +89,7 @@ class World:
     def __init__(self, function_timeout: int = 120) -> None:
         self.aws = Aws(function_timeout)
         self.clock = self.aws.clock
-        definitions = [definition_of(Two), definition_of(LongChain)]
+        definitions = [definition_of(Two), definition_of(Pair), definition_of(LongChain)]
         known = {each.name: each for each in definitions if each is not None}
         self.workflows = Workflows(known)
         timeouts = {
@@ -176,8 +187,9 @@ class World:
 def world() -> Iterator[World]:
     ran.clear()
     does.clear()
-    with logging_to(unheard):
-        yield World()
+    made = World()
+    with logging_to(made.watch.hear):
+        yield made
 
 
 def _dies(*_: Any) -> None:
@@ -361,3 +373,47 @@ def test_a_step_that_kills_its_process_every_time_fails_its_run_and_no_other(wor
     assert (run.error.type, run.error.step, run.error.attempt) == ("WorkerLost", "first", 5)
     assert ran[poisonous, "first"] == 5
     world.ended_well(good)
+
+
+# --- an operator meets a worker
+
+
+def test_a_redrive_resets_a_branch_that_fails_just_before_it_is_written(world: World) -> None:
+    """The operator has seen the branch under way; what it writes holds for the branch that has failed since."""
+    run_id = world.client.start("Pair").run_id
+    writes: list[Call] = []
+    redriven: list[Run] = []
+
+    def fail(ctx: StepContext) -> None:
+        if ctx.attempt > 1:
+            return
+        if ctx.step == "right":
+            world.deliver(1)  # left fails meanwhile, and the run with it
+        raise ValueError("on purpose")
+
+    def redrive(late: Call) -> None:
+        """An operator redrives the run; between its look and its write, the late call lands."""
+
+        def wire(call: Call) -> dict[str, Any]:
+            if call.operation == "update_item" and not late.landed:
+                late.land()
+            return call.land()
+
+        redriven.append(make_client(world.aws, wire).redrive(run_id))
+
+    def meet(call: Call) -> None:
+        if call.operation == "update_item" and world.watch.statuses[run_id] == "FAILED":
+            writes.append(call)
+            if len(writes) == 2:  # the first one took the run for RUNNING, and is refused
+                redrive(call)
+
+    does["left"] = does["right"] = fail
+    world.deliver(1)  # opens the run and sends a message for each branch
+    world.aws.queue.messages.sort(key=lambda message: "right" not in message.body)
+    world.before = meet
+    world.deliver(1)
+    world.before = lambda call: None
+    (run,) = redriven
+    assert {step.status for step in run.steps.values()} == {StepStatus.PENDING}
+    world.pass_time(300)
+    world.ended_well(run_id)

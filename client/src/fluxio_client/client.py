@@ -464,13 +464,14 @@ class FluxioClient:
 def _fresh_attempts(run: Run) -> list[transitions.Change]:
     """What gives the steps of a run that stopped their attempts again, those that are under way included.
 
-    A worker that died took its steps along; until their leases have expired they look like any other's.
+    A worker that died took its steps along; until their leases have expired they look like any other's. One in
+    its first attempt is asked for as well: if it fails before this is written, it must be reset.
     """
     changes = []
     for step in run.steps.values():
         if step.status is StepStatus.FAILED:
             changes.append(transitions.reset(step.name, step.attempt))
-        elif step.status is StepStatus.RUNNING and step.redriven_at < step.attempt - 1:
+        elif step.status is StepStatus.RUNNING:
             changes.append(transitions.reprieve(step.name, step.attempt))
     return changes
 
