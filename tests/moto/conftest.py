@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from moto import mock_aws
 from moto.core.serialize import JSONSerializer
 
+from fluxio_client import limits
 from tests.moto.pump import Calls, Clock, LogLines, World
 
 REGION = "us-east-1"
@@ -33,6 +36,27 @@ def aws() -> Iterator[dict[str, Any]]:
         patch.setattr(JSONSerializer, "_serialize_type_structure", _serialize_item_as_it_is)
         with mock_aws():
             yield {name: boto3.client(name) for name in ("dynamodb", "sqs")}
+
+
+class TooLarge(BaseException):
+    """A call that moto accepts and AWS refuses for its size; nothing in fluxio catches it."""
+
+
+@pytest.fixture(autouse=True)
+def within_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call of every client is held against AWS's limits, which moto mostly does not know."""
+    call = BaseClient._make_api_call
+
+    def checked(self: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        refusals: list[str] = []
+        # What is malformed, or about a table or a queue, is none of this.
+        with suppress(AttributeError, TypeError, ValueError):
+            refusals = limits.refusals(operation, arguments)
+        if refusals:
+            raise TooLarge(f"{operation}: {'; '.join(refusals)}")
+        return call(self, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", checked)
 
 
 @pytest.fixture

@@ -28,6 +28,11 @@ CANNOT = {
 }
 
 
+@pytest.fixture(autouse=True)
+def within_limits() -> None:
+    """Here moto itself is asked, beyond the limits as well."""
+
+
 @pytest.fixture
 def backend(aws: dict[str, Any]) -> Backend:
     name = f"conformance-{next(_numbers)}"

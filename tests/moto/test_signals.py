@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -185,6 +186,40 @@ def test_a_step_that_failed_has_its_signal_when_it_is_redriven(world: World) -> 
     assert world.client.get(run_id).result == 42
 
 
+def test_steps_that_await_as_many_signals_as_they_may_are_run(world: World) -> None:
+    # Ten claims that ask for a hundred signals each, 145 together, are more than one write holds.
+    signals = [f"{'s' * 36}_{at:03}" for at in range(145)]
+
+    def each(self: object, ctx: StepContext) -> str:
+        return ctx.step
+
+    steps = {
+        f"step_{at}": step(awaits=signals[5 * at : 5 * at + 100])(renamed(each, f"step_{at}"))
+        for at in range(10)
+    }
+    wide = workflow(type("Wide", (), steps))
+    run_id = world.client.start("Wide").run_id
+    pump = world.pump(wide)
+    pump.drain()
+    put_signals(world, run_id, signals[1:])
+    world.client.signal(run_id, signals[0])
+    pump.pass_time(400)
+    assert world.client.get(run_id).result == {name: name for name in steps}
+
+
+def put_signals(world: World, run_id: str, names: list[str]) -> None:
+    key = {"pk": {"S": run_id}, "sk": {"S": "run"}}
+    item = world.dynamodb.get_item(TableName=world.table_name, Key=key)["Item"]
+    item |= {f"signal:{name}": {"S": "{}"} for name in names}
+    world.dynamodb.put_item(TableName=world.table_name, Item=item)
+
+
+def renamed(function: Any, name: str) -> Any:
+    made = FunctionType(function.__code__, function.__globals__, name, closure=function.__closure__)
+    made.__annotations__, made.__qualname__ = function.__annotations__, f"Wide.{name}"
+    return made
+
+
 class TestBadInput:
     def test_no_step_waits_for_it(self, world: World) -> None:
         run = world.run(Refund)
@@ -204,6 +239,18 @@ class TestBadInput:
         world.client.cancel(run.run_id)
         with pytest.raises(RunEnded, match="CANCELLED"):
             world.client.signal(run.run_id, "approved")
+
+    def test_more_come_before_a_worker_opened_the_run_than_any_workflow_awaits(
+        self, world: World
+    ) -> None:
+        run_id = world.client.start("Refund").run_id
+        world.client.signal(run_id, "approved", YES)
+        put_signals(world, run_id, [f"s{at}" for at in range(149)])
+        with pytest.raises(InvalidInput, match="has 150 signals already, and no worker has opened"):
+            world.client.signal(run_id, "another")
+        assert world.client.signal(run_id, "approved", YES).signals["approved"] == YES
+        world.pump(Refund).drain()
+        assert world.client.get(run_id).status is RunStatus.SUCCEEDED
 
     def test_the_payload_is_no_json(self, world: World) -> None:
         run = world.run(Refund)

@@ -22,6 +22,7 @@ from fluxio import Retry, StepContext, step, workflow
 from fluxio_client import FluxioClient, RunStatus, StepStatus
 from fluxio_client.client import now_ms
 from fluxio_client.trace import Trace
+from tests.moto.conftest import create_table
 from tests.moto.daemon import Daemon
 from tests.moto.pump import Calls, Killed, LogLines, Pump, World
 
@@ -443,7 +444,8 @@ class TestErrors:
     def test_a_refused_transaction_is_the_steps_failure(
         self, deployment: Deployment, daemon: Daemon
     ) -> None:
-        table = deployment.world.table_name
+        table = f"{deployment.world.table_name}-of-the-step"
+        create_table(deployment.world.dynamodb, table)
 
         @workflow
         class Refused:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fluxio import Retry, StepContext, step, workflow
+from fluxio.errors import TransactError
 from fluxio_client import Run, RunStatus, StepStatus
 from tests.moto.conftest import create_table
 from tests.moto.pump import Killed, LogLines, World
@@ -163,6 +164,106 @@ def test_what_is_no_operation_fails_the_step_at_once(
     assert (run.error.type, run.error.attempt) == ("TransactError", 1)
     assert message in run.error.message
     assert f"run {run.run_id} step book" in run.error.message
+
+
+def update(table: str, key: dict[str, Any], **more: Any) -> dict[str, Any]:
+    change = {"UpdateExpression": "SET a=:a", "ExpressionAttributeValues": {":a": {"S": "x"}}}
+    return {"Update": {"TableName": table, "Key": key} | change | more}
+
+
+KEY = {"pk": {"S": "k"}, "sk": {"S": "entry"}}
+NUMBERED = {"pk": {"S": "k"}, "sk": {"N": "1"}}
+TOO_LARGE: list[tuple[list[Any], str]] = [
+    (
+        [update("ledger", KEY, ConditionExpression=" AND ".join(["a=:a"] * 151))],
+        "operation 1 (Update): ConditionExpression has 301 operators",
+    ),
+    (
+        [entry("ledger", "a"), update("ledger", KEY, UpdateExpression="SET " + "a" * 4_097)],
+        "operation 2 (Update): UpdateExpression has 4,101 bytes",
+    ),
+    ([entry("ledger", "a", note="x" * 409_600)], "operation 1 (Put): the item has"),
+    (
+        [entry("ledger", str(at), note="x" * 400_000) for at in range(10)],
+        "the items of the operations have 4,000,",
+    ),
+    ([update("ledger", KEY), update("ledger", KEY)], "operations 1 and 2 are on one item"),
+    ([entry("ledger", "k"), update("ledger", KEY)], "operations 1 and 2 are on one item"),
+    (
+        [
+            entry("ledger", "a"),
+            {"ConditionCheck": {"TableName": "t/ledger", "Key": KEY}},
+            {"Delete": {"TableName": "arn:aws:dynamodb:eu-west-1:1:table/ledger", "Key": KEY}},
+        ],
+        "operations 2 and 3 are on one item",
+    ),
+    (
+        [update("t", NUMBERED), update("t", NUMBERED | {"sk": {"N": "1.0"}})],
+        "operations 1 and 2 are on one item",
+    ),
+    ([entry("ledger", "a"), entry("ledger", "a")], "operations 1 and 2 are on one item"),
+]
+
+
+@pytest.mark.parametrize(("operations", "message"), TOO_LARGE)
+def test_what_dynamodb_would_refuse_for_its_size_fails_the_step_at_the_call(
+    world: World, operations: list[Any], message: str
+) -> None:
+    after = []
+
+    @workflow
+    class Booking:
+        @step(retry=9)
+        def book(self, ctx: StepContext) -> None:
+            ctx.transact(*operations)
+            after.append("the call")
+
+    run = world.run(Booking)
+    assert (run.status, after) == (RunStatus.FAILED, [])
+    assert run.error is not None
+    assert (run.error.type, run.error.attempt) == ("TransactError", 1)
+    assert message in run.error.message
+
+
+def test_operations_on_different_items_pass_however_alike_they_are(
+    world: World, ledger: str
+) -> None:
+    world.run(
+        transacting(
+            entry(ledger, "a"),
+            update(ledger, KEY),
+            update(ledger, KEY | {"sk": {"S": "other"}}),
+            update(ledger, {"pk": {"S": "entry"}, "sk": {"S": "k"}}),
+        )
+    )
+    assert entries(world, ledger) == ["a", "entry", "k", "k"]
+
+
+@pytest.mark.parametrize("kind", ["Put", "Update", "Delete", "ConditionCheck"])
+@pytest.mark.parametrize("arn", [False, True])
+def test_no_operation_touches_fluxios_own_table(world: World, kind: str, arn: bool) -> None:
+    table = f"arn:aws:dynamodb:us-east-1:123:table/{world.table_name}" if arn else world.table_name
+    run = world.run(transacting({kind: {"TableName": table, "Key": KEY, "Item": KEY}}))
+    assert run.error is not None
+    assert run.error.type == "TransactError"
+    assert f"operation 1 ({kind}) is on {world.table_name}" in run.error.message
+    assert "Use a table of your own" in run.error.message
+
+
+def test_an_operation_that_was_refused_does_not_commit_if_the_step_goes_on(
+    world: World, ledger: str
+) -> None:
+    @workflow
+    class Booking:
+        @step
+        def book(self, ctx: StepContext) -> str:
+            ctx.transact(entry(ledger, "first"))
+            with pytest.raises(TransactError):
+                ctx.transact(entry(ledger, "second"), entry(ledger, "second"))
+            return "booked"
+
+    assert world.run(Booking).status is RunStatus.SUCCEEDED
+    assert entries(world, ledger) == ["first"]
 
 
 def test_as_many_operations_as_fit_commit(world: World, ledger: str) -> None:

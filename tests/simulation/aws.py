@@ -17,14 +17,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from fluxio_client import limits
 from tests.simulation import expressions
 from tests.simulation.expressions import Invalid, Item, Unfit
 
-#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-ITEM_BYTES = 400 * 1024
-TRANSACTION_ITEMS = 100
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-BATCH_ENTRIES = 10
 DEDUPLICATION_MS = 300_000
 VISIBILITY_SECONDS = 43_200
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
@@ -358,7 +355,7 @@ class DynamoDB:
         landed = self._client_tokens.get(ClientRequestToken)
         if landed is not None and landed > self._clock.at - CLIENT_TOKEN_MS:
             return {}
-        if not 1 <= len(TransactItems) <= TRANSACTION_ITEMS:
+        if not 1 <= len(TransactItems) <= limits.TRANSACTION_OPERATIONS:
             raise client_error(operation, "ValidationException", "1 to 100 items")
         reasons: list[dict[str, Any]] = []
         writes = []
@@ -372,6 +369,10 @@ class DynamoDB:
                 raise client_error(operation, "ValidationException", str(error)) from None
             reasons.append(refusal or {"Code": "None"})
             writes.append(write)
+        long = [write[3] for write in writes if write and write[3] and _may_be_long(write[3])]
+        if sum(map(limits.item_bytes, long)) > limits.TRANSACTION_BYTES:
+            message = "Collection size has exceeded the maximum of 4 MB"
+            raise client_error(operation, "ValidationException", message)
         touched = [write[:2] for write in writes if write is not None]
         if len({(table.name, key) for table, key in touched}) < len(touched):
             message = "Transaction request cannot include multiple operations on one item"
@@ -475,10 +476,7 @@ def _key(item: Item | None) -> Key:
 
 
 def _check_item(item: Item, table: Table, kind: str) -> None:
-    if (
-        _may_be_long(item)
-        and sum(_size(name) + _value_size(value) for name, value in item.items()) > ITEM_BYTES
-    ):
+    if _may_be_long(item) and limits.item_bytes(item) > limits.ITEM_BYTES:
         raise Unfit(
             "Item size has exceeded the maximum allowed size"
             if kind == "Put"
@@ -499,22 +497,6 @@ def _may_be_long(item: Item) -> bool:
         len(value["S"]) > 10_000 if "S" in value else len(value.get("M", ())) > 50
         for value in item.values()
     )
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
-
-
-def _value_size(value: dict[str, Any]) -> int:
-    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html"""
-    ((kind, content),) = value.items()
-    if kind == "S":
-        return _size(content)
-    if kind == "N":
-        return len(content) // 2 + 1
-    if kind == "M":
-        return 3 + sum(_size(name) + _value_size(part) + 1 for name, part in content.items())
-    return 1
 
 
 def _order(item: Item, index: Index | None) -> tuple[Any, ...]:
@@ -592,7 +574,7 @@ class SQS:
         operation = "SendMessageBatch"
         if not Entries:
             raise client_error(operation, "AWS.SimpleQueueService.EmptyBatchRequest")
-        if len(Entries) > BATCH_ENTRIES:
+        if len(Entries) > limits.BATCH_ENTRIES:
             raise client_error(operation, "AWS.SimpleQueueService.TooManyEntriesInBatchRequest")
         if len({entry["Id"] for entry in Entries}) < len(Entries):
             raise client_error(operation, "AWS.SimpleQueueService.BatchEntryIdsNotDistinct")
@@ -600,8 +582,10 @@ class SQS:
         for entry in Entries:
             if not entry.get("MessageGroupId"):
                 raise client_error(operation, "MissingParameter", "MessageGroupId")
-            if not 1 <= len(entry.get("MessageDeduplicationId", "")) <= 128:
+            if not entry.get("MessageDeduplicationId"):
                 raise client_error(operation, "InvalidParameterValue", "MessageDeduplicationId")
+            for refusal in limits.message_refusals(entry):
+                raise client_error(operation, "InvalidParameterValue", refusal)
             successful.append({"Id": entry["Id"], "MessageId": self._accept(queue, entry)})
         return {"Successful": successful}
 

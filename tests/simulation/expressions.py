@@ -13,6 +13,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+from fluxio_client import limits
+
 Value = dict[str, Any]
 Item = dict[str, Value]
 Names = Mapping[str, str]
@@ -20,10 +22,6 @@ Values = Mapping[str, Value]
 Path = tuple[str, ...]
 Operand = Callable[[Item, Names, Values], "Value | None"]
 Test = Callable[[Item, Names, Values], bool]
-
-#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-EXPRESSION_BYTES = 4096
-OPERATORS = 300
 
 _TOKEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_-]*|[#:][A-Za-z0-9_]+|<=|>=|<>|[=<>(),.+\-\[\]])")
 _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
@@ -294,12 +292,9 @@ def parse_update(text: str) -> tuple[Update, Used]:
 def _parser(text: str, kind: str) -> _Parser:
     if not text:
         raise Invalid(f"Invalid {kind}: The expression can not be empty;")
-    if len(text.encode()) > EXPRESSION_BYTES:
-        raise Invalid(f"Invalid {kind}: Expression size has exceeded the maximum allowed size;")
-    parser = _Parser(text)
-    if sum(token in ("+", "-", "if_not_exists") for token in parser.tokens) > OPERATORS:
-        raise Invalid(f"Invalid {kind}: The expression contains too many operators;")
-    return parser
+    if refusals := list(limits.expression_refusals({kind: text})):
+        raise Invalid(f"Invalid {kind}: {refusals[0]};")
+    return _Parser(text)
 
 
 def check_placeholders(used: list[Used], names: Names, values: Values) -> None:

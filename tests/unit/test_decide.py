@@ -284,6 +284,24 @@ class TestCommit:
         assert isinstance(action, Write)
         assert action.operations == (mine,)
 
+    def test_steps_whose_claims_do_not_fit_one_write_are_all_taken_or_sent(self) -> None:
+        awaited = tuple(f"from_{at}" for at in range(145))
+        names = [f"b{at}" for at in range(10)]
+        by = plan(dict.fromkeys(names, ()))
+        steps = {f"b{at}": pending(awaits=awaited[5 * at : 5 * at + 100]) for at in range(10)}
+        seen = run(steps, signals_json=dict.fromkeys(awaited, "{}"))
+        held = hand(names[3])
+        send = decided(seen, held, by)
+        elsewhere = {step for step, _, _ in sent(send)}
+        held.sent |= {(step, 1) for step in elsewhere}
+        write = decided(seen, held, by)
+        assert isinstance(write, Write)
+        assert expression(write.changes, NOW, 90).fits
+        here = {change.step for change in write.changes}
+        assert names[3] in here
+        assert here | elsewhere == {*names}
+        assert not here & elsewhere
+
     def test_more_than_fits_one_expression_is_committed_in_parts(self) -> None:
         names = [f"b{at}" for at in range(40)]
         by = plan(dict.fromkeys(names, ()) | {"end": tuple(names)})
@@ -292,7 +310,7 @@ class TestCommit:
         action = decided(seen, held, by)
         assert isinstance(action, Write)
         assert 10 < len(action.changes) < 40
-        assert not expression(action.changes, NOW, 90).too_long
+        assert expression(action.changes, NOW, 90).fits
 
 
 class TestFailure:
@@ -784,7 +802,7 @@ class TestAnyRun:
         for seed, _, _, _, _, action in cases:
             if isinstance(action, Write):
                 made = expression(action.changes, NOW, 90)
-                assert not made.too_long, seed
+                assert made.fits, seed
                 steps = [change.step for change in action.changes if change.step]
                 assert len({*steps}) == len(steps), seed
 

@@ -187,9 +187,29 @@ class TestNames:
 
 
 class TestFailure:
-    def test_a_long_message_is_cut(self) -> None:
-        text = Failure("E", "x" * 1_000, "s", 1).to_json()
-        assert Failure.from_json(text).message == "x" * 399 + "…"
+    @pytest.mark.parametrize("text", ["x", "\x00", "é", "€", "😀", '"', "a\n", "x😀\x1b"])
+    @pytest.mark.parametrize("times", [99, 100, 101, 399, 400, 401, 100_000])
+    def test_type_and_message_take_so_many_bytes_of_json_whatever_they_say(
+        self, text: str, times: int
+    ) -> None:
+        failure = Failure(text * times, text * times, "s", 1)
+        stored = failure.to_json()
+        read = Failure.from_json(stored)
+        for said, kept, most in (
+            (failure.type, read.type, Failure.MAX_TYPE),
+            (failure.message, read.message, Failure.MAX_MESSAGE),
+        ):
+            size = len(json.dumps(kept, ensure_ascii=False).encode()) - 2
+            assert size <= most
+            if kept != said:
+                assert kept.endswith("…")
+                assert said.startswith(kept[:-1])
+                assert most - 10 < size, "no more is cut than must be"
+        assert read.to_json() == stored, "a worker knows its own write again by what was stored"
+
+    def test_what_fits_is_not_cut(self) -> None:
+        failure = Failure("E" * Failure.MAX_TYPE, "x" * Failure.MAX_MESSAGE)
+        assert Failure.from_json(failure.to_json()) == failure
 
     def test_it_reads_as_a_sentence(self) -> None:
         assert str(Failure("KeyError", "'a'", "s", 2)) == "step s (attempt 2): KeyError: 'a'"

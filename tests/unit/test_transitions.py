@@ -9,11 +9,11 @@ import pytest
 
 from fluxio_client import RunStatus, StepStatus
 from fluxio_client import transitions as to
-from fluxio_client.expression import EXPRESSION_BYTES, expression
+from fluxio_client.expression import expression
 from fluxio_client.graph import Graph
 from fluxio_client.run import ENDED
 from fluxio_client.transitions import TABLE, Change, Guard, IllegalTransition
-from tests.golden.rows import CHANGES, CLAIM, EXPRESSIONS, FAILURE, GRAPH, NOW, WRITES
+from tests.golden.rows import CHANGES, CLAIM, EXPRESSIONS, GRAPH, NOW, WRITES
 
 UPDATES = [row for row in TABLE.values() if row.name != "start"]
 
@@ -126,19 +126,3 @@ class TestExpressions:
     def test_a_step_that_is_no_root_cannot_be_taken_when_the_run_opens(self) -> None:
         with pytest.raises(IllegalTransition, match="step mine waits for other steps"):
             to.open_run("W", GRAPH, {"mine": CLAIM})
-
-    def test_the_largest_writes_fit_an_expression(self) -> None:
-        names = [f"{'s' * 36}_{at:03}" for at in range(200)]
-        longest = to.complete(names[0], "t" * 8, 1, ("output", "x" * 400), tuple(names[1:101]), NOW)
-        for changes in (
-            [longest, to.claim(names[1], CLAIM, 1)],
-            [to.claim(name, CLAIM) for name in names[:20]],
-            [to.fail(names[0], "t" * 8, 1, FAILURE, RunStatus.RUNNING, NOW), CHANGES["fail_run"]],
-        ):
-            assert not expression(changes, NOW, 90).too_long
-
-    def test_what_does_not_fit_is_known_before_it_is_sent(self) -> None:
-        claims = [to.claim(f"step_{at}", CLAIM) for at in range(100)]
-        made = expression(claims, NOW, 90)
-        assert len(made.arguments()["ConditionExpression"]) > EXPRESSION_BYTES
-        assert made.too_long

@@ -487,7 +487,16 @@ def _known(run: Run) -> Run:
 
 
 def _check_awaited(run: Run, name: str) -> None:
-    """Once a worker has laid the steps out, a signal that none of them waits for is a mistake."""
+    """Once a worker has laid the steps out, a signal that none of them waits for is a mistake.
+
+    Before, any name may be right, but their number is bounded: the run item must have room for the steps.
+    """
+    if run.version is None and len(run.signals_json) >= layout.MAX_SIGNALS:
+        raise InvalidInput(
+            f"run {run.run_id} ({run.workflow}) has {len(run.signals_json)} signals already, and no worker has "
+            "opened it yet: send the others once it is RUNNING. No workflow awaits more than "
+            f"{layout.MAX_SIGNALS}."
+        )
     awaited = {signal for step in run.steps.values() for signal in step.awaits}
     if run.version is not None and name not in awaited:
         raise InvalidInput(

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fluxio_client import layout
+from fluxio_client import layout, limits
 from fluxio_client.run import ENDED, RunStatus, StepStatus
 from fluxio_client.transitions import Change, Guard, IllegalTransition
 
-#: DynamoDB's bound on the length of an expression, in bytes.
-#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-EXPRESSION_BYTES = 4096
+#: A write of so few parts surely fits: it has half of what an expression may have, at the most.
+_SURE_PARTS = 60
+
+#: What one part takes of each expression at the most: bytes, and operators.
+PART_BYTES = limits.EXPRESSION_BYTES // (2 * _SURE_PARTS)
+PART_OPERATORS = limits.OPERATORS // (2 * _SURE_PARTS)
 
 
 class Expression:
@@ -52,11 +55,9 @@ class Expression:
         self._removes.append(path)
 
     @property
-    def too_long(self) -> bool:
-        """Whether DynamoDB would refuse the expression for its length."""
-        arguments = self.arguments()
-        longest = max(len(arguments[part]) for part in ("ConditionExpression", "UpdateExpression"))
-        return longest > EXPRESSION_BYTES
+    def fits(self) -> bool:
+        """Whether DynamoDB takes expressions of this length and of so many operators."""
+        return not any(limits.expression_refusals(self.arguments()))
 
     def arguments(self) -> dict[str, Any]:
         """The arguments of UpdateItem (and of an Update in a transaction)."""
@@ -93,6 +94,22 @@ def expression(changes: Sequence[Change], now: int, retention_days: int) -> Expr
         path = made.path("steps", dependent, "completed_deps")
         made.set(path, f"{path}+{made.value(count)}")
     return made
+
+
+def parts(change: Change) -> int:
+    """How many parts a change counts as where a write is measured roughly."""
+    return 8 + len(change.values) + len(change.dependents) + len(change.signals)
+
+
+def fits(changes: Sequence[Change], now: int) -> bool:
+    """Whether the changes can go into one write.
+
+    It is asked at each commit, so the expressions are made and measured only for a write of many parts.
+    """
+    if sum(parts(change) for change in changes) <= _SURE_PARTS:
+        return True
+    # The days of retention end up in a value, which is no part of an expression's text.
+    return expression(changes, now, 0).fits
 
 
 def _one_of(made: Expression, path: str, allowed: frozenset[Any]) -> str:

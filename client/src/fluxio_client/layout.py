@@ -61,6 +61,10 @@ PAYLOAD_BYTES = 390_000
 #: Days an input or output item outlives its own writing, at the least; a run may be open that long.
 PAYLOAD_DAYS = 400
 
+#: Different signals that the steps of one workflow may await; and as many may reach a run before a worker has
+#: opened it, when nobody knows yet which it awaits. Each may take INLINE_BYTES of the run item.
+MAX_SIGNALS = 150
+
 #: Before a signal's name: the attribute of the run item with its payload; "" if that has an item of its own.
 _SIGNAL = "signal:"
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from fluxio_client import layout
+from fluxio_client import layout, limits
 from fluxio_client.errors import FluxioError, SettingError
 from fluxio_client.expression import expression
 from fluxio_client.graph import Graph
@@ -103,6 +103,11 @@ class Store:
         self._retention_days = retention_days
         self.spent = Spent()
 
+    @property
+    def table_name(self) -> str:
+        """The table with the runs."""
+        return self._table
+
     # --- writes
 
     def start(
@@ -158,7 +163,7 @@ class Store:
 
     def fits(self, changes: Sequence[Change], now: int) -> bool:
         """Whether the changes can go into one write."""
-        return not expression(changes, now, self._retention_days).too_long
+        return expression(changes, now, self._retention_days).fits
 
     def apply(
         self,
@@ -184,6 +189,11 @@ class Store:
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             **expression(changes, now, self._retention_days).arguments(),
         }
+        if refusals := "; ".join(limits.operation_refusals(update)):
+            rows = ", ".join(change.row.name for change in changes)
+            raise FluxioError(
+                f"run {run_id}: the write {rows} is too large for DynamoDB: {refusals}."
+            )
         if operations:
             return self._apply_with(run_id, update, operations)
         try:

@@ -7,12 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fluxio.errors import TransactError
-
-_KINDS = ("Put", "Update", "Delete", "ConditionCheck")
-
-#: TransactWriteItems takes 100 items, and one is the run's own.
-#: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-MAX_OPERATIONS = 99
+from fluxio.transaction import KINDS, refusals
 
 
 @dataclass(frozen=True)
@@ -33,6 +28,8 @@ class StepContext:
     attempt: int
     deadline: int
     operations: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    #: The table with fluxio's runs.
+    table: str = field(default="", repr=False)
 
     @property
     def idempotency_key(self) -> str:
@@ -48,21 +45,21 @@ class StepContext:
         Args:
             operations: entries of TransactItems as boto3's client takes them, such as
                 `{"Update": {"TableName": …, "Key": …, "UpdateExpression": …}}`; Put, Update, Delete and
-                ConditionCheck; at most 99 in one attempt.
+                ConditionCheck. In one attempt at most 99, each on an item of its own that no other one
+                touches, 3.6 MB in all, and none on fluxio's own table.
 
         Raises:
-            TransactError: an entry is none of these, or there are too many.
+            TransactError: an entry is none of these, or DynamoDB would refuse it for its size or together
+                with the others. What depends on the items in the table is known when the step commits.
         """
+        where = f"ctx.transact in run {self.run_id} step {self.step}"
         for operation in operations:
             kinds = list(operation)
-            if len(kinds) != 1 or kinds[0] not in _KINDS:
+            if len(kinds) != 1 or kinds[0] not in KINDS:
                 raise TransactError(
-                    f"ctx.transact in run {self.run_id} step {self.step}: an operation has the keys "
-                    f"{kinds}; give it exactly one of {', '.join(_KINDS)}."
+                    f"{where}: an operation has the keys {kinds}; give it exactly one of {', '.join(KINDS)}."
                 )
-            self.operations.append(dict(operation))
-        if len(self.operations) > MAX_OPERATIONS:
-            raise TransactError(
-                f"ctx.transact in run {self.run_id} step {self.step}: {len(self.operations)} "
-                f"operations; at most {MAX_OPERATIONS} fit one transaction with the step's completion."
-            )
+        together = [*self.operations, *map(dict, operations)]
+        if refusal := next(refusals(together, self.table), None):
+            raise TransactError(f"{where}: {refusal}.")
+        self.operations[:] = together

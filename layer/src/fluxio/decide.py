@@ -24,12 +24,13 @@ And one that no step's code runs twice without need:
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from fluxio_client import layout
 from fluxio_client import transitions as to
+from fluxio_client.expression import fits
 from fluxio_client.graph import Graph
 from fluxio_client.queue import Nudge
 from fluxio_client.run import Failure, Run, RunStatus, Step, StepStatus
@@ -304,11 +305,14 @@ def decide(
     if lost:
         return _give_up(lost[0], now)
     inline, elsewhere = _divide(run, hand, plan, [step.name for step in todo], time_left)
+    claims = [_claim(run.steps[name], hand, plan, now) for name in inline]
+    fitting = _fitting((), claims, now)
+    elsewhere += inline[fitting:]
     nudges = [_nudge(run, name, _occasion(hand)) for name in elsewhere]
     if nudges:
         return Send(tuple(nudges))
-    if inline:
-        return Write(tuple(_claim(run.steps[name], hand, plan, now) for name in inline))
+    if claims:
+        return Write(tuple(claims[:fitting]))
     if begin := _to_begin(run, hand, plan, now):
         return Execute(begin)
     if hand.running:
@@ -446,7 +450,7 @@ def _commit(run: Run, hand: Hand, plan: Plan, now: int, time_left: int) -> Actio
     outcomes = dict(hand.outcomes)
     while True:
         changes = _committing(run, outcomes, hand, plan, now, time_left)
-        if len(outcomes) == 1 or _fits(changes):
+        if len(outcomes) == 1 or fits(changes, now):
             return Write(changes)
         outcomes.popitem()
 
@@ -492,19 +496,22 @@ def _committing(
         if succeeded.issuperset(plan.graph.depends_on[name]) and not run.awaiting(name)
     ]
     inline, _ = _divide(run, hand, plan, ready, time_left)
-    for count in range(len(inline), 0, -1):
-        claims = [
-            to.claim(
-                name,
-                _claim_values(name, hand, plan, now),
-                len(plan.graph.depends_on[name]),
-                run.steps[name].awaits,
-            )
-            for name in inline[:count]
-        ]
-        if _fits((*changes, *claims)):
-            return (*changes, *claims)
-    return tuple(changes)
+    claims = [
+        to.claim(
+            name,
+            _claim_values(name, hand, plan, now),
+            len(plan.graph.depends_on[name]),
+            run.steps[name].awaits,
+        )
+        for name in inline
+    ]
+    return (*changes, *claims[: _fitting(changes, claims, now)])
+
+
+def _fitting(changes: Sequence[Change], claims: Sequence[Change], now: int) -> int:
+    """How many of the claims go into one write with the changes; one alone always does."""
+    counts = range(len(claims), 0, -1)
+    return next((count for count in counts if fits((*changes, *claims[:count]), now)), 0)
 
 
 def _tries_again(run: Run, name: str, outcome: Failed, plan: Plan) -> bool:
@@ -515,16 +522,6 @@ def _tries_again(run: Run, name: str, outcome: Failed, plan: Plan) -> bool:
     if outcome.foreign:
         attempts = max(attempts, FOREIGN_ATTEMPTS)
     return step.attempt - step.redriven_at < attempts
-
-
-def _fits(changes: tuple[Change, ...]) -> bool:
-    """Whether the expressions of a write stay within DynamoDB's 4 KB, by a generous estimate.
-
-    A claim sets and asks for about 130 characters, another change for about 110; a counted dependent or a
-    signal asked for, 25.
-    """
-    size = sum(130 + 25 * (len(change.dependents) + len(change.signals)) for change in changes)
-    return size <= 3600
 
 
 def _todo(run: Run, hand: Hand, plan: Plan, now: int) -> list[Step]:

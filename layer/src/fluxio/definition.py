@@ -27,6 +27,12 @@ MAX_STEPS = 200
 #: Steps that may depend on one step: its completion counts each of them up in one expression of 4 KB.
 MAX_DEPENDENTS = 100
 
+#: Signals that one step may await: its claim asks for each of them in one expression.
+MAX_AWAITS = 100
+
+#: Signals that the steps may await, all steps taken together: the run item has a list for each step.
+MAX_AWAITS_IN_ALL = 1_000
+
 #: A step's name becomes a part of message ids, which SQS limits to 128 characters.
 MAX_STEP_NAME = 40
 
@@ -218,6 +224,11 @@ def _define_awaits(awaits: Any, where: str) -> tuple[str, ...]:
             raise DefinitionError(f"{where}: awaits: {error}") from None
     if len({*awaits}) < len(awaits):
         raise DefinitionError(f"{where}: awaits names a signal twice: {list(awaits)}.")
+    if len(awaits) > MAX_AWAITS:
+        raise DefinitionError(
+            f"{where}: awaits names {len(awaits)} signals; at most {MAX_AWAITS} fit the condition of one "
+            "write. Let several steps await them, or send what they bring in fewer signals."
+        )
     return tuple(awaits)
 
 
@@ -338,7 +349,29 @@ def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
                 f"{name}.{step_name}: {len(names)} steps depend on it; at most {MAX_DEPENDENTS} may. "
                 "Put a step between."
             )
+    _check_size(name, graph)
     return graph
+
+
+def _check_size(name: str, graph: Graph) -> None:
+    """Whatever becomes of a run of this graph, its item and the graph's own stay below DynamoDB's 400 KB."""
+    awaited = [signal for names in graph.awaits.values() for signal in names]
+    for count, most, what in (
+        (len({*awaited}), layout.MAX_SIGNALS, "different signals"),
+        (len(awaited), MAX_AWAITS_IN_ALL, "signals in all, counted for each step"),
+    ):
+        if count > most:
+            raise DefinitionError(
+                f"{name}: its steps await {count:,} {what}; at most {most:,} fit the item of a run. Send what "
+                "they bring in fewer signals, or divide the workflow into several."
+            )
+    if (size := len(graph.to_json())) > layout.PAYLOAD_BYTES:
+        edges = sum(map(len, graph.depends_on.values()))
+        raise DefinitionError(
+            f"{name}: the graph has {edges:,} dependencies and takes {size:,} bytes; at most "
+            f"{layout.PAYLOAD_BYTES:,} fit the item it is stored in. Put a step between steps that many wait "
+            "for and those that wait for many, or give them shorter names."
+        )
 
 
 def _check_constructor(cls: type, name: str) -> None:

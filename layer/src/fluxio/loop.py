@@ -414,7 +414,12 @@ class Loop:
             definition=workflow.steps[name],
             cls=workflow.cls,
             context=StepContext(
-                run.run_id, run.workflow, name, run.steps[name].attempt, now + timeout
+                run.run_id,
+                run.workflow,
+                name,
+                run.steps[name].attempt,
+                now + timeout,
+                table=self._services.store.table_name,
             ),
             input=given.input,
             outputs=given.outputs,
