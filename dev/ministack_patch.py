@@ -21,6 +21,7 @@ or call `apply()` before MiniStack is started in the same process. Found with Mi
 - FilterLogEvents wants all terms of a pattern like `?ERROR ?timeout` in a line. Any of them will do.
 - CloudWatch Logs does not know saved queries, and there is no Application Auto Scaling. What Terraform asks
   these for is stored and told again; nothing is scaled.
+- CloudWatch Logs does not know how to give an existing log another key. It is kept and told.
 - With AUTH=true, the queues' policy refuses requests without TLS: all of them, on a plain loopback port.
   BEHIND_TLS=1 has MiniStack take every request for one that a TLS proxy passed on, so that the other
   policies can be tested.
@@ -58,6 +59,7 @@ def apply(*, behind_tls: bool = False) -> None:
     _keep_all_of_an_endpoint()
     _find_any_of_several_terms()
     _know_saved_queries()
+    _let_a_log_change_its_key()
     _know_scaling()
     if behind_tls:
         _take_requests_for_tls()
@@ -225,6 +227,26 @@ def _find_any_of_several_terms() -> None:
     cloudwatch_logs._compile_filter_pattern = compile_filter_pattern
 
 
+def _let_a_log_change_its_key() -> None:
+    from ministack.core.responses import json_response
+    from ministack.services import cloudwatch_logs
+
+    as_shipped: Callable[..., Any] = cloudwatch_logs.handle_request
+
+    async def handle_request(method: str, path: str, headers: Any, body: Any, query: Any) -> Any:
+        action = headers.get("x-amz-target", "").rpartition(".")[2]
+        if action not in ("AssociateKmsKey", "DisassociateKmsKey"):
+            return await as_shipped(method, path, headers, body, query)
+        asked = json.loads(body)
+        group = cloudwatch_logs._log_groups[asked["logGroupName"]]
+        group.pop("kmsKeyId", None)
+        if action == "AssociateKmsKey":
+            group["kmsKeyId"] = asked["kmsKeyId"]
+        return json_response({})
+
+    cloudwatch_logs.handle_request = handle_request
+
+
 def _know_saved_queries() -> None:
     from ministack.core.responses import json_response
     from ministack.services import cloudwatch_logs
@@ -305,7 +327,9 @@ class ScalingAnswers:
 
     def _keep(self, kind: str, asked: dict[str, Any]) -> str:
         key = _scaled(asked)
-        arn = f"arn:aws:application-autoscaling:us-east-1:000000000000:{kind}/{key}"
+        named = {"Target": "scalable-target", "Policy": "scaling-policy"}[kind]
+        known = uuid.uuid5(uuid.NAMESPACE_URL, key).hex
+        arn = f"arn:aws:application-autoscaling:us-east-1:000000000000:{named}/{known}"
         self._tags.setdefault(arn, {}).update(asked.pop("Tags", {}))
         there = self._kept[kind].get(key, {"CreationTime": 0})
         name = "ScalableTargetARN" if kind == "Target" else "PolicyARN"

@@ -18,6 +18,7 @@ from dev.terraform import Terraform
 from fluxio_client import FluxioClient, Run, RunStatus
 from tests.emulator.conftest import NAME
 from tests.emulator.guarded import Principal
+from tests.emulator.recorder import Recorder, recording
 from tests.emulator.world import left_behind
 
 EXAMPLES = ROOT / "examples"
@@ -27,12 +28,13 @@ OF_ORDERS = ("minimal", "complete", "customer_key_and_vpc", "own_function", "pro
 
 
 class Applied(NamedTuple):
-    """Everything that the examples make."""
+    """Everything that the examples make, and what Terraform has sent for it."""
 
     terraform: Terraform
     variables: dict[str, Any]
     clients: dict[str, FluxioClient]
     aws: Principal
+    sent: Recorder
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +42,17 @@ def applied() -> Iterator[Applied]:
     name = f"{NAME}-examples"
     work = ROOT / ".fluxio" / name
     try:
-        with emulator.running(name) as running:
-            environment = running.environment() | {"AWS_MAX_ATTEMPTS": "2"}
+        with emulator.running(name) as running, recording(running.endpoint) as sent:
+            environment = running.environment() | {
+                "AWS_ENDPOINT_URL": sent.endpoint,
+                "AWS_MAX_ATTEMPTS": "2",
+            }
             terraform = Terraform(HERE / "examples", work / "terraform", environment)
             variables = {"packages": packages(work), "layer_zip": str(engine(work))}
             outputs = terraform.apply(variables)
             aws = Principal(running.endpoint, "test", "test")
             clients = {name: client(aws, of) for name, of in outputs["clients"].items()}
-            yield Applied(terraform, variables, clients, aws)
+            yield Applied(terraform, variables, clients, aws, sent)
             terraform.destroy()
             assert left_behind(aws.aws) == []
     finally:
@@ -96,6 +101,12 @@ def test_no_example_is_without_a_readme_or_left_out_here() -> None:
 
 def test_a_second_plan_is_empty(applied: Applied) -> None:
     assert applied.terraform.plan(applied.variables) == []
+
+
+def test_aws_would_take_every_request_that_terraform_sends_for_an_example(applied: Applied) -> None:
+    """As far as the services' own models say: lengths, enumerations, patterns, least and most."""
+    assert applied.sent.problems() == []
+    assert applied.sent.missing() == set()
 
 
 def test_a_run_goes_through_in_each(applied: Applied) -> None:
