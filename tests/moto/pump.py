@@ -236,7 +236,9 @@ class World:
             chance=lambda: 0.0,
             sleep=self.clock.advance,
         )
-        return Pump(self.sqs, self.queue_url, self.clock, Worker(services).handle, **options)
+        pump = Pump(self.sqs, self.queue_url, self.clock, lambda *_: {}, **options)
+        pump.handle = Worker(services, round(pump.function_timeout * 1000)).handle
+        return pump
 
     def run(self, workflow: type, input: Any = None, **options: Any) -> Run:
         """Start a run, work until the queue is empty, and read the run."""

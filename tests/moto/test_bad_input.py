@@ -328,6 +328,21 @@ class TestDeployment:
         )
         assert "Raise the module's `timeout`, or lower the step's" in run.error.message
 
+    def test_an_initialisation_within_the_invocation_parks_no_run(self, world: World) -> None:
+        @workflow
+        class Long:
+            @step(timeout=117)
+            def long(self) -> str:
+                return "done"
+
+        run_id = world.client.start("Long").run_id
+        pump = world.pump(Long, function_timeout=120)
+        pump.function_timeout = 117.5  # what is left of it, the first time
+        pump.invoke(pump.receive())
+        pump.function_timeout = 120
+        pump.drain()
+        assert world.client.get(run_id).result == "done"
+
     def test_a_run_keeps_the_graph_it_was_opened_with(self, world: World) -> None:
         @workflow(name="Changing")
         class Before:

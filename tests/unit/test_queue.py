@@ -56,11 +56,16 @@ class TestNudge:
         assert str(caught.value).startswith(message)
         assert "4111" not in str(caught.value)
 
+    def test_signals_of_a_run_wait_for_none_of_each_others_messages(self) -> None:
+        first, second = (Nudge("r", "W", occasion=f"signal:{name}") for name in ("paid", "sent"))
+        assert first.group_id != second.group_id
+
     def test_ids_of_the_longest_names_fit_sqs(self) -> None:
         longest = Nudge("r" * 64, "W" * 64, "s" * MAX_STEP_NAME, 101)
         for nudge in (
             longest,
             longest._replace(occasion="again:AbCdEf12"),
+            longest._replace(occasion="blocked:6b49d200"),
             longest._replace(step=None, attempt=1, occasion="sweep:1800000000000"),
         ):
             assert len(nudge.group_id) <= 128

@@ -46,10 +46,14 @@ class Nudge(NamedTuple):
 
     @property
     def group_id(self) -> str:
-        """The FIFO group: branches of a run go in parallel, and a sweep is not held up by a held message."""
-        if self.step is None:
-            return f"{self.run_id}/{self.occasion.partition(':')[0]}"
-        return f"{self.run_id}/{self.step}"
+        """The FIFO group: what does not depend on each other waits for no message that is put back.
+
+        Branches of a run have a group each, and so have its signals, its sweeps, its redrives.
+        """
+        if self.step is not None:
+            return f"{self.run_id}/{self.step}"
+        kind, _, _ = self.occasion.partition(":")
+        return f"{self.run_id}/{self.occasion if kind == 'signal' else kind}"
 
     @property
     def deduplication_id(self) -> str:

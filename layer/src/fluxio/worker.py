@@ -8,6 +8,7 @@ from the layer: `fluxio.worker.lambda_handler`.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,14 +19,17 @@ from fluxio.log import log
 from fluxio.loop import Loop, Services
 from fluxio.manifest import Manifest
 from fluxio.metrics import Metrics
-from fluxio.sweeper import sweep
+from fluxio.sweeper import SideBySide, SweptPage, sweep
 from fluxio.tracing import MessageTrace
-from fluxio_client import settings
+from fluxio_client import layout, settings
 from fluxio_client.client import now_ms
 from fluxio_client.errors import FluxioError, MalformedNudge, SettingError
 from fluxio_client.queue import Nudge, Queue
 from fluxio_client.store import Store
 from fluxio_client.transient import error_code
+
+#: Seconds an invocation may take, as the module sets it for its function; 0: it is not said.
+FUNCTION_TIMEOUT = "FLUXIO_FUNCTION_TIMEOUT"
 
 #: Seconds until a malformed message comes back: soon, so that it is in the dead-letter queue soon.
 MALFORMED_PAUSE = 1
@@ -109,10 +113,20 @@ class Worker:
 
     Args:
         services: store, queue, deployment, clock.
+        function_timeout: milliseconds an invocation may take; None: the longest that one had so far.
+        side_by_side: what a sweep goes through its shards with; see `sweep`.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(
+        self,
+        services: Services,
+        function_timeout: int | None = None,
+        side_by_side: SideBySide = map,
+    ) -> None:
         self._services = services
+        self._function_timeout = function_timeout
+        self._longest = 0
+        self._side_by_side = side_by_side
 
     @classmethod
     def from_environment(cls) -> Worker:
@@ -126,7 +140,9 @@ class Worker:
         inline_branches = settings.whole("FLUXIO_INLINE_BRANCHES", 10, 0, 20)
         store = Store(settings.aws_client("dynamodb"), table_name, settings.retention_days())
         queue = Queue(settings.aws_client("sqs"), queue_url)
-        return cls(Services(store, queue, Deployment(Manifest(), store, inline_branches), now_ms))
+        services = Services(store, queue, Deployment(Manifest(), store, inline_branches), now_ms)
+        function_timeout = 1000 * settings.whole(FUNCTION_TIMEOUT, 0, 0, 900)
+        return cls(services, function_timeout or None, _in_threads)
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
         """One invocation: messages of the queue, or a sweep.
@@ -144,7 +160,8 @@ class Worker:
         time_left = context.get_remaining_time_in_millis
         if isinstance(event, dict) and event.get("fluxio") == "sweep":
             store, queue = self._services.store, self._services.queue
-            return dict(sweep(store, queue, self._services.now, time_left, metrics))
+            now = self._services.now
+            return sweep(store, queue, now, time_left, metrics, self._side_by_side)
         if not isinstance(event, dict) or not isinstance(event.get("Records"), list):
             raise ValueError(
                 "the event is neither a batch of SQS messages nor a sweep: invoke this function "
@@ -152,8 +169,10 @@ class Worker:
             )
         left = time_left()
         deadline = self._services.now() + left
-        # Lambda's timeouts are whole seconds, of which the start has taken some milliseconds already.
-        function_timeout = -(-left // 1000) * 1000
+        # Lambda's timeouts are whole seconds, of which the start has taken some milliseconds already, and
+        # more where Lambda initialises the function within the invocation.
+        self._longest = max(self._longest, -(-left // 1000) * 1000)
+        function_timeout = self._function_timeout or self._longest
         request_id = getattr(context, "aws_request_id", None)
         back: list[_Back] = []
         for record in event["Records"]:
@@ -233,6 +252,15 @@ class Worker:
                 # It comes back after the queue's own visibility timeout instead.
                 ids = {"run_id": nudge.run_id, "step": nudge.step} if nudge else {}
                 log("WARN", "visibility not set", **ids, error=type(error).__name__)
+
+
+def _in_threads(
+    function: Callable[[int], SweptPage], shards: Iterable[int], /
+) -> Iterable[SweptPage]:
+    from concurrent.futures import ThreadPoolExecutor  # only sweeps need it
+
+    with ThreadPoolExecutor(layout.SHARDS) as pool:
+        return [*pool.map(function, shards)]
 
 
 @lru_cache(maxsize=1)
