@@ -10,6 +10,11 @@ from typing import NamedTuple
 
 import pytest
 
+from fluxio_client.cli import workflow_check
+from fluxio_client.cli.archive import read_folder
+from fluxio_client.cli.compiled import Target
+from fluxio_client.cli.workflow_check import Checked
+
 WORKFLOW = """
 from fluxio import step, workflow
 
@@ -28,6 +33,7 @@ class Said(NamedTuple):
 
 
 Package = Callable[..., Said]
+Check = Callable[..., Checked]
 
 
 @pytest.fixture
@@ -56,3 +62,14 @@ def package(folder: Path, tmp_path: Path) -> Package:
         return Said(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def check(folder: Path) -> Check:
+    """The check of the folder alone, without the command around it."""
+
+    def check(*allowed: str, runtime: str | None = None) -> Checked:
+        contents = read_folder(folder)
+        return workflow_check.check(contents, Target.of(contents), allowed, runtime)
+
+    return check

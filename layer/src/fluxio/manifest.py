@@ -174,7 +174,9 @@ def _where(error: BaseException) -> str:
     own = [
         frame
         for frame in frames
-        if "importlib" not in frame.filename and frame.filename != __file__
+        if "importlib" not in frame.filename
+        and not frame.filename.startswith("<frozen")
+        and frame.filename != __file__
     ]
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 

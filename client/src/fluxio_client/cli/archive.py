@@ -90,11 +90,11 @@ def read_folder(
 
 def left_out(folder: Path, names: Sequence[str] | None = None) -> list[str]:
     """What stays out of the zip besides Python's caches: hidden files and empty folders."""
-    return [
+    return sorted(
         shown(found.inside.as_posix()) + ("/" if found.path.is_dir() else "")
         for found in _walk(folder, names)
         if found.status is None and not _is_cache(found.inside, ())
-    ]
+    )
 
 
 def shown(path: str | PurePath) -> str:

@@ -129,7 +129,8 @@ def _failure(error: BaseException, request: Request) -> dict[str, Any]:
         following = following.__cause__ or following.__context__
     frames = [frame for one in chain for frame in traceback.extract_tb(one.__traceback__)]
     inside = f"{request.folder}{os.sep}"
-    from_environment = isinstance(error, KeyError) and frames and frames[-1].filename == os.__file__
+    last = frames[-1].filename if frames else ""
+    from_environment = isinstance(error, KeyError) and last in (os.__file__, "<frozen os>")
     return {
         "type": type(error).__name__,
         "text": f"{type(error).__name__}: {error}",

@@ -28,7 +28,8 @@ MANIFEST = (
     "like OrderFulfillment = orders.workflows:OrderFulfillment"
 )
 
-_GO_ON = "If it is there on Lambda, --allow MODULE says so; --no-check writes the zip without this check."
+_GO_ON = "--no-check writes the zip without this check."
+_ALLOW = f"If a module is there on Lambda, --allow MODULE says so; {_GO_ON}"
 
 
 class Unusable(FluxioError):
@@ -78,7 +79,7 @@ def check(
         raise _unusable([found["problem"]], root)
     if not found["workflows"]:
         raise _unusable([f"there is no manifest that names a workflow: add {MANIFEST}."], root)
-    warnings, problems, may_be_there = [], [], False
+    warnings, problems, way_on = [], [], []
     for one in found["workflows"]:
         problem, failure = one.pop("problem"), one.pop("failure", None)
         one["checked"] = problem is None
@@ -88,11 +89,11 @@ def check(
             warnings.append(f"{one['name']} was not checked: {_without_place(excuse, root)}.")
             continue
         if failure:
-            may_be_there = True
+            way_on = [_ALLOW if failure["missing"] else _GO_ON]
             problem += _about_the_environment(failure)
         problems.append(problem)
     if problems:
-        raise _unusable([*problems, _GO_ON] if may_be_there else problems, root)
+        raise _unusable([*problems, *way_on], root)
     return Checked(found["workflows"], warnings)
 
 
@@ -144,7 +145,7 @@ def _without_engine(
     if excuse := excuses.of(failure, ":"):
         return Checked([], [f"the workflows were not checked: {excuse}."])
     hiding = ", ".join(file for files in hidden_by(contents).values() for file in files)
-    cause = f"Rename or leave out what hides other modules: {hiding}." if hiding else _GO_ON
+    cause = f"Rename or leave out what hides other modules: {hiding}." if hiding else _ALLOW
     raise Unusable(
         f"with the zip's files first, the engine itself cannot be imported: {shown(failure['text'])}. {cause} "
         "Nothing was written."
