@@ -70,6 +70,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     monkeypatch.setattr("moto.sqs.models.unix_time_millis", milliseconds)
     monkeypatch.setattr("moto.sqs.models.unix_time", lambda *_: milliseconds() / 1000)
+    # A long poll waits by this clock, too.
+    monkeypatch.setattr(
+        "moto.sqs.models.Queue.wait_for_messages", lambda _, seconds: clock.advance(seconds)
+    )
     return clock
 
 

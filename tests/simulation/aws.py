@@ -160,6 +160,9 @@ class SQSClient(_Client):
     def change_message_visibility(self, **arguments: Any) -> dict[str, Any]:
         return self._call("change_message_visibility", arguments)
 
+    def get_queue_attributes(self, **arguments: Any) -> dict[str, Any]:
+        return self._call("get_queue_attributes", arguments)
+
 
 # --- DynamoDB
 
@@ -696,6 +699,17 @@ class SQS:
             raise client_error(operation, "MessageNotInflight")
         message.visible_at = self._clock.at + VisibilityTimeout * 1000
         return {}
+
+    def get_queue_attributes(
+        self, *, QueueUrl: str, AttributeNames: Iterable[str]
+    ) -> dict[str, Any]:
+        messages = self.queues[QueueUrl].messages
+        visible = sum(message.visible_at <= self._clock.at for message in messages)
+        counts = {
+            "ApproximateNumberOfMessages": str(visible),
+            "ApproximateNumberOfMessagesNotVisible": str(len(messages) - visible),
+        }
+        return {"Attributes": counts}
 
     def _of_handle(self, queue: FifoQueue, operation: str, handle: str) -> Message | None:
         message_id, sign, _ = handle.partition("#")

@@ -7,7 +7,8 @@ run = client.start("OrderFulfillment", {"order_id": "o-1", "amount": 99.0})
 print(client.wait(run.run_id).result)
 """
 
-from fluxio_client.client import FluxioClient, Redriven
+from fluxio_client.client import FluxioClient
+from fluxio_client.dead_letters import Redriven
 from fluxio_client.errors import (
     FluxioError,
     InvalidInput,

@@ -8,11 +8,11 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from fluxio_client import layout, settings, transitions
+from fluxio_client.dead_letters import DeadLetters, Redriven
 from fluxio_client.errors import (
     InvalidInput,
     MalformedNudge,
@@ -27,7 +27,7 @@ from fluxio_client.errors import (
 )
 from fluxio_client.graph import Graph
 from fluxio_client.listing import Listing
-from fluxio_client.queue import Nudge, Queue, Received
+from fluxio_client.queue import Nudge, Queue
 from fluxio_client.run import STOPPED, Page, Run, RunStatus, StepStatus
 from fluxio_client.store import Spent, Store
 from fluxio_client.trace import HEADER_VARIABLE, Trace
@@ -290,14 +290,18 @@ class FluxioClient:
         """Look again at every run with a message in the dead-letter queue, and delete the message.
 
         Each is sent before it is deleted, so that the call can be repeated safely, wherever it broke off.
-        Messages that are no nudges, or name a run that is not in the table, stay for you to read.
-        The caller needs sqs:ReceiveMessage and sqs:DeleteMessage on that queue, which the module's client
-        policy does not give.
+        Messages that are no nudges, or name a run that is not in the table, stay for you to read. A queue may
+        take longer than a message stays hidden: a message that is received again is not counted again.
+
+        On the dead-letter queue the caller needs sqs:ReceiveMessage, sqs:DeleteMessage and
+        sqs:ChangeMessageVisibility (and, to be sure sooner that it is empty, sqs:GetQueueAttributes); besides
+        them dynamodb:GetItem on the table and sqs:SendMessage on the queue. The module's output
+        `operator_policy_json` has them; `client_policy_json` has none on that queue.
 
         Args:
             dlq_url: the module's output `dlq_url`.
             limit: how many messages to take at most.
-            seen: called for each message, for who shows how far it is.
+            seen: called for each message, to show how far the call is.
 
         Returns:
             How many messages were sent again, and how many stay.
@@ -307,27 +311,21 @@ class FluxioClient:
             NotNudged: SQS did not take a message; the one it was made from stays.
         """
         nudged = malformed = unknown = 0
-        stays: list[Received] = []
-        dead = Queue(self._sqs, dlq_url)
-        while nudged + malformed + unknown < limit and (messages := dead.receive()):
-            for message in messages:
+        with DeadLetters(Queue(self._sqs, dlq_url)) as dead:
+            for message in dead.messages(limit):
                 seen()
                 try:
                     nudge = Nudge.from_json(message.body)
                 except MalformedNudge:
                     malformed += 1
-                    stays.append(message)
                     continue
                 if self._store.read(nudge.run_id) is None:
                     unknown += 1
-                    stays.append(message)
                     continue
                 again = Nudge(nudge.run_id, occasion=_redrive(self._now()))
                 self._nudge(again, "redrive the dead letters again")
                 dead.delete(message)
                 nudged += 1
-        for message in stays:
-            dead.hide(message.receipt_handle, 0)  # given back now, since somebody wants to read it
         return Redriven(nudged, malformed, unknown)
 
     def _nudge(
@@ -503,18 +501,6 @@ def _check_awaited(run: Run, name: str) -> None:
             f"no step of run {run.run_id} ({run.workflow}) waits for a signal {name!r}: "
             + (f"its signals are {', '.join(sorted(awaited))}." if awaited else "it has none.")
         )
-
-
-@dataclass(frozen=True)
-class Redriven:
-    """What a redrive of the dead-letter queue did."""
-
-    #: Messages that were sent again and deleted.
-    nudged: int
-    #: Messages that are no nudges of fluxio; they are still there.
-    malformed: int
-    #: Messages whose run is not in the table; they are still there.
-    unknown: int = 0
 
 
 def _redrive(now: int) -> str:

@@ -164,17 +164,20 @@ class Queue:
             f"{failed[0].get('Code')} {failed[0].get('Message', '')}"
         )
 
-    def receive(self, visibility: int = 60) -> list[Received]:
+    def receive(self, visibility: int = 60, most: int = BATCH, wait: int = 0) -> list[Received]:
         """Some messages, if there are any; for the dead-letter queue, which no worker reads.
 
         Args:
-            visibility: seconds for which nobody else sees them.
+            visibility: seconds for which no other receiver sees them.
+            most: at most so many, 1 to 10.
+            wait: seconds to wait for the first; 0 is a short poll, whose answer may be empty by mistake.
         """
         try:
             answer = self._client.receive_message(
                 QueueUrl=self._url,
-                MaxNumberOfMessages=BATCH,
+                MaxNumberOfMessages=most,
                 VisibilityTimeout=visibility,
+                WaitTimeSeconds=wait,
                 AttributeNames=["ApproximateReceiveCount", "MessageGroupId", "SentTimestamp"],
             )
         except self._client.exceptions.QueueDoesNotExist as error:

@@ -6,8 +6,6 @@ one loses no run; but it tells where something went wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, NamedTuple
 
 import typer
@@ -19,6 +17,7 @@ from fluxio_client.cli.failures import NotFound
 from fluxio_client.cli.moments import both, length, local
 from fluxio_client.cli.records import Record, failure_record
 from fluxio_client.cli.session import Session
+from fluxio_client.dead_letters import DeadLetters
 from fluxio_client.errors import MalformedNudge, SettingError
 from fluxio_client.queue import Nudge, Queue, Received
 from fluxio_client.run import Run
@@ -33,12 +32,6 @@ _DlqUrl = Annotated[
 ]
 _Limit = Annotated[int, typer.Option(help="At most so many messages.", min=1)]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-
-#: Seconds a message is hidden from others while it is looked at; it is given back sooner.
-LOOK = 30
-
-#: Seconds a message is hidden while it is dealt with.
-HOLD = 120
 
 
 class Letter(NamedTuple):
@@ -57,8 +50,7 @@ def list_(session: Session, dlq_url: _DlqUrl = None, limit: _Limit = 100) -> Non
     Example: fluxio dlq list
     """
     url = _url(session, dlq_url)
-    with _looked_at(session, Queue(session.sqs, url), limit) as messages:
-        letters = [_letter(session, message) for message in messages]
+    letters = _read(session, url, limit)
     now = session.now
     if session.json:
         session.print_json({"dlq_url": url, "messages": [_record(letter) for letter in letters]})
@@ -99,18 +91,16 @@ def show(
     Example: fluxio dlq show order-o-1001
     """
     url = _url(session, dlq_url)
-    with _looked_at(session, Queue(session.sqs, url), limit) as messages:
-        letters = [
-            letter
-            for found in messages
-            for letter in [_letter(session, found)]
-            if found.message_id.startswith(message)
-            or (letter.nudge is not None and letter.nudge.run_id == message)
-        ]
+    letters = [
+        letter
+        for letter in _read(session, url, limit)
+        if letter.message.message_id.startswith(message)
+        or (letter.nudge is not None and letter.nudge.run_id == message)
+    ]
     if not letters:
         raise NotFound(
             f"no message of the dead-letter queue begins with {message!r} or is about such a run: see "
-            "`fluxio dlq list`. Somebody else may be looking at it just now."
+            "`fluxio dlq list`. Another caller may be looking at it just now."
         )
     if session.json:
         session.print_json({"dlq_url": url, "messages": [_record(letter) for letter in letters]})
@@ -132,6 +122,10 @@ def redrive(
     session: Session,
     dlq_url: _DlqUrl = None,
     limit: _Limit = 10_000,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Accepted as by the other commands; nothing is asked."),
+    ] = False,
 ) -> None:
     """Nudge the runs of the dead letters again, and delete these messages.
 
@@ -140,6 +134,7 @@ def redrive(
 
     Example: fluxio dlq redrive
     """
+    del yes  # what can be repeated safely needs no question
     url = _url(session, dlq_url)
     with session.progress("redriving", min(limit, _about(session, url))) as bar:
         done = session.client.redrive_dead_letters(url, limit, seen=bar.advance)
@@ -181,23 +176,22 @@ def purge(
     about = _about(session, url)
     which = "the useless messages" if useless else f"all messages (about {about})"
     session.confirm(f"Delete {which} of {url} for good?", yes)
-    dead = Queue(session.sqs, url)
-    kept: list[Received] = []
-    deleted = 0
-    with session.progress("deleting", min(limit, about)) as bar:
-        for message in _receive(dead, limit, HOLD):
+    deleted = kept = 0
+    with (
+        session.progress("deleting", min(limit, about)) as bar,
+        DeadLetters(Queue(session.sqs, url)) as dead,
+    ):
+        for message in dead.messages(limit):
             if useless and _letter(session, message).run is not None:
-                kept.append(message)
+                kept += 1
             else:
                 dead.delete(message)
                 deleted += 1
             bar.advance()
-        for message in kept:
-            dead.hide(message.receipt_handle, 0)
     if session.json:
-        session.print_json({"dlq_url": url, "deleted": deleted, "kept": len(kept)})
+        session.print_json({"dlq_url": url, "deleted": deleted, "kept": kept})
     else:
-        session.out.print(f"{_messages(deleted)} deleted" + (f", {len(kept)} kept" if kept else ""))
+        session.out.print(f"{_messages(deleted)} deleted" + (f", {kept} kept" if kept else ""))
 
 
 def _url(session: Session, given: str | None) -> str:
@@ -215,25 +209,17 @@ def _about(session: Session, url: str) -> int:
     return int(Queue(session.sqs, url).attributes().get("ApproximateNumberOfMessages", 0))
 
 
-def _receive(dead: Queue, limit: int, visibility: int) -> Iterator[Received]:
-    received = 0
-    while received < limit and (messages := dead.receive(visibility)):
-        for message in messages:
-            received += 1
-            yield message
-
-
-@contextmanager
-def _looked_at(session: Session, dead: Queue, limit: int) -> Iterator[list[Received]]:
-    """Messages for the length of a `with` block; then others see them again."""
-    messages: list[Received] = []
-    try:
-        with session.busy("reading the dead-letter queue …"):
-            messages += _receive(dead, limit, LOOK)
-        yield messages[:limit]
-    finally:
-        for message in messages:
-            dead.hide(message.receipt_handle, 0)
+def _read(session: Session, url: str, limit: int) -> list[Letter]:
+    """The messages with their runs; others see them again at once."""
+    letters: list[Letter] = []
+    with (
+        session.progress("reading the dead-letter queue", min(limit, _about(session, url))) as bar,
+        DeadLetters(Queue(session.sqs, url)) as dead,
+    ):
+        for message in dead.messages(limit):
+            letters.append(_letter(session, message))
+            bar.advance()
+    return letters
 
 
 def _nudge(message: Received) -> tuple[Nudge | None, str | None]:
