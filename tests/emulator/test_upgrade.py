@@ -47,8 +47,8 @@ class Approval:
         return {"asked": True}
 
     @step(depends_on=["ask"], awaits=["approved"])
-    def publish(self, by: str) -> dict:
-        return {"approved_by": by}
+    def publish(self, approved: dict) -> dict:
+        return {"approved_by": approved["by"]}
 
 
 @workflow

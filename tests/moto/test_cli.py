@@ -66,8 +66,8 @@ class Approval:
         return {"text": "hello"}
 
     @step(depends_on=["draft"], awaits=["approved"])
-    def publish(self, text: str, by: str) -> dict:
-        return {"published": f"{text}, says {by}"}
+    def publish(self, text: str, approved: dict) -> dict:
+        return {"published": f"{text}, says {approved['by']}"}
 
 
 @workflow
@@ -619,7 +619,13 @@ def test_a_second_signal_with_another_payload_is_told_what_can_be_done(
 
     assert said.code == ExitCode.ERROR
     assert "that one stands" in said.err
-    assert said.err.endswith("if the first payload is wrong, start another run.\n")
+    assert "replace" in said.err
+
+    said = fluxio("signal", run.run_id, "approved", "--payload", '{"by": "lee"}', "--replace")
+
+    assert said.code == ExitCode.OK
+    world.pump(Approval).drain()
+    assert world.client.get(run.run_id).result == {"published": "hello, says lee"}
 
 
 def test_redrive_of_all_failed_runs_asks_first_and_takes_each(

@@ -46,8 +46,8 @@ class OrderFulfillment:
 @workflow
 class Approval:
     @step(awaits=["approved"])
-    def publish(self, by: str) -> dict:
-        return {"by": by}
+    def publish(self, approved: dict) -> dict:
+        return approved
 
 
 def test_every_command_of_the_document_does_what_it_says(

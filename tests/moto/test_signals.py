@@ -6,12 +6,15 @@ from types import FunctionType
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from fluxio import StepContext, step, workflow
+from fluxio.binding import Signature
 from fluxio_client import (
     InvalidInput,
     NotNudged,
     PayloadError,
+    Run,
     RunEnded,
     RunNotFound,
     RunStatus,
@@ -30,8 +33,8 @@ class Refund:
         return {"asked": True}
 
     @step(depends_on=["ask"], awaits=["approved"])
-    def pay(self, approver: str, asked: bool, limit: int = 0) -> dict[str, Any]:
-        return {"approver": approver, "limit": limit, "asked": asked}
+    def pay(self, approved: dict[str, Any], asked: bool) -> dict[str, Any]:
+        return {**approved, "asked": asked}
 
     @step(depends_on=["pay"])
     def tell(self, pay: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +50,7 @@ class Gate:
         return [left, right]
 
 
-def test_a_step_begins_when_its_signal_arrives_and_takes_its_arguments_from_it(
+def test_a_step_begins_when_its_signal_arrives_and_takes_what_it_brought(
     world: World,
 ) -> None:
     run = world.run(Refund)
@@ -256,3 +259,180 @@ class TestBadInput:
         run = world.run(Refund)
         with pytest.raises(PayloadError, match="the signal approved of run"):
             world.client.signal(run.run_id, "approved", {"when": object()})
+
+
+class Approval(BaseModel):
+    by: str
+    limit: int = 0
+
+
+@workflow
+class Typed:
+    @step
+    def ask(self) -> dict[str, Any]:
+        return {"amount": 100, "by": "the step before"}
+
+    @step(depends_on=["ask"], awaits=["approved"], retry=1)
+    def pay(
+        self, approved: Approval, amount: int, by: str, note: str = "-", **kwargs: Any
+    ) -> dict[str, Any]:
+        return {"amount": amount, "by": by, "approved": approved.by, "note": note, "rest": kwargs}
+
+
+@workflow
+class Count:
+    @step(awaits=["first", "second"])
+    def add(self, first: int, second: int) -> int:
+        return first + second
+
+
+def signalled(world: World, run_id: str, name: str, payload: Any, **more: Any) -> Run:
+    """The run after a signal, when nothing is left to do."""
+    world.client.signal(run_id, name, payload, **more)
+    world.pump(Typed, Count).drain()
+    return world.client.get(run_id)
+
+
+class TestWhatASignalMaySupply:
+    """Who may send a signal may not change what the run was started with, or what its steps returned."""
+
+    def test_its_payload_is_bound_under_its_own_name_and_no_other(self, world: World) -> None:
+        run_id = world.run(Typed, {"note": "input", "more": 1}).run_id
+        payload = {"by": "kim", "amount": 1, "note": "from the signal", "more": 2, "extra": 3}
+        run = signalled(world, run_id, "approved", payload)
+        assert run.result == {
+            "amount": 100,
+            "by": "the step before",
+            "approved": "kim",
+            "note": "input",
+            "rest": {"more": 1},
+        }
+
+    def test_kwargs_have_it_under_its_name(self) -> None:
+        def s(self: Any, **kwargs: Any) -> None: ...
+
+        bound = Signature.of(s, "W.s").bind(
+            {"a": 1}, {"d": {"b": 2}}, None, {"go": {"a": 9, "b": 9}}
+        )
+        assert bound == {"a": 1, "b": 2, "go": {"a": 9, "b": 9}}
+
+    def test_an_input_of_the_signals_name_does_not_stand_in_for_it(self, world: World) -> None:
+        run_id = world.run(Typed, {"approved": {"by": "whoever starts it"}}).run_id
+        assert signalled(world, run_id, "approved", {"by": "kim"}).result["approved"] == "kim"
+
+
+class TestAPayloadThatDoesNotFit:
+    """A refused payload leaves the run open, is shown, and may be sent anew."""
+
+    @pytest.mark.parametrize(
+        "payload", ["maybe", None, [], {"by": 7}, {"limit": 1}, {"by": "x" * 1000, "limit": "many"}]
+    )
+    def test_its_step_waits_again_and_says_why(self, world: World, payload: Any) -> None:
+        run = signalled(world, world.run(Typed).run_id, "approved", payload)
+        pay = run.steps["pay"]
+        assert (run.status, pay.status) == (RunStatus.RUNNING, StepStatus.PENDING)
+        assert run.awaiting("pay") == ("approved",)
+        assert pay.error is not None
+        assert pay.error.type == "BindingError"
+        assert "approved" in pay.error.message
+
+        run = signalled(world, run.run_id, "approved", {"by": "kim"})
+        assert (run.status, run.result["approved"]) == (RunStatus.SUCCEEDED, "kim")
+
+    def test_it_costs_none_of_the_steps_retries_however_often(self, world: World) -> None:
+        run_id = world.run(Typed).run_id
+        for at in range(8):
+            run = signalled(world, run_id, "approved", at)
+            assert (run.status, run.awaiting("pay")) == (RunStatus.RUNNING, ("approved",))
+        assert signalled(world, run_id, "approved", {"by": "kim"}).status is RunStatus.SUCCEEDED
+
+    def test_the_same_payload_may_be_sent_and_refused_again(self, world: World) -> None:
+        run_id = world.run(Typed).run_id
+        for _ in range(2):
+            assert signalled(world, run_id, "approved", "maybe").awaiting("pay") == ("approved",)
+
+    def test_the_signals_that_fit_stay(self, world: World) -> None:
+        run_id = world.run(Count).run_id
+        signalled(world, run_id, "first", 1)
+        run = signalled(world, run_id, "second", "two")
+        assert (run.awaiting("add"), run.signals) == (("second",), {"first": 1})
+        assert signalled(world, run_id, "second", 2).result == 3
+
+    def test_while_it_waits_again_nothing_is_spent(self, world: World, calls: Calls) -> None:
+        signalled(world, world.run(Typed).run_id, "approved", "maybe")
+        pump = world.pump(Typed)
+        pump.pass_time(600, step=60)
+        calls.reset()
+        pump.pass_time(12 * 3600, step=1800)
+        assert (calls.writes, calls.messages) == (0, 0)
+
+    def test_the_message_of_the_new_one_is_no_duplicate(self, world: World) -> None:
+        run_id = signalled(world, world.run(Typed).run_id, "approved", "maybe").run_id
+        world.client.signal(run_id, "approved", {"by": "kim"})
+        assert world.pump(Typed).receive()
+
+
+class TestReplace:
+    """`replace=True` puts another payload in the place of one that no step has taken."""
+
+    def test_before_the_run_is_opened(self, world: World) -> None:
+        run_id = world.client.start("Typed").run_id
+        world.client.signal(run_id, "approved", {"by": "lee"})
+        with pytest.raises(SignalExists, match="replace=True"):
+            world.client.signal(run_id, "approved", {"by": "kim"})
+        assert (
+            signalled(world, run_id, "approved", {"by": "kim"}, replace=True).result["approved"]
+            == "kim"
+        )
+
+    @pytest.mark.parametrize(("first", "second"), [(1, 2), ("x" * 500, 2), (1, "y" * 500)])
+    def test_while_another_signal_is_missing(self, world: World, first: Any, second: Any) -> None:
+        run_id = world.run(Gate).run_id
+        world.client.signal(run_id, "left", first)
+        world.client.signal(run_id, "left", second, replace=True)
+        world.client.signal(run_id, "left", second, replace=True)
+        world.client.signal(run_id, "right", 3)
+        world.pump(Gate).drain()
+        assert world.client.get(run_id).result == [second, 3]
+
+    def test_in_a_run_that_failed_for_its_redrive(self, world: World) -> None:
+        @workflow
+        class Picky:
+            @step(awaits=["go"])
+            def first(self, go: int) -> int:
+                if go < 0:
+                    raise ValueError("not this one")
+                return go
+
+        run_id = world.client.start("Picky").run_id
+        world.client.signal(run_id, "go", -1)
+        world.pump(Picky).drain()
+        assert world.client.get(run_id).status is RunStatus.FAILED
+        assert world.client.signal(run_id, "go", 5, replace=True).status is RunStatus.FAILED
+        world.client.redrive(run_id)
+        world.pump(Picky).drain()
+        assert world.client.get(run_id).result == 5
+
+    def test_not_once_a_step_has_succeeded_with_it(self, world: World) -> None:
+        @workflow
+        class Twice:
+            @step(awaits=["go"])
+            def first(self, go: int) -> int:
+                return go
+
+            @step(depends_on=["first"], awaits=["go", "more"])
+            def second(self, go: int, more: int) -> int:
+                return go
+
+        run_id = world.client.start("Twice").run_id
+        world.client.signal(run_id, "go", 1)
+        world.pump(Twice).drain()
+        with pytest.raises(SignalExists, match="first has taken it"):
+            world.client.signal(run_id, "go", 2, replace=True)
+
+    def test_without_one_before_it_is_a_signal_like_any_other(self, world: World) -> None:
+        run_id = world.run(Typed).run_id
+        assert (
+            signalled(world, run_id, "approved", {"by": "kim"}, replace=True).result["approved"]
+            == "kim"
+        )

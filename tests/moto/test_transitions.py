@@ -37,7 +37,7 @@ def test_a_row_applies_from_its_statuses_and_from_no_other(
     world: World, store: Store, name: str
 ) -> None:
     row = CHANGES[name].row
-    step_statuses = StepStatus if row.step_from else [StepStatus.RUNNING]
+    step_statuses = StepStatus if row.step_from else [StepStatus.PENDING]
     for run_status in RunStatus:
         for step_status in step_statuses:
             before = put(world, item(run_status, step_status, **holding(row)))
@@ -97,6 +97,7 @@ BREAKING: dict[Guard, list[dict[str, Any]]] = {
     Guard.OVERDUE: [{"deadline": NOW + 1}, {"deadline": None}],
     Guard.SIGNALLED: [{"signal:go": None}],
     Guard.UNSIGNALLED: [{"signal:later": "{}"}],
+    Guard.UNTAKEN: [{"mine__status": "RUNNING"}, {"mine__status": "SUCCEEDED"}],
     Guard.OPENED: [{"version": None}],
     Guard.UNOPENED: [{"version": "0a1b2c3d"}],
     Guard.WAKE_SEEN: [{"wake_at": NOW}, {"wake_at": None, "due": None}],

@@ -342,8 +342,8 @@ class Approval:
         return {"asked": number}
 
     @step(depends_on=["ask"], awaits=["approved"])
-    def pay(self, asked: int, by: str) -> dict:
-        return {"paid": asked, "payer": by}
+    def pay(self, asked: int, approved: dict) -> dict:
+        return {"paid": asked, "payer": approved["by"]}
 
     @step(awaits=["left", "right"])
     def both(self, left: int, right: int) -> dict:

@@ -129,7 +129,7 @@ class TestNothingSupplies:
         assert str(caught.value) == (
             "nothing supplies the parameter 'token': the run's input and what pay handed over have "
             "amount, order_id. Pass it to start, return it from a step in depends_on, or give it a "
-            "default."
+            "default. Parameters named pay take whole outputs."
         )
 
     def test_a_root_with_an_empty_input(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fluxio.definition import MAX_STEP_NAME
+from fluxio.steps import MAX_STEP_NAME
 from fluxio_client.errors import MalformedNudge
 from fluxio_client.queue import Nudge, Queue, QueueError
 

@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -191,7 +192,7 @@ class FluxioClient:
             raise RunEnded(f"run {run_id} is {run.status} already; there is nothing to cancel.")
         return run
 
-    def signal(self, run_id: str, name: str, payload: Any = None) -> Run:
+    def signal(self, run_id: str, name: str, payload: Any = None, *, replace: bool = False) -> Run:
         """Hand a signal to a run: a step that says `awaits=[name]` begins only when it is there.
 
         Safe to repeat with the same payload. A signal may come before its step is ready for it, even before
@@ -200,8 +201,11 @@ class FluxioClient:
         Args:
             run_id: which run.
             name: which signal; a step's `awaits` names it.
-            payload: what JSON can say, at most 390,000 bytes of it; the names of an object become arguments
-                of the step, as those of an output do. Omitted: an empty object.
+            payload: what JSON can say, at most 390,000 bytes of it. It becomes the argument of the step's
+                parameter that is named like the signal. Omitted: an empty object. One that does not fit the
+                parameter's type is refused by the step, which waits for the signal again: send it anew.
+            replace: whether this payload takes the place of another one that came before and that no step has
+                taken: each step that awaits it is PENDING or FAILED.
 
         Returns:
             The run, with the signal.
@@ -211,7 +215,8 @@ class FluxioClient:
             PayloadError: the payload cannot be stored as JSON, or is too large.
             RunNotFound: there is no such run.
             RunEnded: it has succeeded or was cancelled.
-            SignalExists: the run has this signal already, with another payload.
+            SignalExists: the run has this signal already, with another payload; with `replace`, a step has
+                taken it.
             NotNudged: the signal is stored but SQS did not take its message; the sweeper will see to it.
         """
         layout.check_signal(name)
@@ -220,36 +225,29 @@ class FluxioClient:
         run = self._store.read(layout.check_run_id(run_id))
         if run is None:
             raise self._not_found(run_id)
-        while name not in run.signals_json:
-            _check_awaited(_known(run), name)
-            inline = text if layout.fits_inline(text) else ""
-            if run.ended and run.status is not RunStatus.FAILED:
-                raise RunEnded(
-                    f"run {run_id} is {run.status}: no step of it waits for {name} any more."
-                )
+        while not self._has_signal(run, name, text):
             now = self._now()
-            change = (
-                transitions.keep_signal(name, inline)
-                if run.status in STOPPED
-                else transitions.signal(name, inline, now)
-            )
+            change = _change_of_signal(run, name, text, replace, now)
             # Refused only because the run has moved on meanwhile, or another signal came first: look again.
             written = self._store.signal(run_id, change, name, text, now)
             if written.run is None:
                 raise self._not_found(run_id)
             run = written.run
-        there = run.signals_json[name] or self._store.get_payload(run_id, layout.signal_ref(name))
-        if _canonical(there) != _canonical(text):
-            raise SignalExists(
-                f"{where} came before, with another payload, and that one stands. To send a run more than "
-                "one, let its steps await signals of different names; if the first payload is wrong, start "
-                "another run."
-            )
+            if written.applied:
+                break
         if run.status in (RunStatus.PENDING, RunStatus.RUNNING):
-            self._nudge(
-                Nudge(run_id, run.workflow, occasion=f"signal:{name}"), "signal it again", run
-            )
+            # One that is sent anew must not be taken for a duplicate of the one that was refused.
+            occasion = f"signal:{name}:{zlib.crc32(text.encode()):x}"
+            self._nudge(Nudge(run_id, run.workflow, occasion=occasion), "signal it again", run)
         return run
+
+    def _has_signal(self, run: Run, name: str, text: str) -> bool:
+        if name not in run.signals_json:
+            return False
+        there = run.signals_json[name]
+        if not there:
+            there = self._store.get_payload(run.run_id, layout.signal_ref(name))
+        return _canonical(there) == _canonical(text)
 
     def redrive(self, run_id: str) -> Run:
         """Resume a run that FAILED or was parked (WAITING): steps that failed, or were lost with their worker,
@@ -482,6 +480,37 @@ def _known(run: Run) -> Run:
             "later one wrote it, and nothing was changed. Upgrade fluxio-client to the deployment's version."
         )
     return run
+
+
+def _change_of_signal(
+    run: Run, name: str, text: str, replace: bool, now: int
+) -> transitions.Change:
+    """What hands a signal to a run as it stands, which does not have it, or has another payload."""
+    _check_awaited(_known(run), name)
+    inline = text if layout.fits_inline(text) else ""
+    if run.ended and run.status is not RunStatus.FAILED:
+        raise RunEnded(
+            f"run {run.run_id} is {run.status}: no step of it waits for {name} any more."
+        )
+    if name not in run.signals_json:
+        if run.status in STOPPED:
+            return transitions.keep_signal(name, inline)
+        return transitions.signal(name, inline, now)
+    waiting = [step for step in run.steps.values() if name in step.awaits]
+    taken = [s.name for s in waiting if s.status not in (StepStatus.PENDING, StepStatus.FAILED)]
+    if replace and not taken:
+        return transitions.replace_signal(
+            name, inline, tuple(step.name for step in waiting), run.status, now
+        )
+    remedy = (
+        f"The step {taken[0]} has taken it: if it is wrong, start another run."
+        if taken
+        else "If it is wrong, send this one with replace=True."
+    )
+    raise SignalExists(
+        f"the signal {name} of run {run.run_id} came before, with another payload, and that one stands. "
+        f"{remedy} To send a run more than one, let its steps await signals of different names."
+    )
 
 
 def _check_awaited(run: Run, name: str) -> None:

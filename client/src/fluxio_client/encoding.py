@@ -23,6 +23,10 @@ from fluxio_client.model_shape import Field, Shape, shape_of
 _PLAIN = (str, int, bool, type(None))
 
 
+#: What is wrong with nan and the infinities.
+NOT_FINITE = "Out of range float values are not JSON compliant"
+
+
 class Unstorable(Exception):
     """A value, or a part of it, cannot be stored as what it is."""
 
@@ -68,7 +72,7 @@ def _tree(value: Any, inside: bool) -> Any:
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise Unstorable("Out of range float values are not JSON compliant")
+            raise Unstorable(NOT_FINITE)
         return float(value)
     if isinstance(value, Mapping):
         return _mapping(value, inside)
@@ -125,7 +129,7 @@ def _key(key: Any) -> str:
     if isinstance(key, str):
         return str.__str__(key)
     if isinstance(key, float) and not math.isfinite(key):
-        raise Unstorable("Out of range float values are not JSON compliant", key)
+        raise Unstorable(NOT_FINITE, key)
     from pydantic_core import to_jsonable_python
 
     try:

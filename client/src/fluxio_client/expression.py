@@ -130,6 +130,12 @@ def _change_run(made: Expression, change: Change, now: int, retention_days: int)
     if Guard.UNSIGNALLED in row.guards:
         for name in change.signals:
             made.require(f"attribute_not_exists({made.path(layout.signal_attribute(name))})")
+    if Guard.UNTAKEN in row.guards:
+        untaken = frozenset({StepStatus.PENDING, StepStatus.FAILED})
+        for step in change.waiting:
+            made.require(_one_of(made, made.path("steps", step, "status"), untaken))
+        if not change.waiting:
+            made.require(f"attribute_not_exists({made.path('version')})")
     if Guard.OPENED in row.guards:
         made.require(f"attribute_exists({made.path('version')})")
     if Guard.UNOPENED in row.guards:
@@ -193,3 +199,5 @@ def _change_step(made: Expression, change: Change, now: int, counted: dict[str, 
             made.set(at(name), made.value(value))
     for name in sorted(row.drops - change.values.keys()):
         made.remove(at(name))
+    for name in change.signals if row.drops_signals else ():
+        made.remove(made.path(layout.signal_attribute(name)))

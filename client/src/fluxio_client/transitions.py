@@ -54,6 +54,8 @@ class Guard(Enum):
     SIGNALLED = "signalled"
     #: The signal has not come before.
     UNSIGNALLED = "unsignalled"
+    #: No step that waits for the signal is RUNNING with it or has SUCCEEDED.
+    UNTAKEN = "untaken"
     #: A worker has laid the run's steps out.
     OPENED = "opened"
     #: No worker has laid the run's steps out yet.
@@ -79,6 +81,8 @@ class Transition(NamedTuple):
     guards: frozenset[Guard] = frozenset()
     #: Attributes the step no longer needs afterwards.
     drops: frozenset[str] = frozenset()
+    #: Whether the signals of the change are taken out of the run, so that its steps wait for them again.
+    drops_signals: bool = False
 
     @property
     def closes(self) -> bool:
@@ -146,6 +150,15 @@ TABLE: Mapping[str, Transition] = {
             drops=frozenset({"lease_until"}),
         ),
         Transition(
+            "refuse_signal",
+            _ANY,
+            step_from=frozenset({_STEP.RUNNING}),
+            step_to=_STEP.PENDING,
+            guards=frozenset({_G.FENCE}),
+            drops=_CLAIM,
+            drops_signals=True,
+        ),
+        Transition(
             "fail",
             _ANY,
             step_from=frozenset({_STEP.RUNNING}),
@@ -170,6 +183,7 @@ TABLE: Mapping[str, Transition] = {
         # --- a signal arrives. A run that stands still keeps it for its redrive.
         Transition("signal", _OPEN, guards=frozenset({_G.UNSIGNALLED})),
         Transition("keep_signal", STOPPED, guards=frozenset({_G.UNSIGNALLED})),
+        Transition("replace_signal", _OPEN | STOPPED, guards=frozenset({_G.UNTAKEN, _G.RUN_SEEN})),
         # --- an operator sends a run on that failed or was parked
         Transition("redrive", STOPPED, _RUN.RUNNING, guards=frozenset({_G.OPENED})),
         Transition("restart", STOPPED, _RUN.PENDING, guards=frozenset({_G.UNOPENED})),
@@ -219,8 +233,10 @@ class Change(NamedTuple):
     run_seen: RunStatus | None = None
     #: Steps whose `completed_deps` this change counts up.
     dependents: tuple[str, ...] = ()
-    #: The signals that the guards SIGNALLED and UNSIGNALLED ask for.
+    #: The signals that the guards SIGNALLED and UNSIGNALLED ask for, or that the row takes out of the run.
     signals: tuple[str, ...] = ()
+    #: The steps that wait for the signal, which the guard UNTAKEN asks for; none before the run is opened.
+    waiting: tuple[str, ...] = ()
     #: For `open`: the steps as they are laid out.
     steps: Mapping[str, Mapping[str, str | int]] = MappingProxyType({})
     #: For a claim in the very write that completes what the step waits for: how many steps those are.
@@ -307,6 +323,17 @@ def retry(step: str, token: str, attempt: int, failure: Failure, not_before: int
     return Change(TABLE["retry"], step, values, token, attempt)
 
 
+def refuse_signal(
+    step: str, token: str, attempt: int, failure: Failure, signals: tuple[str, ...]
+) -> Change:
+    """Put a step back whose signals have payloads that do not fit, until they are sent anew.
+
+    The attempt costs none of the step's retries.
+    """
+    values: Values = {"error": failure.to_json(), "redriven_at": attempt}
+    return Change(TABLE["refuse_signal"], step, values, token, attempt, signals=signals)
+
+
 def fail(
     step: str, token: str, attempt: int, failure: Failure, run_seen: RunStatus, now: int
 ) -> Change:
@@ -371,6 +398,21 @@ def keep_signal(name: str, text: str) -> Change:
     """Keep a signal for a run that failed or was parked."""
     return Change(
         TABLE["keep_signal"], values={layout.signal_attribute(name): text}, signals=(name,)
+    )
+
+
+def replace_signal(
+    name: str, text: str, waiting: tuple[str, ...], run_seen: RunStatus, now: int
+) -> Change:
+    """Put another payload in the place of a signal's that no step has taken yet."""
+    values = {layout.signal_attribute(name): text}
+    woken = {} if run_seen in STOPPED else {"wake_at": now}
+    return Change(
+        TABLE["replace_signal"],
+        values={**values, **woken},
+        run_seen=run_seen,
+        signals=(name,),
+        waiting=waiting,
     )
 
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fluxio.context import StepContext
-from fluxio.definition import step, workflow
+from fluxio.definition import workflow
 from fluxio.retry import Retry
+from fluxio.steps import step
 
 if TYPE_CHECKING:
     from fluxio.engine import FluxioEngine

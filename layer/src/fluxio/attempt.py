@@ -10,16 +10,17 @@ from __future__ import annotations
 import signal
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fluxio.context import StepContext
 from fluxio.decide import Failed
-from fluxio.definition import StepDefinition
 from fluxio.errors import BindingError, StepTimeout, TransactError
 from fluxio.log import log, log_payload
+from fluxio.steps import StepDefinition
 from fluxio_client import layout
 from fluxio_client.errors import PayloadError
 from fluxio_client.run import Failure
@@ -49,6 +50,10 @@ class Attempt(NamedTuple):
     tries: int
     #: A number from 0 to 1 for the backoff's jitter.
     chance: float
+    #: The payloads of the signals it awaits.
+    signals: Mapping[str, Any] = MappingProxyType({})
+    #: What steps further back returned; asked for only to explain that a parameter is missing.
+    earlier: Callable[[], Mapping[str, Any]] = dict
 
     @property
     def ids(self) -> dict[str, Any]:
@@ -72,9 +77,12 @@ class Attempt(NamedTuple):
     def _call(self) -> Returned | Failed:
         context = self.context
         log("DEBUG", "step begins", **self.ids)
-        log_payload("step input", {"input": self.input, "given": self.outputs}, **self.ids)
+        given = {**self.outputs, **self.signals}
+        log_payload("step input", {"input": self.input, "given": given}, **self.ids)
         try:
-            arguments = self.definition.signature.bind(self.input, self.outputs, context)
+            arguments = self.definition.bind(
+                self.input, self.outputs, context, self.signals, self.earlier
+            )
             value = self.definition.function(self.cls(), **arguments)
             what = (
                 f"run {context.run_id} step {context.step} (attempt {context.attempt}): the output"
@@ -101,6 +109,7 @@ class Attempt(NamedTuple):
         return Failed(
             Failure(type(error).__name__, _text(error), context.step, context.attempt),
             retry.delay(self.tries, self.chance) if again else None,
+            refused=error.signals if isinstance(error, BindingError) else (),
         )
 
     def timed_out(self) -> Failed:

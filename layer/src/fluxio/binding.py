@@ -1,23 +1,24 @@
-"""A step's parameters: which there are, who can supply them, and the values for one attempt.
-
-Plain values of plain types (str, int, float, bool, dict, list) are passed as they are; pydantic is imported
-only when a type or a value asks for it, because importing it costs a cold start about half as much again as
-boto3 does.
-"""
+"""A step's parameters: which there are, and the values for one attempt."""
 
 from __future__ import annotations
 
 import inspect
-import json
-import typing
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache, cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from fluxio import scope
+from fluxio.conversion import Converter
 from fluxio.errors import BindingError, DefinitionError
+from fluxio.log import log
+from fluxio_client.encoding import same
 
+#: The parameters that the engine supplies itself: the attempt's StepContext, and the run's whole input.
 CONTEXT = "ctx"
+INPUT = "input"
+
+#: What no step and no signal can be called, because a parameter of this name means something else.
+RESERVED = frozenset({"self", CONTEXT, INPUT})
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,33 @@ class Signature:
     required: tuple[str, ...]
     optional: tuple[str, ...]
     takes_rest: bool
+    #: The annotations as the function has them, `return` among them.
+    annotations: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    #: Names of the scopes between the module and the method: of its class's body, of functions around it.
+    names: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    _types: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    _converters: dict[str, Converter] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def of(cls, function: Callable[..., Any], where: str) -> Signature:
+    def of(
+        cls, function: Callable[..., Any], where: str, names: Mapping[str, Any] | None = None
+    ) -> Signature:
         """Read the parameters.
 
         Raises:
-            DefinitionError: there is no `self`, or parameters that cannot be bound by name.
+            DefinitionError: there is no `self`, or parameters that cannot be bound by name; or what is called
+                returns a coroutine or a generator.
         """
-        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        if _is_deferred(function) or _is_deferred(vars(type(function)).get("__call__")):
             raise DefinitionError(
                 f"{where}: a step is a plain method. Of a coroutine, call asyncio.run(…) inside it; of a "
                 "generator, return list(…)."
             )
         try:
-            parameters = list(inspect.signature(function).parameters.values())
+            signature = scope.signature_of(function)
         except (TypeError, ValueError):
             raise DefinitionError(f"{where}: @step takes a method written in Python.") from None
+        parameters = list(signature.parameters.values())
         if not parameters or parameters[0].kind not in (
             inspect.Parameter.POSITIONAL_ONLY,
             inspect.Parameter.POSITIONAL_OR_KEYWORD,
@@ -66,68 +77,77 @@ class Signature:
                 required.append(parameter.name)
             else:
                 optional.append(parameter.name)
-        return cls(function, tuple(required), tuple(optional), takes_rest)
+        annotated = {one.name: one.annotation for one in parameters[1:]}
+        annotated["return"] = signature.return_annotation
+        empty = inspect.Signature.empty
+        annotated = {name: one for name, one in annotated.items() if one is not empty}
+        return cls(
+            function, tuple(required), tuple(optional), takes_rest, annotated, {**(names or {})}
+        )
 
-    @cached_property
-    def types(self) -> dict[str, Any]:
-        """The annotation of each parameter and of `return`, names resolved."""
-        try:
-            return typing.get_type_hints(self.function, include_extras=True)
-        except Exception as error:  # whatever evaluating a user's annotation raises
-            raise BindingError(
-                f"an annotation of {self.function.__qualname__} cannot be read: {error}. Import the "
-                "name at run time, not only under TYPE_CHECKING."
-            ) from error
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """All of them that have names."""
+        return (*self.required, *self.optional)
 
-    def check_suppliers(
-        self,
-        where: str,
-        depends_on: tuple[str, ...],
-        dependencies: Mapping[str, Signature],
-        steps: Collection[str],
-        input: type | None,
-    ) -> None:
-        """Refuse a parameter that nothing can supply, as far as types tell.
+    def type_of(self, name: str) -> Any:
+        """The type that a parameter, or `return`, is annotated with; Any if it is not.
 
         Raises:
-            DefinitionError: it is named like a step that is not a dependency; or the workflow's input and
-                the dependencies' return types all say their names and none is it.
+            BindingError: the annotation cannot be read.
         """
-        for name in (*self.required, *self.optional):
-            if name in steps and name not in depends_on:
-                raise DefinitionError(
-                    f"{where}: the parameter {name!r} is named like a step it does not depend on. "
-                    f"Add {name!r} to depends_on, or rename the parameter."
+        if name not in self.annotations:
+            return Any
+        if name not in self._types:
+            try:
+                self._types[name] = scope.read(
+                    self.function, name, self.annotations[name], self.names
                 )
-        if input is None:
-            return
-        supplied: set[str] = {CONTEXT, *depends_on}
-        for kind in (input, *(one.returned for one in dependencies.values())):
-            names = _field_names(kind)
-            if names is None:
-                return
-            supplied |= names
-        for name in self.required:
-            if name not in supplied:
-                raise DefinitionError(
-                    f"{where}: nothing supplies the parameter {name!r}: neither the workflow's input "
-                    f"({input.__name__}) nor a step in depends_on has it. Add it there, give it a "
-                    "default, or depend on the step that returns it."
-                )
+            except Exception as error:  # whatever evaluating a user's annotation raises
+                of = "what it returns" if name == "return" else f"the parameter {name!r}"
+                raise BindingError(
+                    f"the annotation of {of} cannot be read: {error}. Import the name at run time, not only "
+                    "under TYPE_CHECKING, and in the module, the class or a function around it."
+                ) from error
+        return self._types[name]
 
     @property
     def returned(self) -> Any:
         """The annotated type of the output; None if it does not say."""
         try:
-            return self.types.get("return")
+            return self.type_of("return") if "return" in self.annotations else None
         except BindingError:
             return None
+
+    @property
+    def hint(self) -> str:
+        """What may help where nothing supplies a parameter of a decorated method."""
+        if not hasattr(self.function, "__wrapped__"):
+            return ""
+        return (
+            " If a decorator of the step passes it, let the decorator set __signature__ to the parameters "
+            "that are left to supply."
+        )
+
+    def converter(self, name: str) -> Converter:
+        """What turns the value of a parameter into its type."""
+        if name not in self._converters:
+            self._converters[name] = Converter(
+                self.type_of(name),
+                name,
+                f"the value of the parameter {name!r}",
+                "Hand over a value that does, or change the annotation.",
+            )
+        return self._converters[name]
 
     def bind(
         self,
         input: Mapping[str, Any],
         outputs: Mapping[str, Any],
         context: Any,
+        signals: Mapping[str, Any] | None = None,
+        earlier: Callable[[], Mapping[str, Any]] = dict,
+        defaults: Callable[[], Mapping[str, Any]] = dict,
     ) -> dict[str, Any]:
         """The arguments of one attempt.
 
@@ -135,101 +155,136 @@ class Signature:
             input: the run's input.
             outputs: what each direct dependency returned.
             context: the attempt's StepContext.
+            signals: the payloads of the signals that the step awaits, each bound under its own name only.
+            earlier: what steps further back returned: asked for only to say where a missing name is.
+            defaults: what the type of the workflow's input adds to an input that leaves it out.
 
         Raises:
             BindingError: nothing supplies a parameter, two dependencies disagree on it, or its value does
-                not fit its type.
+                not fit its type. Where signals' payloads do not fit, its `signals` has their names.
         """
-        supplied: dict[str, Any] = dict(input)
-        suppliers: dict[str, str] = {}
-        ambiguous: dict[str, tuple[str, str]] = {}
-        for step, output in outputs.items():
-            if not isinstance(output, Mapping):
-                continue
-            for name, value in output.items():
-                if name in suppliers and supplied[name] != value:
-                    ambiguous[name] = (suppliers[name], step)
-                supplied[name] = value
-                suppliers[name] = step
-        arguments: dict[str, Any] = {}
-        for name in (*self.required, *self.optional):
+        signals = signals or {}
+        supplied = _Supplied(input, outputs)
+        arguments = self._bind_signals(signals)
+        for name in self.parameters:
             if name == CONTEXT:
                 arguments[name] = context
+            elif name == INPUT:
+                arguments[name] = self._convert(name, input)
+            elif name in signals:
+                continue
             elif name in outputs:
                 arguments[name] = self._convert(name, outputs[name])
-            elif name in ambiguous:
-                one, other = ambiguous[name]
+            elif name in supplied.ambiguous:
+                one, other = supplied.ambiguous[name]
                 raise BindingError(
                     f"the parameter {name!r} is handed over by both {one} and {other}, with different "
                     f"values. Take one of them whole, by a parameter named {one!r} or {other!r}."
                 )
-            elif name in supplied:
-                arguments[name] = self._convert(name, supplied[name])
+            elif name in supplied.values:
+                arguments[name] = self._convert(name, supplied.values[name])
+            elif name in (more := defaults()):
+                arguments[name] = self._convert(name, more[name])
             elif name in self.required:
-                known = ", ".join(sorted({*supplied} - {*ambiguous})) or "nothing"
-                sources = "the run's input has"
-                if outputs:
-                    sources = f"the run's input and what {', '.join(outputs)} handed over have"
-                raise BindingError(
-                    f"nothing supplies the parameter {name!r}: {sources} {known}. Pass it to start, return it "
-                    "from a step in depends_on, or give it a default."
-                )
+                raise BindingError(self._missing(name, supplied, signals, outputs, earlier))
         if self.takes_rest:
-            rest = supplied.keys() - arguments.keys() - ambiguous.keys() - {"self", CONTEXT}
-            arguments |= {name: supplied[name] for name in supplied if name in rest}
+            rest = {**supplied.values, **signals}
+            for name in (
+                rest.keys() - arguments.keys() - supplied.ambiguous.keys() - {"self", CONTEXT}
+            ):
+                arguments[name] = rest[name]
+            lost = supplied.ambiguous.keys() - arguments.keys()
+            if lost:
+                log(
+                    "WARN",
+                    "names left out of **kwargs",
+                    run_id=context.run_id,
+                    workflow=context.workflow,
+                    step=context.step,
+                    attempt=context.attempt,
+                    names=sorted(lost),
+                )
+        return arguments
+
+    def _bind_signals(self, signals: Mapping[str, Any]) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        refused: dict[str, str] = {}
+        for name, payload in signals.items():
+            if name not in self.parameters:
+                continue
+            converter = self.converter(name)
+            _ = (
+                converter.adapter if self.type_of(name) is not Any else None
+            )  # the payload is not to blame
+            try:
+                arguments[name] = converter.convert(payload)
+            except BindingError as error:
+                refused[name] = str(error)
+        if refused:
+            problems = " ".join(f"signal {name}: {problem}" for name, problem in refused.items())
+            raise BindingError(
+                f"{problems} The step waits for {', '.join(refused)} again: send a payload that fits.",
+                signals=tuple(refused),
+            )
         return arguments
 
     def _convert(self, name: str, value: Any) -> Any:
-        kind = self.types.get(name, Any)
-        if kind is Any or type(value) is kind:
+        if name not in self.annotations:
             return value
-        if kind is float and type(value) is int:
-            return float(value)
-        from pydantic import ValidationError
+        return self.converter(name).convert(value)
 
+    def _missing(
+        self,
+        name: str,
+        supplied: _Supplied,
+        signals: Mapping[str, Any],
+        outputs: Mapping[str, Any],
+        earlier: Callable[[], Mapping[str, Any]],
+    ) -> str:
+        known = ", ".join(sorted({*supplied.values, *signals} - {*supplied.ambiguous})) or "nothing"
+        sources = "the run's input has"
+        if outputs:
+            sources = f"the run's input and what {', '.join(outputs)} handed over have"
         try:
-            # As JSON, because that is what it is: a date, a UUID or bytes comes as a string.
-            return _validator(kind).validate_json(json.dumps(value))
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, problem['loc'])) or name}: {problem['msg']}"
-                for problem in error.errors(include_url=False, include_input=False)
-            )
-            raise BindingError(
-                f"the value of the parameter {name!r} does not fit its type: {problems}. Hand over a value "
-                "that does, or change the annotation."
-            ) from None
+            outputs_before = earlier()
+        except Exception:  # noqa: BLE001 - the table cannot be read: the error is clear without it
+            outputs_before = {}
+        has = [
+            step
+            for step, output in outputs_before.items()
+            if isinstance(output, Mapping) and name in output
+        ]
+        remedy = (
+            "Pass it to start, return it from a step in depends_on, or give it a default."
+            if not has
+            else f"The step {has[-1]}, further back, returned it: add {has[-1]!r} to depends_on."
+        )
+        whole = f" Parameters named {', '.join(outputs)} take whole outputs." if outputs else ""
+        return f"nothing supplies the parameter {name!r}: {sources} {known}. {remedy}{whole}{self.hint}"
 
 
-@cache
-def _cached_validator(kind: Any) -> Any:
-    from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
+class _Supplied:
+    """What input and outputs supply by name."""
 
-    try:
-        return TypeAdapter(kind)
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
-        raise BindingError(
-            f"the annotation {kind!r} is no type that pydantic can check: {error}"
-        ) from None
+    def __init__(self, input: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
+        self.values: dict[str, Any] = dict(input)
+        #: Names that two dependencies hand over with different values, with those two.
+        self.ambiguous: dict[str, tuple[str, str]] = {}
+        suppliers: dict[str, str] = {}
+        for step, output in outputs.items():
+            if not isinstance(output, Mapping):
+                continue
+            for name, value in output.items():
+                if name in suppliers and not same(self.values[name], value):
+                    self.ambiguous[name] = (suppliers[name], step)
+                self.values[name] = value
+                suppliers[name] = step
 
 
-def _validator(kind: Any) -> Any:
-    try:
-        return _cached_validator(kind)
-    except TypeError:  # an annotation that cannot be hashed
-        return _cached_validator.__wrapped__(kind)
-
-
-def _field_names(kind: Any) -> set[str] | None:
-    """The names a type says a value has; None where it does not tell."""
-    if kind is type(None):
-        return set()
-    if is_dataclass(kind):
-        return {field.name for field in fields(kind)}
-    if typing.is_typeddict(kind):
-        return {*kind.__annotations__}
-    model_fields = getattr(kind, "model_fields", None)
-    if not isinstance(model_fields, dict) or kind.model_config.get("extra") == "allow":
-        return None
-    # As pydantic writes it, which is how it is stored and handed over.
-    return {of.serialization_alias or of.alias or name for name, of in model_fields.items()}
+def _is_deferred(function: Any) -> bool:
+    """Whether a call only makes what has still to be run."""
+    return (
+        inspect.iscoroutinefunction(function)
+        or inspect.isasyncgenfunction(function)
+        or inspect.isgeneratorfunction(function)
+    )

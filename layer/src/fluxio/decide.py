@@ -139,6 +139,8 @@ class Failed(NamedTuple):
     timed_out: bool = False
     #: Whether the run is of another version than the deployed code, which may be the reason.
     foreign: bool = False
+    #: The signals whose payloads do not fit: not the step is to blame, it waits for them anew.
+    refused: tuple[str, ...] = ()
 
 
 Outcome: TypeAlias = Succeeded | Failed
@@ -474,6 +476,10 @@ def _committing(
             assert outcome.retry_after is not None
             changes.append(
                 to.retry(name, hand.token, attempt, outcome.failure, now + outcome.retry_after)
+            )
+        elif outcome.refused:
+            changes.append(
+                to.refuse_signal(name, hand.token, attempt, outcome.failure, outcome.refused)
             )
         else:
             failure = outcome.failure

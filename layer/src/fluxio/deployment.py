@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fluxio.decide import TIME_MARGIN, Plan, Problem, StepPolicy
-from fluxio.definition import DEFAULT_TIMEOUT, StepDefinition, WorkflowDefinition
+from fluxio.definition import WorkflowDefinition
 from fluxio.errors import DeploymentError, UnknownWorkflow
 from fluxio.manifest import Manifest
 from fluxio.retry import ATTEMPTS_UNDER_CRASHES
+from fluxio.steps import DEFAULT_TIMEOUT, StepDefinition
 from fluxio_client.graph import Graph
 from fluxio_client.run import Failure, Run, StepStatus
 from fluxio_client.store import Store

@@ -17,8 +17,17 @@ class UnknownWorkflow(FluxioError):
     """No manifest of this deployment names the workflow of a run."""
 
 
+class DefinitionWarning(UserWarning):
+    """Something about a workflow class that is probably not meant; said when it is decorated."""
+
+
 class BindingError(FluxioError):
     """A step's parameters cannot be supplied; no retry mends that, so none is made."""
+
+    def __init__(self, message: str | None = None, signals: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        #: The signals whose payloads are to blame: the step waits for them anew.
+        self.signals = signals
 
 
 class TransactError(FluxioError):

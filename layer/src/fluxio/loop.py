@@ -78,6 +78,7 @@ class _Given(NamedTuple):
 
     input: Any
     outputs: dict[str, Any]
+    signals: dict[str, Any]
     #: Why it cannot be had.
     unreadable: PayloadError | None = None
 
@@ -384,25 +385,37 @@ class Loop:
         run, plan = self._run, self._plan
         assert run is not None
         assert isinstance(plan, Plan)
-        outputs = {}
+        outputs, signals = {}, {}
         try:
             for dep in plan.graph.depends_on[name]:
                 step = run.steps[dep]
                 outputs[dep] = self._value(step.output_json, step.output_ref)
             for signal in run.steps[name].awaits:
                 text = run.signals_json[signal] or None
-                outputs[signal] = self._value(text, layout.signal_ref(signal))
-            return _Given(self._value(run.input_json, run.input_ref), outputs)
+                signals[signal] = self._value(text, layout.signal_ref(signal))
+            return _Given(self._value(run.input_json, run.input_ref), outputs, signals)
         except (FluxioError, ValueError, RecursionError) as error:
             attempt = run.steps[name].attempt
             return _Given(
                 None,
+                {},
                 {},
                 PayloadError(
                     f"run {run.run_id} step {name} (attempt {attempt}): what it is given cannot be read "
                     f"from the table: {error}. Mend the item, and redrive the run."
                 ),
             )
+
+    def _earlier(self, name: str, run: Run, plan: Plan) -> dict[str, Any]:
+        """What the steps returned that a step depends on through others, the nearest last."""
+        found: dict[str, Any] = {}
+        front = {*plan.graph.depends_on[name]}
+        while front:
+            front = {dep for each in front for dep in plan.graph.depends_on[each]} - found.keys()
+            for each in front:
+                step = run.steps[each]
+                found[each] = self._value(step.output_json, step.output_ref)
+        return dict(reversed(found.items()))
 
     def _attempt(self, name: str, given: _Given, now: int) -> Attempt:
         run, plan = self._run, self._plan
@@ -426,6 +439,8 @@ class Loop:
             timeout=timeout / 1000,
             tries=run.steps[name].attempt - run.steps[name].redriven_at,
             chance=self._services.chance(),
+            signals=given.signals,
+            earlier=lambda: self._earlier(name, run, plan),
         )
         self._attempts[name] = attempt
         return attempt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fluxio.duration import Duration, in_seconds
 from fluxio.errors import DefinitionError
 
 #: A worker that dies says little about the step it held, so a step gets at least this many attempts before
@@ -17,9 +18,9 @@ class Retry:
 
     Args:
         max: how often at most, 0 to 100; 3 means up to four attempts. An attempt whose worker died counts.
-        initial: seconds before the first retry, 0 to 86,400.
+        initial: seconds before the first retry, or a timedelta; 0 to 86,400 seconds.
         backoff: what each further wait is multiplied by, 1 to 10.
-        maximum: seconds a wait is at most, 0 to 86,400.
+        maximum: seconds a wait is at most, or a timedelta; 0 to 86,400 seconds.
         jitter: the share of a wait that is drawn at random, 0 to 1, so that many runs that failed together
             do not come back together.
         retry_on: exception types that are retried; others fail the step at once. Default: every Exception.
@@ -30,9 +31,9 @@ class Retry:
     """
 
     max: int = 3
-    initial: float = 1.0
+    initial: Duration = 1.0
     backoff: float = 2.0
-    maximum: float = 900.0
+    maximum: Duration = 900.0
     jitter: float = 0.5
     retry_on: tuple[type[BaseException], ...] = (Exception,)
     give_up_on: tuple[type[BaseException], ...] = ()
@@ -55,7 +56,8 @@ class Retry:
             "jitter": (0, 1),
         }
         for name, (low, high) in bounds.items():
-            given = getattr(self, name)
+            given = in_seconds(getattr(self, name))
+            object.__setattr__(self, name, given)
             if type(given) not in (int, float) or not low <= given <= high:
                 raise DefinitionError(
                     f"Retry({name}={given!r}): use a number from {low:,} to {high:,}."
@@ -72,5 +74,8 @@ class Retry:
             attempt: the attempt that failed, from 1.
             chance: a number from 0 to 1, drawn at random by the caller.
         """
-        wait = min(self.maximum, self.initial * self.backoff ** min(attempt - 1, 64))
+        wait: float = min(
+            in_seconds(self.maximum),
+            in_seconds(self.initial) * self.backoff ** min(attempt - 1, 64),
+        )
         return round(1000 * wait * (1 - self.jitter * chance))

@@ -85,7 +85,7 @@ class Steps:
             if given.get(f"by_{dep}") != int(committed):
                 problems.append(f"{key} was given {given}, but {dep} committed {committed}")
         for signal in plan.awaits:
-            if given.get(f"by_{signal}") != run_id:
+            if given.get(signal, {}).get(f"by_{signal}") != run_id:
                 problems.append(f"{key} was given {given}, not what the signal {signal} brought")
         if given["of"] != run_id:
             problems.append(f"{key} was given another run's input")

@@ -31,14 +31,19 @@ def signal(
         str | None,
         typer.Option("--payload", "-p", help="JSON, @file, or - for stdin. Default: {}."),
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Take the place of a payload that no step has taken yet."),
+    ] = False,
 ) -> None:
     """Send a signal to a run; a step that waits for it goes on.
 
-    Safe to repeat with the same payload.
+    Safe to repeat with the same payload. A payload that does not fit its step's parameter is refused there, and
+    the step waits again: send it anew.
 
     Example: fluxio signal order-o-1001 approved --payload '{"by": "kim"}'
     """
-    run = session.client.signal(run_id, name, read_json(payload, "--payload"))
+    run = session.client.signal(run_id, name, read_json(payload, "--payload"), replace=replace)
     if session.json:
         session.print_json({"run_id": run.run_id, "signal": name, "status": run.status.value})
     else:

@@ -1,0 +1,257 @@
+"""`@step`: a method becomes a step, with what the decorator and its signature say of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple, TypeVar, overload
+
+from fluxio import marks, scope
+from fluxio.binding import RESERVED, Signature
+from fluxio.conversion import Converter
+from fluxio.duration import Duration, in_seconds
+from fluxio.errors import DefinitionError
+from fluxio.retry import Retry
+from fluxio_client import encoding, layout
+from fluxio_client.errors import InvalidInput
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+#: A step's name becomes a part of message ids, which SQS limits to 128 characters.
+MAX_STEP_NAME = 40
+
+#: Signals that one step may await: its claim asks for each of them in one expression.
+MAX_AWAITS = 100
+
+#: Seconds an attempt may take at most; a Lambda function's own limit is 900.
+#: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MAX_TIMEOUT = 900
+
+#: Seconds an attempt may take where the step does not say, or less if the function's timeout is shorter.
+DEFAULT_TIMEOUT = 60
+
+
+class StepDefinition(NamedTuple):
+    """What `@step` says of a method."""
+
+    name: str
+    function: Callable[..., Any]
+    depends_on: tuple[str, ...]
+    retry: Retry
+    #: Seconds; None means DEFAULT_TIMEOUT, or less if the function's timeout is shorter.
+    timeout: float | None
+    isolated: bool
+    signature: Signature
+    #: Signals that must have arrived, too.
+    awaits: tuple[str, ...] = ()
+    #: Whether only runs opened with an older graph still have the step.
+    retired: bool = False
+    #: What checks the run's input, if the workflow says what that is.
+    input: Converter | None = None
+
+    def bind(
+        self,
+        input: Mapping[str, Any],
+        outputs: Mapping[str, Any],
+        context: Any,
+        signals: Mapping[str, Any] | None = None,
+        earlier: Callable[[], Mapping[str, Any]] = dict,
+    ) -> dict[str, Any]:
+        """The arguments of one attempt; see `Signature.bind`.
+
+        A step that depends on no other checks the run's input first: so no step's code runs on one that does
+        not fit.
+
+        Raises:
+            BindingError: see `Signature.bind`; or the run's input does not fit the workflow's type.
+        """
+        check = self.input
+
+        @cache
+        def defaults() -> Mapping[str, Any]:
+            if check is None:
+                return {}
+            try:
+                tree = encoding.to_tree(check.convert(input))
+            except encoding.Unstorable:  # a secret, for example: it has no form that could be bound
+                return {}
+            return tree if isinstance(tree, dict) else {}
+
+        if check is not None and not self.depends_on:
+            check.convert(input)
+        return self.signature.bind(input, outputs, context, signals, earlier, defaults)
+
+
+@overload
+def step(function: Function, /) -> Function: ...
+@overload
+def step(
+    *,
+    depends_on: Sequence[str | Callable[..., Any]] = (),
+    retry: int | Retry = 0,
+    timeout: Duration | None = None,
+    isolated: bool = False,
+    awaits: Sequence[str] = (),
+    retired: bool = False,
+) -> Callable[[Function], Function]: ...
+def step(
+    function: Any = None,
+    /,
+    *,
+    depends_on: Sequence[str | Callable[..., Any]] = (),
+    retry: int | Retry = 0,
+    timeout: Duration | None = None,
+    isolated: bool = False,
+    awaits: Sequence[str] = (),
+    retired: bool = False,
+) -> Any:
+    """Make a method of a workflow a step.
+
+    Its parameters are bound by name: from the dicts that the steps it depends on returned, then from the run's
+    input; a parameter named like such a step receives its whole output, one named `input` the whole input; one
+    named `ctx` receives the `StepContext`. Annotated types are checked and converted by pydantic. What it
+    returns must be JSON, or what pydantic can turn into JSON and back.
+
+    Args:
+        depends_on: the steps that must have succeeded before: their names, or the methods themselves.
+        retry: how often an attempt that raised is tried again: a number, short for `Retry(number)`, or a
+            `Retry`. Default 0.
+        timeout: seconds an attempt may take, or a timedelta; above 0 and at most 900 seconds. The worker's
+            function must be allowed longer. Default 60, or less if the function's timeout is shorter.
+        isolated: whether the step gets an invocation of its own in a fan-out, for heavy steps.
+        awaits: names of signals (`FluxioClient.signal`) that must have arrived, too. Nothing runs meanwhile,
+            however long that takes. What a signal brings is bound to the parameter of its name, and to no
+            other. If it does not fit the parameter's type, the step goes on waiting: send it again.
+        retired: whether the step is on its way out: new runs do not have it, runs that were opened with it
+            still run it. Remove it when no open run needs it any more (`fluxio doctor --package`).
+
+    Raises:
+        DefinitionError: an argument cannot be used, or the class has two steps of this name.
+    """
+
+    def decorate(decorated: Any, frame: Any) -> Any:
+        name = getattr(decorated, "__name__", "")
+        owner = getattr(decorated, "__qualname__", name).rpartition(".")[0] or "workflow"
+        where = f"{owner}.{name}"
+        check_plain(decorated, where)
+        if not name or not callable(decorated):
+            raise DefinitionError(f"@step takes a method, not {decorated!r}.")
+        # The class body's names: a second method of the same name silently replaces the first, and only here
+        # are both visible.
+        body = scope.class_body(frame)
+        if marks.of((body or frame).f_locals.get(name)) is not None:
+            raise DefinitionError(
+                f"{where}: two steps have the name {name!r}; the second would replace the first. "
+                "Rename one."
+            )
+        names = {} if body is None else scope.names_around(body)
+        mark = _define_step(decorated, name, where, names, arguments)
+        try:
+            marks.put(decorated, mark, body)
+        except (AttributeError, TypeError):
+            raise DefinitionError(f"{where}: @step takes a method written in Python.") from None
+        return decorated
+
+    arguments = {
+        "depends_on": depends_on,
+        "retry": retry,
+        "timeout": timeout,
+        "isolated": isolated,
+        "awaits": awaits,
+        "retired": retired,
+    }
+    if function is not None:
+        return decorate(function, sys._getframe(1))
+    return lambda decorated: decorate(decorated, sys._getframe(1))
+
+
+def check_plain(method: object, where: str) -> None:
+    """Asked twice: `@step` may stand above `@staticmethod`, or below it."""
+    if isinstance(method, (staticmethod, classmethod)):
+        raise DefinitionError(
+            f"{where}: a step is a plain method with self, not a {type(method).__name__}."
+        )
+
+
+def _define_step(
+    function: Callable[..., Any],
+    name: str,
+    where: str,
+    names: Mapping[str, Any],
+    arguments: dict[str, Any],
+) -> StepDefinition:
+    retry, timeout = arguments["retry"], in_seconds(arguments["timeout"])
+    if not name.isascii() or len(name) > MAX_STEP_NAME:
+        raise DefinitionError(
+            f"{where}: a step's name is at most {MAX_STEP_NAME} ASCII letters, digits and '_'. Rename it."
+        )
+    if name in RESERVED:
+        raise DefinitionError(
+            f"{where}: a step cannot be called {name!r}: a parameter of that name means something else. "
+            "Rename it."
+        )
+    depends_on = _define_dependencies(arguments["depends_on"], where)
+    if type(retry) is int:
+        try:
+            retry = Retry(retry)
+        except DefinitionError as error:
+            raise DefinitionError(f"{where}: {error}") from None
+    if not isinstance(retry, Retry):
+        raise DefinitionError(f"{where}: retry is {retry!r}; pass a whole number or a Retry(…).")
+    if timeout is not None and (
+        type(timeout) not in (int, float) or not 0 < timeout <= MAX_TIMEOUT
+    ):
+        raise DefinitionError(
+            f"{where}: timeout is {timeout!r}; pass seconds above 0 and at most {MAX_TIMEOUT}, "
+            "the longest a Lambda function may run."
+        )
+    return StepDefinition(
+        name=name,
+        function=function,
+        depends_on=depends_on,
+        retry=retry,
+        timeout=timeout,
+        isolated=bool(arguments["isolated"]),
+        signature=Signature.of(function, where, names),
+        awaits=_define_awaits(arguments["awaits"], where),
+        retired=bool(arguments["retired"]),
+    )
+
+
+def _define_dependencies(depends_on: Any, where: str) -> tuple[str, ...]:
+    listed = isinstance(depends_on, (list, tuple, set, frozenset))
+    found = [one if isinstance(one, str) else marks.of(one) for one in depends_on] if listed else []
+    if not listed or not all(isinstance(one, (str, StepDefinition)) for one in found):
+        raise DefinitionError(
+            f"{where}: depends_on is {depends_on!r}; pass a list of step names, or of methods marked with "
+            '@step: depends_on=["…"].'
+        )
+    names = [one if isinstance(one, str) else one.name for one in found]
+    if len({*names}) < len(names):
+        raise DefinitionError(f"{where}: depends_on names a step twice: {names}.")
+    return tuple(names)
+
+
+def _define_awaits(awaits: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(awaits, (list, tuple)):
+        raise DefinitionError(
+            f'{where}: awaits is {awaits!r}; pass a list of names of signals: awaits=["…"].'
+        )
+    for name in awaits:
+        try:
+            layout.check_signal(name)
+        except InvalidInput as error:
+            raise DefinitionError(f"{where}: awaits: {error}") from None
+        if name in RESERVED:
+            raise DefinitionError(
+                f"{where}: awaits names {name!r}: a parameter of that name means something else. Rename it."
+            )
+    if len({*awaits}) < len(awaits):
+        raise DefinitionError(f"{where}: awaits names a signal twice: {list(awaits)}.")
+    if len(awaits) > MAX_AWAITS:
+        raise DefinitionError(
+            f"{where}: awaits names {len(awaits)} signals; at most {MAX_AWAITS} fit the condition of one "
+            "write. Let several steps await them, or send what they bring in fewer signals."
+        )
+    return tuple(awaits)
