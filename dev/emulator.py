@@ -1,6 +1,7 @@
 """MiniStack, the AWS emulator, on a free loopback port: start it, find it again, end it.
 
-    python -m dev.emulator start|stop|status [name]
+    python -m dev.emulator start [name] [--auth]
+    python -m dev.emulator stop|status [name]
 
 Everything of one emulator lies in `.fluxio/emulators/<name>`: where it is, its log and its temporary
 files. The server holds a lock on a file there as long as it lives. So "is it running, and is that
@@ -30,6 +31,18 @@ from dev.stage import DevError, command_line, end_group, interrupts, say, tail
 REGION = "us-east-1"
 PATCHED = ROOT / "dev" / "ministack_patch.py"
 """Mends what MiniStack gets wrong and then runs it."""
+
+EXPORTED = (
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_EC2_METADATA_DISABLED",
+)
+"""What a shell needs to reach the emulator and no account."""
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
@@ -237,11 +250,15 @@ def _free_port() -> int:
 
 
 def main(arguments: list[str]) -> None:
-    verb, name, *_ = [*arguments, "", ""]
+    auth = "--auth" in arguments
+    verb, name, *_ = [*(one for one in arguments if one != "--auth"), "", ""]
     name = name or "demo"
     if verb == "start":
-        emulator = start(name)
+        emulator = start(name, auth=auth)
         say(f"MiniStack {name!r}: {emulator.endpoint} (process {emulator.pid})")
+        say("In the shell in which Terraform and `fluxio` are to find it, and no account:\n")
+        own = emulator.environment()
+        say(f"  unset AWS_PROFILE; export {' '.join(f'{name}={own[name]}' for name in EXPORTED)}")
     elif verb == "stop":
         say(f"MiniStack {name!r}: " + ("stopped" if stop(name) else "was not running"))
     elif verb == "status":

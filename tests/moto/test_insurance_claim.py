@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,18 +11,19 @@ import pytest
 from fluxio_client import RunStatus
 from tests.moto.pump import World
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "insurance_claim"
+ROOT = Path(__file__).parents[2]
 
 
 def test_models_decimals_and_enums_go_from_step_to_step(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(EXAMPLE)
+    """With the input that docs/local-trial.md starts it with."""
+    monkeypatch.syspath_prepend(ROOT / "examples" / "insurance_claim")
     from claims.workflows import InsuranceClaim
 
-    world.client.start(
-        "InsuranceClaim", {"claim_id": "c-1", "kind": "water", "amount": "1000.50"}, run_id="c-1"
-    )
+    page = (ROOT / "docs" / "local-trial.md").read_text(encoding="utf-8")
+    (given,) = re.findall(r"fluxio start InsuranceClaim .*--input '(.*)'", page)
+    world.client.start("InsuranceClaim", json.loads(given), run_id="c-1")
     world.pump(InsuranceClaim).drain()
 
     run = world.client.get("c-1")
