@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test check layer release venv venvs format docs clean
+.PHONY: help aws-trial demo demo-down test check layer release venv venvs format docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ layer: venv ## Build the wheels and the Lambda layer's zips in layer/dist
 
 release: venv ## Build everything that a version publishes, in dist
 	@$(VENV) -m dev.release
+
+aws-trial: terraform layer ## Try fluxio on AWS itself: make aws-trial REGION=us-east-1 (docs/aws-trial.md)
+	@$(VENV) -m dev.aws_trial $(if $(REGION),--region $(REGION))
 
 venvs: python
 	@$(PYTHON) -m dev.bootstrap

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import boto3
 import pytest
 
 from dev import ROOT, emulator, layer
@@ -165,6 +166,36 @@ def test_aws_would_take_every_request_that_terraform_sends_at_the_bounds_of_the_
     """First one bound and then the other, so that what an update sends is held against the models as well."""
     assert applied.sent.problems() == []
     assert applied.sent.missing() == set()
+
+
+def test_what_provider_and_emulator_let_pass_is_found(ministack: emulator.Emulator) -> None:
+    """Two mistakes on purpose: a description that is too long, and a trust policy that is."""
+    work = ROOT / ".fluxio" / f"{NAME}-planted"
+    services = [f"service-{at}.amazonaws.com" for at in range(100)]
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": services}}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    (work / "planted").mkdir(parents=True)
+    (work / "planted" / "empty.zip").write_bytes(empty_zip())
+    layer_version = {"layer_name": "l", "filename": "empty.zip", "description": "d" * 257}
+    resources = {
+        "aws_lambda_layer_version": {"this": layer_version},
+        "aws_iam_role": {"this": {"name": "r", "assume_role_policy": policy}},
+    }
+    (work / "planted" / "main.tf.json").write_text(json.dumps({"resource": resources}))
+    try:
+        with recording(ministack.endpoint) as sent:
+            environment = ministack.environment() | {"AWS_ENDPOINT_URL": sent.endpoint}
+            terraform = Terraform(work / "planted", work / "terraform", environment)
+            terraform.apply({})
+            found = sent.problems()
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        boto3.client("iam").delete_role(RoleName="r")
+        boto3.client("lambda").delete_layer_version(LayerName="l", VersionNumber=1)
+    assert [line.partition(" long,")[0].rpartition(":")[0] for line in found] == [
+        "iam:CreateRole: AssumeRolePolicyDocument",
+        "lambda:PublishLayerVersion: Description",
+    ]
 
 
 def test_updates_were_sent_as_well(applied: Applied) -> None:
