@@ -35,14 +35,14 @@ def failed(world: World, cls: type, *, steps: int) -> str:
     store = Store(world.dynamodb, world.table_name)
     store.apply(run_id, [to.open_run(definition.name, definition.graph, claims)], now)
     names = list(definition.steps)[:steps]
-    failure = Failure("E", "the service behind it is down", names[0], 1)
+    failure = Failure("E", "the service behind it is down", next(iter(definition.steps)), 1)
     store.apply(run_id, [to.fail_run(failure, now)], now)
     for name in names:
         store.apply(run_id, [to.fail(name, name, 1, failure, RunStatus.FAILED, now)], now)
     return run_id
 
 
-@pytest.mark.parametrize("steps", [1, 41, 99])
+@pytest.mark.parametrize("steps", [0, 1, 41, 99])
 def test_however_many_steps_failed(world: World, steps: int) -> None:
     cls = wide(99)
     run_id = failed(world, cls, steps=steps)

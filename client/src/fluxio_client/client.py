@@ -269,8 +269,10 @@ class FluxioClient:
         # Refused only if the run, or a step of it, has gone on meanwhile: then it is looked at anew.
         while run.status in STOPPED:
             reopen = transitions.redrive(run.version is not None, layout.shard(run_id), now)
-            fresh = _fresh_attempts(run)
-            changes = [reopen, *fresh]
+            fresh, under_way = _fresh_attempts(run)
+            changes = [reopen, *fresh, *under_way]
+            if not self._store.fits(changes, now):
+                changes = [reopen, *fresh]
             if not self._store.fits(changes, now):
                 # More than one write holds: the run stays as it is until the last of them.
                 changes = fresh[:RESETS]
@@ -457,19 +459,24 @@ class FluxioClient:
             pause = min(pause * 1.5, poll)
 
 
-def _fresh_attempts(run: Run) -> list[transitions.Change]:
+def _fresh_attempts(run: Run) -> tuple[list[transitions.Change], list[transitions.Change]]:
     """What gives the steps of a run that stopped their attempts again, those that are under way included.
 
-    A worker that died took its steps along; until their leases have expired they look like any other's. One in
-    its first attempt is asked for as well: if it fails before this is written, it must be reset.
+    A worker that died took its steps along; until their leases have expired they look like any other's.
+
+    Returns:
+        The changes; and those that change nothing, of steps in their first attempt. One of these that fails
+        before the redrive is written must be reset as well, so the write asks whether it is under way.
     """
-    changes = []
+    changes: list[transitions.Change] = []
+    unchanged: list[transitions.Change] = []
     for step in run.steps.values():
         if step.status is StepStatus.FAILED:
             changes.append(transitions.reset(step.name, step.attempt))
         elif step.status is StepStatus.RUNNING:
-            changes.append(transitions.reprieve(step.name, step.attempt))
-    return changes
+            first = step.redriven_at == step.attempt - 1
+            (unchanged if first else changes).append(transitions.reprieve(step.name, step.attempt))
+    return changes, unchanged
 
 
 def _known(run: Run) -> Run:
