@@ -386,7 +386,8 @@ class FluxioClient:
             since: only runs started at this time or later: an aware datetime, or milliseconds since 1970.
             until: only runs started at this time or earlier.
             limit: at most so many runs, 1 to 1,000.
-            page: `next_page` of the page before.
+            page: `next_page` of the page before. It goes on in the window of the first page, whatever
+                `since` and `until` are now.
 
         Returns:
             The runs, and the token of the next page.

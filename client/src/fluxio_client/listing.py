@@ -14,6 +14,12 @@ from fluxio_client.errors import InvalidInput
 from fluxio_client.run import Page, RunStatus, RunSummary
 from fluxio_client.store import Store
 
+#: Later than any time of a run.
+EVER = 10**15
+
+#: Where a listing goes on, by shard: the last run of it that was shown, and its time.
+_Cursors = dict[str, list[Any]]
+
 
 class Listing:
     """The runs of a table's workflows, by workflow or by status."""
@@ -32,7 +38,9 @@ class Listing:
     ) -> Page:
         """Runs of a workflow, the newest first; see `FluxioClient.list`."""
         listing = [workflow, status.value if status else None]
-        cursors = _read_page(page, listing)
+        cursors: _Cursors = {}
+        if page is not None:
+            since, until, cursors = _read_page(page, listing)
         shards = range(layout.SHARDS) if status is not RunStatus.FAILED else range(1)
         streams = [
             self._list_shard(workflow, status, shard, since, until, limit, cursors.get(str(shard)))
@@ -46,7 +54,29 @@ class Listing:
             at = summary.ended_at if status is RunStatus.FAILED else summary.created_at
             cursors[str(shard)] = [summary.run_id, at]
         more = len(found) == limit and next(merged, None) is not None
-        return Page(found, _write_page(listing, cursors) if more else None)
+        return Page(found, _write_page(listing, since, until, cursors) if more else None)
+
+    def open(self, expected: int) -> Iterator[str]:
+        """Ids of open runs of all workflows, in descending order of `wake_at`; read as they are taken.
+
+        Args:
+            expected: about how many will be taken.
+        """
+        streams = [self._open_of_shard(shard, expected) for shard in range(layout.SHARDS)]
+        for _, run_id in heapq.merge(*streams):
+            yield run_id
+
+    def _open_of_shard(self, shard: int, expected: int) -> Iterator[tuple[int, str]]:
+        query = {
+            "IndexName": layout.INDEX_DUE,
+            "KeyConditionExpression": "#due=:shard",
+            "ExpressionAttributeNames": {"#due": "due"},
+            "ExpressionAttributeValues": {":shard": {"N": str(shard)}},
+            "ScanIndexForward": False,
+            "Limit": expected + 1,
+        }
+        for item in self._store.query(**query):
+            yield -int(item["wake_at"]["N"]), item["pk"]["S"]
 
     def in_status(self, status: RunStatus, since: int = 0) -> Iterator[list[RunSummary]]:
         """Runs of all workflows in a status, page by page, in no order.
@@ -90,7 +120,7 @@ class Listing:
         values = {
             ":hash": {"S": hash_value},
             ":since": {"N": str(since)},
-            ":until": {"N": str(until if until is not None else 10**15)},
+            ":until": {"N": str(until if until is not None else EVER)},
         }
         query: dict[str, Any] = {
             "IndexName": index,
@@ -120,18 +150,26 @@ def _newest_failed(entry: tuple[RunSummary, int]) -> int:
     return -(entry[0].ended_at or 0)
 
 
-def _write_page(listing: list[str | None], cursors: dict[str, list[Any]]) -> str:
-    text = json.dumps([listing, cursors], separators=(",", ":"))
+def _write_page(listing: list[str | None], since: int, until: int | None, cursors: _Cursors) -> str:
+    text = json.dumps([listing, since, until, cursors], separators=(",", ":"))
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read_page(page: str | None, listing: list[str | None]) -> dict[str, list[Any]]:
-    if page is None:
-        return {}
+def _read_page(page: str, listing: list[str | None]) -> tuple[int, int | None, _Cursors]:
+    """The window of the first page, and where the next one begins.
+
+    A window that is counted anew from now may end before a cursor, which DynamoDB refuses. So the first one
+    stands.
+    """
     try:
-        of, cursors = json.loads(urlsafe_b64decode(page + "=" * (-len(page) % 4)))
+        of, since, until, at = json.loads(urlsafe_b64decode(page + "=" * (-len(page) % 4)))
         if of == listing:
-            return {shard: [str(run_id), int(at)] for shard, (run_id, at) in cursors.items()}
+            first, last = int(since), None if until is None else int(until)
+            cursors: _Cursors = {
+                str(int(shard)): [str(run_id), int(time)] for shard, (run_id, time) in at.items()
+            }
+            if all(first <= time <= (last or EVER) for _, time in cursors.values()):
+                return first, last, cursors
     except (ValueError, TypeError, AttributeError):
         pass
     raise InvalidInput(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import Annotated, NamedTuple
 
 import typer
@@ -18,14 +21,14 @@ from fluxio_client.cli.records import summary_record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.waiting import awaited_signals, goes_on
 from fluxio_client.listing import Listing
-from fluxio_client.run import STOPPED, Failure, Run, RunStatus, RunSummary
+from fluxio_client.run import Failure, Page, Run, RunStatus, RunSummary
 
-#: Later than any `wake_at`.
-EVER = 10**15
+#: Runs that a page of `FluxioClient.list` has at most.
+MOST = 1000
 
 
 class Listed(NamedTuple):
-    """A run in the listing; what stands in the run item alone where that was read."""
+    """A run in the listing: what an index has of it, and the run itself, unless that is gone."""
 
     summary: RunSummary
     run: Run | None = None
@@ -34,6 +37,11 @@ class Listed(NamedTuple):
     def error(self) -> Failure | None:
         """Why it failed or was parked."""
         return self.run.error if self.run else None
+
+    @property
+    def version(self) -> str | None:
+        """The version of its graph; None until a worker has opened it."""
+        return self.run.version if self.run else None
 
 
 class Shown(NamedTuple):
@@ -44,7 +52,7 @@ class Shown(NamedTuple):
     read_from: str
     #: The token of the next page; None if there is none.
     next_page: str | None = None
-    #: Whether there are more than are shown.
+    #: Whether there are more, or may be: what is not shown was not read, and may not be what was asked for.
     more: bool = False
 
 
@@ -76,6 +84,9 @@ def list_(
             help="Only runs started (--failed: failed) since: 90s, 15m, 2h, 3d, 1w ago, or an ISO time."
         ),
     ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Only runs of this version of their workflow's graph.")
+    ] = None,
     limit: Annotated[int, typer.Option(help="At most so many runs.", min=1, max=1000)] = 50,
     page: Annotated[
         str | None, typer.Option(help="Of one workflow: the page that the listing before named.")
@@ -94,127 +105,141 @@ def list_(
     chosen = [*([status] if status else []), open_, failed, waiting]
     if sum(map(bool, chosen)) > 1:
         raise wrong("say one of --status, --open, --failed, --waiting.")
-    if page and (len(names) != 1 or open_ or waiting):
+    if page and (len(names) != 1 or open_ or waiting or version):
         raise wrong("--page goes on with a listing of one WORKFLOW.")
     if failed:
         status = RunStatus.FAILED
     first = moment_of(since, session.now) if since else 0
+    look = _Look(session, names, first, limit, version)
     if waiting or (status is RunStatus.WAITING and not names):
-        listing = _waiting(session, names, first, limit, signals=waiting)
+        listing = look.waiting(signals=waiting)
     elif status is RunStatus.FAILED and not names:
-        listing = _found(session, RunStatus.FAILED, first, limit)
+        listing = look.failed()
     elif names and not open_:
-        listing = _of_workflows(session, names, status, first, limit, page)
+        listing = look.of_workflows(status, page)
     elif status in (None, RunStatus.PENDING, RunStatus.RUNNING, RunStatus.COMPENSATING):
-        listing = _open(session, names, status, first, limit)
+        listing = look.open(status)
     else:
         raise wrong(f"--status {status} needs a WORKFLOW: no index has such runs of all workflows.")
     _print(session, listing, names, first)
 
 
-def _of_workflows(
-    session: Session,
-    names: list[str],
-    status: RunStatus | None,
-    since: int,
-    limit: int,
-    page: str | None,
-) -> Shown:
-    found: list[RunSummary] = []
-    next_page = None
-    for name in names:
-        one = session.client.list(name, status=status, since=since or None, limit=limit, page=page)
-        found += one.runs
-        next_page = one.next_page if len(names) == 1 else None
-    failed = status is RunStatus.FAILED
-    found.sort(key=lambda run: -((run.ended_at if failed else None) or run.created_at))
-    shown = found[:limit]
-    index = layout.INDEX_FAILED if failed else layout.INDEX_BY_WORKFLOW
-    more = next_page is not None or len(found) > limit
-    return Shown(_with_errors(session, shown), index, next_page, more)
+@dataclass
+class _Look:
+    """One look at the indexes. Runs are read as they are shown, and no more of them."""
 
+    session: Session
+    names: list[str]
+    since: int
+    limit: int
+    version: str | None
 
-def _open(
-    session: Session, names: list[str], status: RunStatus | None, since: int, limit: int
-) -> Shown:
-    runs = [
-        run
-        for run in open_runs(session)
-        if (not names or run.workflow in names)
-        and run.created_at >= since
-        and (status is None or run.status is status)
-    ]
-    return _cut(runs, limit, layout.INDEX_DUE)
+    def of_workflows(self, status: RunStatus | None, page: str | None) -> Shown:
+        """Runs of the workflows that are named."""
+        failed = status is RunStatus.FAILED
+        index = layout.INDEX_FAILED if failed else layout.INDEX_BY_WORKFLOW
+        if len(self.names) > 1 or self.version is not None:
+            return self._take(self._newest(status), index)
+        found = self._page(self.names[0], status, self.limit, page)
+        listed = [self._listed(one) for one in found]
+        return Shown(listed, index, found.next_page, more=found.next_page is not None)
 
+    def open(self, status: RunStatus | None) -> Shown:
+        """Runs that have not ended and are not parked."""
 
-def open_runs(session: Session) -> list[Run]:
-    """Every run that has not ended and is not parked, the newest first."""
-    ids = [
-        run_id
-        for shard in range(layout.SHARDS)
-        for run_id, _ in session.store.due(shard, EVER, limit=EVER)
-    ]
-    runs: list[Run] = []
-    with session.progress("reading open runs", len(ids)) as bar:
-        for run_id in ids:
-            run = session.store.read(run_id)
-            bar.advance()
-            if run is not None and not run.ended and not run.parked:
-                runs.append(run)
-    return sorted(runs, key=lambda run: -run.created_at)
+        def is_wanted(run: Run) -> bool:
+            return status is None or run.status is status
 
+        return self._take(self._open(is_wanted), layout.INDEX_DUE)
 
-def _waiting(session: Session, names: list[str], since: int, limit: int, signals: bool) -> Shown:
-    parked: list[RunSummary] = []
-    if names:
-        for name in names:
-            listed = session.client.list(
-                name, status=RunStatus.WAITING, since=since or None, limit=min(limit + 1, 1000)
+    def waiting(self, signals: bool) -> Shown:
+        """Parked runs, and those that wait for a signal."""
+
+        def waits(run: Run) -> bool:
+            return bool(awaited_signals(run, self.session.now))
+
+        parked = self._newest(RunStatus.WAITING) if self.names else self._scan(RunStatus.WAITING)
+        candidates = chain(parked, self._open(waits) if signals else ())
+        return self._take(candidates, layout.INDEX_BY_WORKFLOW)
+
+    def failed(self) -> Shown:
+        """Failed runs of all workflows."""
+        return self._take(self._scan(RunStatus.FAILED), layout.INDEX_FAILED)
+
+    def _page(self, name: str, status: RunStatus | None, limit: int, page: str | None) -> Page:
+        return self.session.client.list(
+            name, status=status, since=self.since or None, limit=limit, page=page
+        )
+
+    # --- what may be shown: each candidate is read when its turn comes, if it comes
+
+    def _newest(self, status: RunStatus | None) -> Iterator[_Candidate]:
+        order = _order(status)
+        for one in heapq.merge(*(self._every(name, status) for name in self.names), key=order):
+            yield partial(self._listed, one)
+
+    def _every(self, name: str, status: RunStatus | None) -> Iterator[RunSummary]:
+        page = None
+        while True:
+            # One more than may be shown tells whether there are more.
+            found = self._page(name, status, min(self.limit + 1, MOST), page)
+            yield from found
+            if (page := found.next_page) is None:
+                return
+
+    def _scan(self, status: RunStatus) -> Iterator[_Candidate]:
+        found: list[RunSummary] = []
+        with self.session.busy(f"looking for {status} runs of all workflows …"):
+            for page in Listing(self.session.store).in_status(status, self.since):
+                found += page
+        for one in sorted(found, key=_order(status)):
+            yield partial(self._listed, one)
+
+    def _open(self, is_wanted: Callable[[Run], bool]) -> Iterator[_Candidate]:
+        def look(run_id: str) -> Listed | None:
+            # The index may be some moments behind, so the run itself says whether it is open.
+            run = self.session.store.read(run_id)
+            if run is None or run.ended or run.parked or run.created_at < self.since:
+                return None
+            if (self.names and run.workflow not in self.names) or not is_wanted(run):
+                return None
+            return Listed(
+                RunSummary(run.run_id, run.workflow, run.status, run.created_at, run.ended_at), run
             )
-            parked += listed.runs
-    else:
-        parked += _scan(session, RunStatus.WAITING, since)
-    runs = [run for one in parked if (run := session.store.read(one.run_id)) is not None]
-    if signals:
-        runs += [
-            run
-            for run in open_runs(session)
-            if (not names or run.workflow in names)
-            and run.created_at >= since
-            and awaited_signals(run, session.now)
-        ]
-    runs.sort(key=lambda run: -run.created_at)
-    return _cut(runs, limit, layout.INDEX_BY_WORKFLOW)
+
+        for run_id in Listing(self.session.store).open(self.limit):
+            yield partial(look, run_id)
+
+    def _listed(self, summary: RunSummary) -> Listed:
+        """A run with what no index has of it: its error, its version."""
+        return Listed(summary, self.session.store.read(summary.run_id))
+
+    def _take(self, candidates: Iterator[_Candidate], index: str) -> Shown:
+        """As many of the candidates as may be shown."""
+        listed: list[Listed] = []
+        with self.session.progress("reading runs", self.limit) as bar:
+            for look_at in candidates:
+                one = look_at()
+                if one is None or self.version not in (None, one.version):
+                    continue
+                listed.append(one)
+                bar.advance()
+                if len(listed) == self.limit:
+                    break
+        if index != layout.INDEX_FAILED:
+            listed.sort(key=lambda one: -one.summary.created_at)
+        return Shown(listed, index, more=next(candidates, None) is not None)
 
 
-def _found(session: Session, status: RunStatus, since: int, limit: int) -> Shown:
-    found = sorted(_scan(session, status, since), key=lambda run: -(run.ended_at or 0))
-    listed = _with_errors(session, found[:limit])
-    return Shown(listed, layout.INDEX_FAILED, more=len(found) > limit)
+#: Reads a run that may be shown; None if it is not to be.
+_Candidate = Callable[[], Listed | None]
 
 
-def _scan(session: Session, status: RunStatus, since: int) -> list[RunSummary]:
-    found: list[RunSummary] = []
-    with session.busy(f"looking for {status} runs of all workflows …"):
-        for page in Listing(session.store).in_status(status, since):
-            found += page
-    return found
-
-
-def _with_errors(session: Session, found: Iterable[RunSummary]) -> list[Listed]:
-    """The listing with the runs that have an error read, since no index has it."""
-    return [
-        Listed(one, session.store.read(one.run_id) if one.status in STOPPED else None)
-        for one in found
-    ]
-
-
-def _cut(runs: list[Run], limit: int, index: str) -> Shown:
-    listed = [
-        Listed(RunSummary(run.run_id, run.workflow, run.status, run.created_at, run.ended_at), run)
-        for run in islice(runs, limit)
-    ]
-    return Shown(listed, index, more=len(runs) > limit)
+def _order(status: RunStatus | None) -> Callable[[RunSummary], int]:
+    """The newest first; of failed runs, the last that failed."""
+    if status is RunStatus.FAILED:
+        return lambda run: -(run.ended_at or run.created_at)
+    return lambda run: -run.created_at
 
 
 def _print(session: Session, listing: Shown, names: list[str], since: int) -> None:
@@ -222,7 +247,9 @@ def _print(session: Session, listing: Shown, names: list[str], since: int) -> No
     if session.json:
         session.print_json(
             {
-                "runs": [summary_record(one.summary, one.error) for one in listing.runs],
+                "runs": [
+                    summary_record(one.summary, one.error, one.version) for one in listing.runs
+                ],
                 "index": listing.read_from,
                 "more": listing.more,
                 "next_page": listing.next_page,
@@ -238,7 +265,11 @@ def _print(session: Session, listing: Shown, names: list[str], since: int) -> No
         return
     # The index `failed` is in the order of the failures, so their times are shown.
     failures = listing.read_from == layout.INDEX_FAILED
-    header = ["run", "workflow", "status", "started", *(["failed"] if failures else []), "took"]
+    # Which runs are of an older version is only a question where there are several.
+    versions = {one.version for one in listing.runs if one.version} if listing.runs else set()
+    header = ["run", "workflow", "status"]
+    header += ["version"] if len(versions) > 1 else []
+    header += ["started", *(["failed"] if failures else []), "took"]
     rows = []
     for one in listing.runs:
         summary = one.summary
@@ -247,6 +278,7 @@ def _print(session: Session, listing: Shown, names: list[str], since: int) -> No
             summary.run_id,
             summary.workflow,
             Text(summary.status, style=look(summary.status).style),
+            *([one.version or "-"] if len(versions) > 1 else []),
             local(summary.created_at, now),
             *([local(summary.ended_at, now)] if failures else []),
             length((until - summary.created_at) / 1000),
@@ -257,7 +289,7 @@ def _print(session: Session, listing: Shown, names: list[str], since: int) -> No
         session.note(f"there are more: --page {listing.next_page}")
     elif listing.more:
         session.note(
-            f"there are more than {len(listing.runs)}: raise --limit, or narrow with --since"
+            f"there may be more than these {len(listing.runs)}: raise --limit, or narrow with --since"
         )
 
 

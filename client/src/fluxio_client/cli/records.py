@@ -24,7 +24,9 @@ def failure_record(failure: Failure | None) -> Record | None:
     }
 
 
-def summary_record(summary: RunSummary, error: Failure | None = None) -> Record:
+def summary_record(
+    summary: RunSummary, error: Failure | None = None, version: str | None = None
+) -> Record:
     """A run in a listing."""
     ended = summary.ended_at
     return {
@@ -35,6 +37,7 @@ def summary_record(summary: RunSummary, error: Failure | None = None) -> Record:
         **both("ended_at", ended),
         "duration_s": None if ended is None else (ended - summary.created_at) / 1000,
         "error": failure_record(error),
+        "version": version,
     }
 
 
@@ -44,8 +47,7 @@ def run_record(
     """A run with its steps; payloads only where they are asked for."""
     summary = RunSummary(run.run_id, run.workflow, run.status, run.created_at, run.ended_at)
     order = [*(graph.depends_on if graph else ()), *run.steps]
-    record = summary_record(summary, run.error) | {
-        "version": run.version,
+    record = summary_record(summary, run.error, run.version) | {
         "parked": run.parked,
         **both("wake_at", run.wake_at),
         **both("deadline", run.deadline),

@@ -11,8 +11,8 @@ import typer
 from fluxio_client import layout
 from fluxio_client.cli.command import end_with, wrong
 from fluxio_client.cli.exits import ExitCode
-from fluxio_client.cli.failures import Explained, explain
-from fluxio_client.cli.moments import moment_of
+from fluxio_client.cli.failures import Explained, NotFound, explain
+from fluxio_client.cli.moments import local, moment_of
 from fluxio_client.cli.payload import read_json
 from fluxio_client.cli.records import Record
 from fluxio_client.cli.session import Session
@@ -114,9 +114,19 @@ def redrive(
         first = moment_of(since, session.now) if since else 0
         status = RunStatus.FAILED if failed else RunStatus.WAITING
         ids = _stopped(session, workflow, status, first, limit)
+        stopped = "FAILED" if failed else "parked"
         if ids:
-            which = f"that {'is' if len(ids) == 1 else 'are'} {'FAILED' if failed else 'parked'}"
+            which = f"that {'is' if len(ids) == 1 else 'are'} {stopped}"
             session.confirm(f"Redrive {_runs(len(ids))} of {workflow} {which}?", yes)
+        elif not session.client.list(workflow, limit=1).runs:
+            raise NotFound(
+                f"no run of a workflow {workflow} was found in this table: is that its name in the manifest, "
+                "and FLUXIO_TABLE_NAME the deployment's own? `fluxio list --failed` and `fluxio list` show "
+                "the runs of all workflows."
+            )
+        else:
+            when = f" since {local(first, session.now)}" if first else ""
+            session.note(f"no run of {workflow} is {stopped}{when}")
     _report(session, _each(session, ids))
 
 
