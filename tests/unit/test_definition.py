@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import abc
+import asyncio
 import dataclasses
 import functools
+import inspect
+import warnings
 from collections.abc import Callable
-from typing import Any, TypedDict
+from datetime import timedelta
+from typing import Any, Protocol, TypedDict
 
 import pytest
 from pydantic import BaseModel, Field
@@ -18,7 +23,7 @@ from fluxio.definition import (
     WorkflowDefinition,
     definition_of,
 )
-from fluxio.errors import DefinitionError
+from fluxio.errors import DefinitionError, DefinitionWarning
 from fluxio_client import FluxioError
 from fluxio_client.graph import Graph
 
@@ -35,6 +40,45 @@ def refusal(define: Callable[[], object]) -> str:
         define()
     assert isinstance(caught.value, FluxioError)
     return str(caught.value)
+
+
+def made_async(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def made_async_generator(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        yield function(*args, **kwargs)
+
+    return wrapper
+
+
+def made_generator(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        yield function(*args, **kwargs)
+
+    return wrapper
+
+
+class AsyncCall:
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
+def run(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return asyncio.run(function(*args, **kwargs))
+
+    return wrapper
 
 
 def generated(count: int, depends_on: Callable[[int], list[str]]) -> type:
@@ -374,10 +418,83 @@ class TestParameters:
         def b(self):
             yield
 
-        for method in (a, b):
+        async def c(self):
+            yield
+
+        for method in (a, b, c):
             assert "a step is a plain method. Of a coroutine, call asyncio.run" in refusal(
                 lambda method=method: step(method)
             )
+
+    @pytest.mark.parametrize("make", [made_async, made_async_generator, made_generator, AsyncCall])
+    def test_nor_what_another_decorator_makes_one(self, make: Callable[..., Any]) -> None:
+        def define() -> None:
+            @workflow
+            class W:
+                @make
+                @step
+                def a(self): ...
+
+        assert "W.a: a step is a plain method. Of a coroutine, call asyncio.run" in refusal(define)
+
+    def test_a_coroutine_that_a_decorator_runs_is_a_step(self) -> None:
+        @workflow
+        class W:
+            @step
+            @run
+            async def a(self, n: int) -> int:
+                return n + 1
+
+        assert made(W).steps["a"].function(W(), n=1) == 2
+
+    @pytest.mark.parametrize("name", ["ctx", "input", "self"])
+    def test_names_that_mean_something_else_are_no_steps_and_no_signals(self, name: str) -> None:
+        def method(self): ...
+
+        def other(self): ...
+
+        method.__name__ = name
+        assert f"a step cannot be called {name!r}" in refusal(lambda: step(method))
+        assert f"awaits names {name!r}" in refusal(lambda: step(awaits=[name])(other))
+
+    def test_a_parameter_that_a_decorator_passes_is_not_asked_for(self) -> None:
+        def with_client(function: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(function)
+            def wrapper(self: Any, **given: Any) -> Any:
+                return function(self, client="the client", **given)
+
+            signature = inspect.signature(function)
+            left = [one for name, one in signature.parameters.items() if name != "client"]
+            wrapper.__signature__ = signature.replace(parameters=left)  # type: ignore[attr-defined]
+            return wrapper
+
+        @workflow(input=Order)
+        class W:
+            @with_client
+            @step
+            def a(self, client: Any, order_id: str) -> str:
+                return f"{client} {order_id}"
+
+        a = made(W).steps["a"]
+        assert a.function(W(), **a.bind({"order_id": "o-1"}, {}, None)) == "the client o-1"
+
+    def test_one_that_does_not_say_so_is_told_how(self) -> None:
+        def with_client(function: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(function)
+            def wrapper(self: Any, **given: Any) -> Any:
+                return function(self, client="the client", **given)
+
+            return wrapper
+
+        def define() -> None:
+            @workflow(input=Order)
+            class W:
+                @with_client
+                @step
+                def a(self, client: Any, order_id: str) -> None: ...
+
+        assert "nothing supplies the parameter 'client'" in (said := refusal(define))
+        assert "__signature__" in said
 
     @pytest.mark.parametrize("kind", [staticmethod, classmethod])
     def test_static_and_class_methods_are_no_steps_in_either_order(self, kind: Any) -> None:
@@ -460,8 +577,8 @@ class TestSuppliers:
             @step
             def price(self, order_id: str) -> Price: ...
 
-            @step(depends_on=["price"])
-            def bill(self, ctx, order_id, amount, price, note="", **kwargs) -> None: ...
+            @step(depends_on=["price"], awaits=["note"])
+            def bill(self, ctx, input, order_id, amount, price, note, **kwargs) -> None: ...
 
         assert made(W).waves == (("price",), ("bill",))
 
@@ -518,6 +635,226 @@ class TestSuppliers:
                 def a(self, order_id: str): ...
 
         assert "nothing supplies the parameter 'order_id'" in refusal(define)
+
+
+def test_a_type_of_the_input_that_cannot_be_checked_is_refused() -> None:
+    class Odd: ...
+
+    for kind in (Odd, "Order", 7):
+
+        def define(kind: Any = kind) -> None:
+            @workflow(input=kind)
+            class W:
+                @step
+                def a(self): ...
+
+        assert "W: the run's input: the annotation" in refusal(define)
+
+
+class TestWhoHasIt:
+    """The error says where a name is that nothing supplies."""
+
+    def test_a_step_further_back(self) -> None:
+        def define() -> None:
+            @workflow(input=Order)
+            class W:
+                @step
+                def price(self) -> Price: ...
+
+                @step(depends_on=["price"])
+                def between(self) -> None: ...
+
+                @step(depends_on=["between"])
+                def further(self) -> int: ...
+
+                @step(depends_on=["further"])
+                def bill(self, amount: float) -> None: ...
+
+        assert "price, further back, returns it: add 'price' to depends_on" in refusal(define)
+
+    def test_a_field_that_is_stored_under_its_alias(self) -> None:
+        def define() -> None:
+            @workflow(input=Aliased)
+            class W:
+                @step
+                def a(self, order_id: str): ...
+
+        assert "stored under its alias: name the parameter 'orderId'" in refusal(define)
+
+    def test_signals_supply_their_own_names_only(self) -> None:
+        def define() -> None:
+            @workflow(input=Order)
+            class W:
+                @step(awaits=["approved"])
+                def a(self, approved: bool, by: str): ...
+
+        assert "W.a: nothing supplies the parameter 'by'" in refusal(define)
+
+    @pytest.mark.parametrize("kind", [None, str, int, list, list[str], tuple[int, ...]])
+    def test_an_output_that_is_no_object_supplies_no_names(self, kind: Any) -> None:
+        def price(self: Any) -> None: ...
+
+        price.__annotations__["return"] = kind
+
+        def define() -> None:
+            workflow(input=Order)(
+                type("W", (), {"price": step(price), "bill": step(depends_on=["price"])(bill)})
+            )
+
+        def bill(self, amount): ...
+
+        assert "W.bill: nothing supplies the parameter 'amount'" in refusal(define)
+
+
+class Priced(BaseModel):
+    order_id: int
+    amount: float
+
+
+class SameId(BaseModel):
+    order_id: str
+
+
+class TestWarnings:
+    """What is probably not meant is said when the class is decorated, and strictly when it is packaged."""
+
+    def test_a_parameter_that_keeps_its_default_for_ever(self) -> None:
+        with pytest.warns(
+            DefinitionWarning, match=r"W\.bill: nothing supplies the parameter 'ammount'"
+        ):
+
+            @workflow(input=Order)
+            class W:
+                @step
+                def price(self) -> Price: ...
+
+                @step(depends_on=["price"])
+                def bill(self, amount: float, ammount: float = 0.0) -> None: ...
+
+    def test_an_output_that_hides_an_input_of_another_type(self) -> None:
+        with pytest.warns(
+            DefinitionWarning, match=r"'order_id' is taken from the output of price, which hides"
+        ):
+
+            @workflow(input=Order)
+            class W:
+                @step
+                def price(self) -> Priced: ...
+
+                @step(depends_on=["price"])
+                def bill(self, order_id: int) -> None: ...
+
+    def test_what_hands_an_input_on_is_only_told_strictly(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+
+            @workflow(input=Order)
+            class W:
+                @step
+                def price(self) -> SameId: ...
+
+                @step(depends_on=["price"])
+                def bill(self, order_id: str) -> None: ...
+
+        (problem,) = made(W).supply_problems()
+        assert "W.bill: the parameter 'order_id' is taken from the output of price" in problem
+
+    def test_a_supplier_that_does_not_tell_is_only_told_strictly(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+
+            @workflow
+            class W:
+                @step
+                def price(self, order_id: str) -> dict: ...
+
+                @step(depends_on=["price"])
+                def bill(self, amount: float, ctx: Any, price: dict, note: str = "") -> None: ...
+
+        names = [
+            problem.partition("parameter ")[2].split()[0] for problem in made(W).supply_problems()
+        ]
+        assert names == ["'order_id';", "'amount';", "'note';"]
+
+    def test_a_workflow_whose_types_tell_all_has_no_problem(self) -> None:
+        @workflow(input=Order)
+        class W:
+            @step
+            def price(self, order_id: str) -> Price: ...
+
+            @step(depends_on=["price"], awaits=["approved"])
+            def bill(self, amount: float, price: Price, approved: bool, input: Order) -> None: ...
+
+        assert made(W).supply_problems() == []
+
+
+class TestDependencies:
+    def test_they_may_be_given_as_methods_and_as_names(self) -> None:
+        class Base:
+            @step
+            def first(self): ...
+
+        @workflow
+        class W(Base):
+            @step
+            def a(self): ...
+
+            @step(depends_on=[a, "first"])
+            def b(self): ...
+
+            @step(depends_on=(a, b, Base.first))
+            def c(self): ...
+
+        assert made(W).graph.depends_on == {
+            "first": (),
+            "a": (),
+            "b": ("a", "first"),
+            "c": ("a", "b", "first"),
+        }
+
+    @pytest.mark.parametrize("other", [len, lambda self: None, 7, None, object()])
+    def test_what_is_no_step_is_refused(self, other: Any) -> None:
+        def a(self): ...
+
+        assert "pass a list of step names, or of methods marked with @step" in refusal(
+            lambda: step(depends_on=["b", other])(a)
+        )
+
+    def test_a_method_and_its_name_are_the_same_step(self) -> None:
+        def define() -> None:
+            class W:
+                @step
+                def a(self): ...
+
+                @step(depends_on=[a, "a"])
+                def b(self): ...
+
+        assert "depends_on names a step twice: ['a', 'a']" in refusal(define)
+
+
+class TestDurations:
+    def test_a_timedelta_is_as_good_as_seconds(self) -> None:
+        @workflow(timeout=timedelta(days=2))
+        class W:
+            @step(
+                timeout=timedelta(minutes=2),
+                retry=Retry(2, timedelta(seconds=5), maximum=timedelta(hours=1)),
+            )
+            def a(self): ...
+
+        a = made(W).steps["a"]
+        assert (made(W).timeout, a.timeout) == (172_800, 120)
+        assert (a.retry.initial, a.retry.maximum) == (5, 3600)
+        assert a.retry == Retry(2, 5.0, maximum=3600.0)
+
+    @pytest.mark.parametrize("bad", [timedelta(0), timedelta(seconds=-1), timedelta(days=400)])
+    def test_within_the_same_bounds(self, bad: timedelta) -> None:
+        def a(self): ...
+
+        refusal(lambda: step(timeout=bad)(a))
+        refusal(lambda: workflow(timeout=bad)(type("W", (), {"a": step(a)})))
+        if bad:
+            refusal(lambda: Retry(initial=bad))
 
 
 class TestClasses:
@@ -617,6 +954,58 @@ class TestClasses:
         assert "W: the class is made anew for each attempt, without arguments" in said
         assert "'client'" in said
         assert "Give the parameters defaults" in said
+
+    def test_a_class_that_is_abstract(self) -> None:
+        class Base(abc.ABC):
+            @abc.abstractmethod
+            def price(self) -> int: ...
+
+        class Meta(metaclass=abc.ABCMeta):
+            @property
+            @abc.abstractmethod
+            def price(self) -> int: ...
+
+        class Shape(Protocol):
+            @step
+            def a(self): ...
+
+        def steps_in(*bases: Any) -> Callable[[], object]:
+            def a(self): ...
+
+            return lambda: workflow(type("W", bases, {"a": step(a)}))
+
+        for base in (Base, Meta):
+            assert "W: the class is abstract, and no step can be run of it: it lacks price" in (
+                refusal(steps_in(base))
+            )
+        assert "is a Protocol" in refusal(lambda: workflow(Shape))
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"__init__": lambda self, client: None},
+            {"__init__": lambda self, *, client: None},
+            {"__new__": lambda cls, client: object.__new__(cls)},
+        ],
+    )
+    def test_whatever_makes_it_need_them(self, body: dict[str, Any]) -> None:
+        def a(self): ...
+
+        assert "without arguments" in refusal(
+            lambda: workflow(type("W", (), {**body, "a": step(a)}))
+        )
+
+    def test_a_dataclass_with_a_field_that_has_no_default(self) -> None:
+        def define() -> None:
+            @workflow
+            @dataclasses.dataclass
+            class W:
+                client: Any
+
+                @step
+                def a(self): ...
+
+        assert "'client'" in refusal(define)
 
     def test_a_class_whose_arguments_have_defaults_will_do(self) -> None:
         @workflow

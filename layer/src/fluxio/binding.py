@@ -81,9 +81,8 @@ class Signature:
         annotated["return"] = signature.return_annotation
         empty = inspect.Signature.empty
         annotated = {name: one for name, one in annotated.items() if one is not empty}
-        return cls(
-            function, tuple(required), tuple(optional), takes_rest, annotated, {**(names or {})}
-        )
+        kept = scope.needed(names or {}, annotated.values())
+        return cls(function, tuple(required), tuple(optional), takes_rest, annotated, kept)
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
+import typing
 from typing import Any
 
 from fluxio.errors import BindingError
@@ -75,7 +77,11 @@ class Converter:
             from pydantic import TypeAdapter
 
             try:
-                self._adapter = TypeAdapter(self._kind)
+                adapter = TypeAdapter(_checkable(self._kind))
+                _ = (
+                    adapter.validator.title
+                )  # of a model whose own annotations cannot be read there is none
+                self._adapter = adapter
             except Exception as error:  # noqa: BLE001 - the type may say itself how it is checked
                 raise BindingError(
                     f"{self._what}: the annotation {self._kind!r} is no type that pydantic can check: {error}"
@@ -94,6 +100,22 @@ class Converter:
 
     def _refused(self, problems: str) -> BindingError:
         return BindingError(f"{self._what} does not fit its type: {problems}. {self._remedy}")
+
+
+def _checkable(kind: Any) -> Any:
+    """A type as pydantic takes it: before Python 3.12 it wants typing_extensions' TypedDict."""
+    if sys.version_info >= (3, 12) or not typing.is_typeddict(kind):
+        return kind
+    from typing_extensions import NotRequired, Required, TypedDict
+
+    hints = {}
+    for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+        if typing.get_origin(hint) in (Required, NotRequired):
+            (hint,) = typing.get_args(hint)
+        hints[name] = (
+            _checkable(hint) if name in kind.__required_keys__ else NotRequired[_checkable(hint)]
+        )
+    return TypedDict(kind.__name__, hints)  # type: ignore[operator]
 
 
 def _is_infinite(value: Any) -> bool:

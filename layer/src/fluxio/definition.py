@@ -6,8 +6,10 @@ tests; each error names the workflow, the step and the remedy.
 
 from __future__ import annotations
 
+import typing
 import warnings
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from functools import cache
 from graphlib import CycleError
 from typing import Any, NamedTuple, TypeVar, overload
@@ -145,7 +147,7 @@ def _define(cls: Class, name: str | None, input: type | None, timeout: Any) -> C
             f"{name}: timeout is {timeout!r}; pass seconds above 0 and at most {MAX_RUN:,}, a year."
         )
     marks.check_kept(cls, name)
-    steps = _find_steps(cls, name, None if input is None else _input_converter(input))
+    steps = _find_steps(cls, name, _check_input_type(name, input))
     if not steps:
         raise DefinitionError(f"{name}: no method is a step. Mark at least one with @step.")
     in_new_runs = {step_name for step_name, one in steps.items() if not one.retired}
@@ -177,17 +179,28 @@ def _find_steps(cls: type, name: str, input: Converter | None) -> dict[str, Step
             check_plain(value, where)
             # An annotation sees the names of the class it is written in, and of no other: not those of a
             # class that inherits it.
-            names = {
-                **mark.signature.names,
-                base.__name__: base,
-                **scope.types_among(vars(base)),
-            }
+            names = {**mark.signature.names, **scope.names_in(base)}
             # Another decorator over @step wraps the function and copies its marks: call that one.
             signature = Signature.of(value, where, names)
             steps[attribute] = mark._replace(
                 name=attribute, function=value, signature=signature, input=input
             )
     return steps
+
+
+def _check_input_type(name: str, kind: Any) -> Converter | None:
+    if kind is None:
+        return None
+    converter = _input_converter(kind)
+    if not (hasattr(kind, "model_fields") or is_dataclass(kind) or typing.is_typeddict(kind)):
+        # Of the others the annotations may still be missing, and pydantic need not be imported now.
+        try:
+            _ = converter.adapter
+        except BindingError as error:
+            raise DefinitionError(
+                f"{name}: {error}. Pass a pydantic model, a dataclass or a TypedDict to @workflow(input=…)."
+            ) from None
+    return converter
 
 
 @cache

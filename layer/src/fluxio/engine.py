@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from fluxio.definition import definition_of
+from fluxio.errors import BindingError
+from fluxio_client import layout
 from fluxio_client.client import FluxioClient
+from fluxio_client.errors import InvalidInput
 
 
 class FluxioEngine:
@@ -25,11 +30,34 @@ class FluxioEngine:
         self.client = FluxioClient(table_name, queue_url, **clients)
 
     def start_workflow(
-        self, workflow_name: str, input_data: Any = None, run_id: str | None = None
+        self, workflow_name: str | type, input_data: Any = None, run_id: str | None = None
     ) -> str:
         """Start a run; see `FluxioClient.start` for the arguments and errors.
 
+        Args:
+            workflow_name: the workflow's name; or its class, whose `@workflow(input=…)` the input is then held
+                against before the run is started.
+            input_data: the run's input.
+            run_id: an id of your own, with which the call can be repeated safely.
+
         Returns:
             The run's id, which is the `run_id` given, or "wf-" and 12 hex digits.
+
+        Raises:
+            InvalidInput: the class is no workflow, or the input does not fit the type it says.
         """
-        return self.client.start(workflow_name, input_data, run_id=run_id).run_id
+        if isinstance(workflow_name, str):
+            return self.client.start(workflow_name, input_data, run_id=run_id).run_id
+        definition = definition_of(workflow_name)
+        if definition is None:
+            raise InvalidInput(
+                f"{workflow_name!r} is no workflow: pass a class decorated with @workflow, or a name."
+            )
+        text = layout.encode(
+            {} if input_data is None else input_data, f"the input of {definition.name}"
+        )
+        try:
+            definition.check_input(json.loads(text))
+        except BindingError as error:
+            raise InvalidInput(f"no run of {definition.name} was started: {error}") from None
+        return self.client.start(definition.name, json.loads(text), run_id=run_id).run_id

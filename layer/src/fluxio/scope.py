@@ -8,11 +8,14 @@ again: `typing.get_type_hints` would ask the module only, and another class of t
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import typing
-from collections.abc import Callable, Mapping
-from types import FrameType, GenericAlias, ModuleType, UnionType
+from collections.abc import Callable, Iterable, Mapping
+from types import FrameType
 from typing import Any
+
+_WORD = re.compile(r"\w+")
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
@@ -58,7 +61,7 @@ def class_body(frame: FrameType | None) -> FrameType | None:
 
 
 def names_around(body: FrameType) -> dict[str, Any]:
-    """The types that a class's body sees in the functions it is written in."""
+    """The names that a class's body sees in the functions it is written in."""
     names: dict[str, Any] = {}
     scopes = str(body.f_locals["__qualname__"]).split(".")[:-1]
     frame = body.f_back
@@ -69,17 +72,31 @@ def names_around(body: FrameType) -> dict[str, Any]:
             break  # the function around has returned, or is called from elsewhere
         if is_function:
             scopes.pop()
-            names = {**types_among(frame.f_locals), **names}
+            names = {**frame.f_locals, **names}
         frame = frame.f_back
     return names
 
 
-def types_among(names: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a scope's names that an annotation can mean: a step is not one, even if it is called `date`."""
-    return {name: value for name, value in names.items() if _can_be_meant(value)}
+def names_in(cls: type) -> dict[str, Any]:
+    """The names that a class's own body has for its annotations.
+
+    Its methods are none of them: one may be called `date` in a class whose other methods take a date.
+    """
+    return {cls.__name__: cls} | {
+        name: value for name, value in vars(cls).items() if not _is_method(value, cls)
+    }
 
 
-def _can_be_meant(value: Any) -> bool:
-    return isinstance(value, (type, ModuleType, GenericAlias, UnionType)) or type(
-        value
-    ).__module__ in ("typing", "typing_extensions")
+def _is_method(value: Any, cls: type) -> bool:
+    if isinstance(value, (staticmethod, classmethod, property)):
+        return True
+    own = (
+        getattr(value, "__qualname__", "") == f"{cls.__qualname__}.{getattr(value, '__name__', '')}"
+    )
+    return own and not isinstance(value, type)
+
+
+def needed(names: Mapping[str, Any], annotations: Iterable[Any]) -> dict[str, Any]:
+    """Those names that annotations mention: nothing else of a scope is kept alive."""
+    mentioned = {word for one in annotations for word in _WORD.findall(str(one))}
+    return {name: names[name] for name in mentioned & names.keys()}
