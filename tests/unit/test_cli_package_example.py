@@ -52,3 +52,26 @@ def test_whatever_python_the_layer_and_the_runtime_have_may_be_imported(
     said = package()
 
     assert (said.code, said.err) == (0, ""), sys.version
+
+
+def test_strict_asks_that_types_show_who_supplies_each_parameter(
+    package: Package, folder: Path, tmp_path: Path
+) -> None:
+    assert package("--strict", of=EXAMPLE).code == 0
+
+    said = package("--strict")  # the workflow there does not say what its input has
+    assert said.code == 1
+    assert "Order.charge: no type tells who supplies the parameter 'amount'" in said.err
+    assert package().code == 0
+
+
+def test_an_annotation_that_no_step_can_use_is_refused(package: Package, folder: Path) -> None:
+    unread = (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from decimal import Decimal\n"
+    )
+    code = unread + WORKFLOW.replace("amount: int", "amount: 'Decimal'")
+    (folder / "shop" / "workflows.py").write_text(code)
+
+    said = package()
+    assert said.code == 1
+    assert "Order.charge: the annotation of the parameter 'amount' cannot be read" in said.err

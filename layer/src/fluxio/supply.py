@@ -69,6 +69,12 @@ def check(
         yield from _hidden(where, step, sources, strict)
 
 
+def supplied_by(kind: Any) -> list[str] | None:
+    """The names that a value of a type supplies: an input, or an output; None where the type does not say."""
+    types = _source(None, kind).types
+    return None if types is None else sorted(types)
+
+
 def _missing(
     where: str,
     step: StepDefinition,

@@ -18,7 +18,10 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.metadata import Distribution, DistributionFinder, MetadataPathFinder
 from importlib.util import spec_from_file_location
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from fluxio.definition import WorkflowDefinition
 
 #: What the runtime has imported before the zip's folder comes first: files there cannot hide these.
 RUNTIME_IMPORTS = ("concurrent.futures", "decimal", "http.client", "logging")
@@ -110,14 +113,36 @@ def check(request: Request) -> dict[str, Any]:
                 f"the manifest calls it {name}, its class calls itself {definition.name}. Give both one "
                 f"name: @workflow(name={name!r}), or another name in the manifest."
             )
+        elif annotations := definition.annotation_problems():
+            workflow["problem"] = " ".join(annotations)
         graph = definition.graph
         workflow |= {
             "version": graph.version,
             "steps": list(graph.depends_on),
             "retired": [one.name for one in definition.steps.values() if one.retired],
             "signals": sorted({signal for names in graph.awaits.values() for signal in names}),
+            "supply_problems": definition.supply_problems(),
+            "code": _code(definition),
         }
     return found
+
+
+def _code(definition: WorkflowDefinition) -> dict[str, Any]:
+    """What a run needs of the code: each step's parameters without a default, and what supplies names."""
+    from fluxio.binding import RESERVED
+    from fluxio.supply import supplied_by
+
+    return {
+        "graph": definition.graph.to_json(),
+        "input": None if definition.input is None else supplied_by(definition.input),
+        "steps": {
+            name: {
+                "required": [one for one in step.signature.required if one not in RESERVED],
+                "returns": supplied_by(step.signature.returned),
+            }
+            for name, step in definition.steps.items()
+        },
+    }
 
 
 def _failure(error: BaseException, request: Request) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from fluxio_client.cli import deploy_check
 from fluxio_client.cli.checks import CHECKS, Examination, Finding, Level
 from fluxio_client.cli.command import end_with
 from fluxio_client.cli.exits import ExitCode
@@ -20,13 +22,23 @@ def doctor(
     session: Session,
     strict: Annotated[bool, typer.Option("--strict", help="Let a WARN count as a FAIL.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only what is not OK.")] = False,
+    package: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ZIP",
+            help="Say, too, which open runs a deploy of this package would park or fail.",
+        ),
+    ] = None,
 ) -> None:
     """Check table, queues, worker, layer, schedule and your own rights; changes nothing.
 
     FAIL means that runs stand still or will, WARN that something is not as the module makes it or could
     not be looked at. The exit code is 5 if there is a FAIL; 2 or 7 if AWS cannot be asked at all.
 
-    Example: fluxio doctor
+    With --package, open runs are read one by one, and the package's workflows are imported as `fluxio
+    package` does.
+
+    Example: fluxio doctor --package orders.zip
     """
     # What no check can do without is said once, as every command says it, and not by each check.
     _ = session.table, session.queue
@@ -38,6 +50,8 @@ def doctor(
         for _, some in examination.findings():
             found += some
             bar.advance()
+    if package is not None:
+        found += deploy_check.findings(session, package)
     counted = Counter(finding.level for finding in found)
     bad = counted[Level.FAIL] + (counted[Level.WARN] if strict else 0)
     if session.json:

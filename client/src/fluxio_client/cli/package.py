@@ -16,7 +16,7 @@ from fluxio_client.cli.lambda_has import hidden_by
 from fluxio_client.cli.reproducible import without_traces
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.version import client_version
-from fluxio_client.cli.workflow_check import Checked, check
+from fluxio_client.cli.workflow_check import Checked, Unusable, check
 from fluxio_client.errors import InvalidInput
 
 #: Bytes unzipped from which the engine's layer (25 to 27 million) may no longer fit beside the zip.
@@ -53,6 +53,14 @@ def package(
     check_imports: Annotated[
         bool, typer.Option("--check/--no-check", help="Import the workflows before writing.")
     ] = True,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Refuse parameters of which no type tells who supplies them, and outputs that hide a name "
+            "of the run's input.",
+        ),
+    ] = False,
     runtime: Annotated[
         str | None,
         typer.Option(metavar="PYTHON", help="The module's input `runtime`, like python3.12."),
@@ -81,7 +89,10 @@ def package(
     found = Checked([], ["the workflows were not imported (--no-check)."])
     if check_imports:
         with session.busy("importing the workflows …"):
-            found = check(contents, target, allow or [], runtime)
+            try:
+                found = check(contents, target, allow or [], runtime, strict)
+            except Unusable as error:
+                raise Unusable(f"{error} Nothing was written.") from None
     packed = write_zip(output, contents)
     warnings = [
         *found.warnings,
@@ -98,7 +109,10 @@ def package(
                 "bytes": len(packed),
                 "unzipped_bytes": _unzipped(contents),
                 "engine": client_version(),
-                "workflows": found.workflows,
+                "workflows": [
+                    {name: part for name, part in one.items() if name != "code"}
+                    for one in found.workflows
+                ],
                 "built_for": {
                     "python": None if target.pythons is None else sorted(target.pythons),
                     "architecture": None

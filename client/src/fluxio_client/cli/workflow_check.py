@@ -53,7 +53,11 @@ class _Machine(NamedTuple):
 
 
 def check(
-    contents: Mapping[str, File], target: Target, allowed: Sequence[str], runtime: str | None
+    contents: Mapping[str, File],
+    target: Target,
+    allowed: Sequence[str],
+    runtime: str | None,
+    strict: bool = False,
 ) -> Checked:
     """Import every workflow of a zip as the worker would.
 
@@ -62,6 +66,7 @@ def check(
         target: what its compiled files were built for.
         allowed: modules that another layer brings.
         runtime: the worker's Python, "python3.12"; None if not said.
+        strict: whether the types have to show that each parameter of a step is supplied, and by whom.
 
     Raises:
         Unusable: there is no manifest, or a workflow cannot be imported; says all that is wrong.
@@ -79,11 +84,15 @@ def check(
         raise _unusable([found["problem"]], root)
     if not found["workflows"]:
         raise _unusable([f"there is no manifest that names a workflow: add {MANIFEST}."], root)
-    warnings, problems, way_on = [], [], []
+    warnings: list[str] = []
+    problems: list[str] = []
+    way_on: list[str] = []
     for one in found["workflows"]:
         problem, failure = one.pop("problem"), one.pop("failure", None)
         one["checked"] = problem is None
+        unsupplied = one.pop("supply_problems", [])
         if problem is None:
+            problems += unsupplied if strict else []
             continue
         if failure and (excuse := excuses.of(failure, one["target"])):
             warnings.append(f"{one['name']} was not checked: {_without_place(excuse, root)}.")
@@ -147,8 +156,7 @@ def _without_engine(
     hiding = ", ".join(file for files in hidden_by(contents).values() for file in files)
     cause = f"Rename or leave out what hides other modules: {hiding}." if hiding else _ALLOW
     raise Unusable(
-        f"with the zip's files first, the engine itself cannot be imported: {shown(failure['text'])}. {cause} "
-        "Nothing was written."
+        f"with the zip's files first, the engine itself cannot be imported: {shown(failure['text'])}. {cause}"
     )
 
 
@@ -164,7 +172,7 @@ def _about_the_environment(failure: Mapping[str, Any]) -> str:
 
 def _unusable(problems: Sequence[str], root: Path) -> Unusable:
     text = " ".join(_without_place(problem, root) for problem in problems)
-    return Unusable(f"{text} Nothing was written.")
+    return Unusable(text)
 
 
 def _without_place(problem: str, root: Path) -> str:
@@ -183,7 +191,7 @@ def _unpack(contents: Mapping[str, File], root: Path) -> None:
     except OSError as error:
         raise Unusable(
             f"the zip cannot be unpacked in {root.parent} to be checked: {error.strerror or error}. TMPDIR "
-            "names another place, --no-check leaves the check out. Nothing was written."
+            "names another place, --no-check leaves the check out."
         ) from None
 
 
@@ -246,7 +254,7 @@ def import_workflows(request: check_workflows.Request) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             raise Unusable(
                 f"importing the workflows took more than {PATIENCE} s: a module does something when it is "
-                f"imported. Move it into a step. {_GO_ON} Nothing was written."
+                f"imported. Move it into a step. {_GO_ON}"
             ) from None
         answer.seek(0)
         said.seek(0)
@@ -256,7 +264,6 @@ def import_workflows(request: check_workflows.Request) -> dict[str, Any]:
             lines = said.read().decode("utf-8", "replace").strip().splitlines()
             last = lines[-1] if lines else "it said nothing"
             raise Unusable(
-                f"importing the workflows ended the interpreter (exit {done.returncode}: {last}). Nothing "
-                "was written."
+                f"importing the workflows ended the interpreter (exit {done.returncode}: {last})."
             ) from None
     return found
