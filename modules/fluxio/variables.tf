@@ -325,6 +325,18 @@ variable "inline_branches" {
   }
 }
 
+variable "park_after" {
+  description = "Seconds for which the worker must have been unable to go on with a run before it parks it for an operator, 0 to 300: the code of a step is missing, or a workflow's import fails. While a deploy is under way, old and new workers take turns; a run waits that long for one that can go on. Lower it where deploys are not tried on live runs."
+  type        = number
+  default     = 300
+  nullable    = false
+
+  validation {
+    condition     = var.park_after >= 0 && var.park_after <= 300 && floor(var.park_after) == var.park_after
+    error_message = "park_after must be a whole number of seconds from 0 (park at once) to 300."
+  }
+}
+
 variable "retention_days" {
   description = "Days that an ended run stays in the table, 1 to 3650. After that DynamoDB deletes it, usually within two days."
   type        = number

@@ -25,6 +25,7 @@ locals {
     FLUXIO_TABLE_NAME       = one(concat(aws_dynamodb_table.runs[*].name, data.aws_dynamodb_table.existing[*].name))
     FLUXIO_QUEUE_URL        = local.url.queue
     FLUXIO_INLINE_BRANCHES  = tostring(var.inline_branches)
+    FLUXIO_PARK_AFTER       = tostring(var.park_after)
     FLUXIO_FUNCTION_TIMEOUT = tostring(local.timing.function_timeout)
     FLUXIO_RETENTION_DAYS   = tostring(var.retention_days)
     FLUXIO_LOG_LEVEL        = var.log_level

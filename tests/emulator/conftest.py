@@ -88,5 +88,6 @@ def _applied(
         "layer_zip": str(layer.zip_path(layer.host_architecture())),
         "endpoint": running.endpoint,
         "region": emulator.REGION,
+        "park_after": "1",
     }
     return terraform, variables, terraform.apply(variables)

@@ -126,6 +126,7 @@ module "fluxio" {
   package      = "${path.root}/steps.zip"
   architecture = "ARCHITECTURE"
   timeout      = 30
+  park_after   = 1
 }
 
 output "module_version" {

@@ -94,7 +94,7 @@ class Scratch:
     def worker(self, inline_branches: int) -> tuple[Worker, Store, Queue]:
         """A worker, with the store and the queue that count what it spends."""
         store, queue = Store(self._dynamodb, self._table), Queue(self.sqs, self.queue_url)
-        deployment = Deployment(Manifest([self._package]), store, inline_branches)
+        deployment = Deployment(Manifest([self._package]), store, inline_branches, patience=0)
         return Worker(Services(store, queue, deployment, now_ms)), store, queue
 
     def drain(self, worker: Worker, batch_size: int = 1) -> int:

@@ -688,6 +688,10 @@ class TestProblems:
         assert now - NOW >= PATIENCE
         assert received < 10  # the dead-letter queue would have it
 
+    def test_a_deployment_may_have_no_patience(self) -> None:
+        problem = Problem(self.FAILURE, parks=True, patience=0)
+        assert rows(decided(run({}), hand(None), problem)) == [("park", None)]
+
     def test_one_worker_that_can_go_on_with_it_is_enough(self) -> None:
         seen = run({"a": pending(), "b": pending(0, 1), "c": pending(0, 1)})
         held = hand("a", 4, occasion=f"{BLOCKED}{NOW // 1000:x}")

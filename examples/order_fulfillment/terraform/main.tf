@@ -20,6 +20,8 @@ module "fluxio" {
   timeout   = 60
   tracing   = var.tracing
 
+  park_after = var.park_after
+
   # The name of the layer's file ends in the architecture it was built for.
   architecture = endswith(var.layer_zip, "-arm64.zip") ? "arm64" : "x86_64"
 

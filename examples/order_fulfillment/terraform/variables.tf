@@ -36,3 +36,9 @@ variable "endpoint" {
     error_message = "endpoint must be an address without a path, such as http://127.0.0.1:4566, or null for AWS itself."
   }
 }
+
+variable "park_after" {
+  description = "Seconds for which the worker must have been unable to go on with a run before it parks it."
+  type        = number
+  default     = 300
+}

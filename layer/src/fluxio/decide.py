@@ -59,7 +59,8 @@ SIGNAL_WATCH = 86_400_000
 FENCED_PAUSE = 1
 
 #: Milliseconds for which a deployment must have been unable to go on with a run before the run is parked: while
-#: a deploy is under way, workers with the old code and the new one, or half of each, take turns.
+#: a deploy is under way, workers with the old code and the new one, or half of each, take turns. A deployment
+#: may set less (the module's `park_after`), but no more: a message waits for it.
 PATIENCE = 300_000
 
 #: Seconds between two looks at such a run: 300 in all, and fewer receipts than the dead-letter queue allows.
@@ -116,6 +117,8 @@ class Problem(NamedTuple):
 
     failure: Failure
     parks: bool
+    #: Milliseconds for which it must have been so.
+    patience: int = PATIENCE
 
 
 # --- what a worker holds
@@ -385,11 +388,13 @@ def _blocked(run: Run, hand: Hand, problem: Problem, now: int) -> Action:
     if run.status not in (RunStatus.PENDING, RunStatus.RUNNING):
         return Ack()
     since = blocked_since(hand.nudge)
-    if since is None:
+    if since is None and problem.patience:
         again = hand.nudge._replace(occasion=f"{BLOCKED}{now // 1000:x}")
         return Ack() if hand.has_sent(again) else Send((again,))
-    if now - since < PATIENCE:
-        return Nack(BLOCKED_PAUSES[min(hand.received, len(BLOCKED_PAUSES)) - 1])
+    left = (since or now) + problem.patience - now
+    if left > 0:
+        pause = BLOCKED_PAUSES[min(hand.received, len(BLOCKED_PAUSES)) - 1]
+        return Nack(min(pause, -(-left // 1000)))
     if problem.parks:
         return Write((to.park(problem.failure),))
     return Write((to.fail_run(problem.failure, now),))

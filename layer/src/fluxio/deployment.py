@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fluxio.decide import TIME_MARGIN, Plan, Problem, StepPolicy
+from fluxio.decide import PATIENCE, TIME_MARGIN, Plan, Problem, StepPolicy
 from fluxio.definition import WorkflowDefinition
 from fluxio.errors import DeploymentError, UnknownWorkflow
 from fluxio.manifest import Manifest
@@ -23,12 +23,16 @@ class Deployment:
         manifest: which there are.
         store: where graphs of versions are kept.
         inline_branches: steps of a fan-out that run as threads of one invocation.
+        patience: milliseconds for which it must have been unable to go on with a run before that is parked.
     """
 
-    def __init__(self, manifest: Manifest, store: Store, inline_branches: int) -> None:
+    def __init__(
+        self, manifest: Manifest, store: Store, inline_branches: int, patience: int = PATIENCE
+    ) -> None:
         self._manifest = manifest
         self._store = store
         self._inline_branches = inline_branches
+        self._patience = patience
         self._graphs: dict[tuple[str, str], Graph] = {}
 
     def definition(self, workflow: str) -> WorkflowDefinition:
@@ -53,9 +57,9 @@ class Deployment:
         except UnknownWorkflow as error:
             # A run under way knew its workflow once: what is missing is a part of the deployment.
             parks = run is not None and run.version is not None
-            return Problem(Failure("UnknownWorkflow", str(error)), parks)
+            return Problem(Failure("UnknownWorkflow", str(error)), parks, self._patience)
         except DeploymentError as error:
-            return Problem(Failure("DeploymentError", str(error)), parks=True)
+            return Problem(Failure("DeploymentError", str(error)), True, self._patience)
         timeout = None if definition.timeout is None else round(definition.timeout * 1000)
         return Plan(workflow, graph, policies, timeout, self._inline_branches)
 

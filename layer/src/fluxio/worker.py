@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fluxio.decide import Ack, Nack
+from fluxio.decide import PATIENCE, Ack, Nack
 from fluxio.deployment import Deployment
 from fluxio.log import log
 from fluxio.loop import Loop, Services
@@ -140,7 +140,9 @@ class Worker:
         inline_branches = settings.whole("FLUXIO_INLINE_BRANCHES", 10, 0, 20)
         store = Store(settings.aws_client("dynamodb"), table_name, settings.retention_days())
         queue = Queue(settings.aws_client("sqs"), queue_url)
-        services = Services(store, queue, Deployment(Manifest(), store, inline_branches), now_ms)
+        patience = 1000 * settings.whole("FLUXIO_PARK_AFTER", PATIENCE // 1000, 0, PATIENCE // 1000)
+        deployment = Deployment(Manifest(), store, inline_branches, patience)
+        services = Services(store, queue, deployment, now_ms)
         function_timeout = 1000 * settings.whole(FUNCTION_TIMEOUT, 0, 0, 900)
         return cls(services, function_timeout or None, _in_threads)
 

@@ -24,6 +24,7 @@ run "the_least_of_everything_is_accepted" {
     memory_size        = 128
     timeout            = 10
     inline_branches    = 0
+    park_after         = 0
     retention_days     = 1
     log_retention_days = 0
     runtime            = "python3.10"
@@ -50,6 +51,7 @@ run "the_most_of_everything_is_accepted" {
     memory_size          = 10240
     timeout              = 870
     inline_branches      = 20
+    park_after           = 300
     retention_days       = 3650
     log_retention_days   = 3653
     runtime              = "python3.13"
@@ -95,6 +97,7 @@ run "too_little_of_anything_is_refused" {
     timeout              = 9
     environment          = { FLUXIO_TABLE_NAME = "mine" }
     inline_branches      = -1
+    park_after           = -1
     retention_days       = 0
     log_retention_days   = 2
     kms_key_arn          = "alias/mine"
@@ -120,7 +123,7 @@ run "too_little_of_anything_is_refused" {
 
   expect_failures = [
     var.name, var.tags, var.package, var.package_s3, var.layer_zip, var.layer_arn, var.handler, var.runtime,
-    var.architecture, var.memory_size, var.timeout, var.environment, var.inline_branches,
+    var.architecture, var.memory_size, var.timeout, var.environment, var.inline_branches, var.park_after,
     var.retention_days, var.log_retention_days, var.kms_key_arn, var.permissions_boundary, var.alarm_actions,
     var.log_level, var.composite_alarm_actions, var.log_format, var.role_path, var.vpc, var.policy_statements,
     var.existing, var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.reserved_concurrency,
@@ -142,6 +145,7 @@ run "too_much_of_anything_is_refused" {
     timeout           = 871
     environment       = { AWS_REGION = "eu-west-1" }
     inline_branches   = 21
+    park_after        = 301
     retention_days    = 3651
     alarm_actions     = [for i in range(6) : "arn:aws:sns:eu-west-1:123456789012:topic-${i}"]
     role_path         = "/${join("", [for i in range(512) : "a"])}/"
@@ -161,7 +165,7 @@ run "too_much_of_anything_is_refused" {
   expect_failures = [
     var.composite_alarm_actions, var.tags, var.handler,
     var.name, var.package, var.layer_zip, var.runtime, var.memory_size, var.timeout, var.environment,
-    var.inline_branches, var.retention_days, var.alarm_actions, var.role_path, var.vpc, var.policy_statements, var.existing,
+    var.inline_branches, var.park_after, var.retention_days, var.alarm_actions, var.role_path, var.vpc, var.policy_statements, var.existing,
     var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.point_in_time_recovery, var.runbook_url,
   ]
 }
@@ -176,6 +180,7 @@ run "halves_and_odd_names_are_refused" {
     environment       = { "2ND" = "x" }
     tracing           = "active"
     inline_branches   = 0.5
+    park_after        = 0.5
     retention_days    = 1.5
     role_path         = "/service"
     vpc               = { subnet_ids = ["vpc-1"], security_group_ids = ["sg-1"] }
@@ -192,7 +197,7 @@ run "halves_and_odd_names_are_refused" {
   }
 
   expect_failures = [
-    var.tracing, var.name, var.memory_size, var.timeout, var.environment, var.inline_branches, var.retention_days,
+    var.tracing, var.name, var.memory_size, var.timeout, var.environment, var.inline_branches, var.park_after, var.retention_days,
     var.role_path, var.vpc, var.policy_statements, var.existing, var.billing, var.alarms, var.maximum_concurrency,
     var.reserved_concurrency, var.provisioned_concurrency, var.point_in_time_recovery, var.runbook_url,
   ]
