@@ -21,6 +21,7 @@ from fluxio.worker import Worker
 from fluxio_client import FluxioClient, Run
 from fluxio_client.queue import Queue
 from fluxio_client.store import Store
+from tests.dying import stands_for_death
 
 TABLE_WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem")
 
@@ -28,6 +29,7 @@ LogLines = Callable[..., list[dict[str, Any]]]
 Handle = Callable[[Any, Any], dict[str, Any]]
 
 
+@stands_for_death
 class Killed(BaseException):
     """What a step raises to stand for SIGKILL: nothing in fluxio catches it, and nothing is cleaned up."""
 

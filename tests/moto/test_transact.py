@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -152,6 +154,7 @@ def test_a_refused_condition_is_retried_as_the_step_asks_for(world: World, ledge
         ([{"Delete": {}, "Put": {}}], "an operation has the keys ['Delete', 'Put']"),
         ([{}], "an operation has the keys []"),
         ([{"Get": {}}], "exactly one of Put, Update, Delete, ConditionCheck"),
+        ([{"Put": 7}], "what Put is given is no dict"),
         ([{"Put": {}}] * 100, "100 operations; at most 99 fit"),
     ],
 )
@@ -294,3 +297,89 @@ class TestTransactionsThatAreRefusedAsAWhole:
 
     def test_a_table_that_is_not_there(self, world: World) -> None:
         self.fail(world, entry("nowhere", "a"))
+
+
+class TestValues:
+    """What is handed over is copied at once, and what boto3 does not take is refused in the step's own code."""
+
+    class Odd(dict[str, Any]):
+        def __getitem__(self, key: str) -> Any:
+            raise RuntimeError
+
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            (object(), "Put.Item.amount is a object"),
+            ({"N": Decimal(1)}, "Put.Item.amount.N is a Decimal"),
+            ({"SS": {"a"}}, "Put.Item.amount.SS is a set"),
+            ({"L": [{"S": "a"}, {"S": date(2026, 1, 1)}]}, "Put.Item.amount.L.1.S is a date"),
+        ],
+    )
+    def test_what_no_client_takes_fails_the_step_at_once_and_is_named(
+        self, world: World, value: object, message: str
+    ) -> None:
+        run = world.run(
+            transacting({"Put": {"TableName": "t", "Item": {"amount": value}}}, retry=9)
+        )
+        assert run.error is not None
+        assert (run.error.type, run.error.attempt) == ("TransactError", 1)
+        assert message in run.error.message
+
+    def test_a_value_that_holds_itself_fails_the_step_at_once(self, world: World) -> None:
+        circle: dict[str, Any] = {}
+        circle["M"] = circle
+        run = world.run(transacting({"Put": circle}))
+        assert run.error is not None
+        assert run.error.type == "TransactError"
+        assert "nested more than" in run.error.message
+
+    def test_what_a_value_raises_is_the_steps_failure(self, world: World) -> None:
+        run = world.run(transacting({"Put": self.Odd(a=1)}))
+        assert run.error is not None
+        assert run.error.type == "RuntimeError"
+
+    def test_what_changes_after_the_call_does_not_change_what_is_written(
+        self, world: World, ledger: str
+    ) -> None:
+        @workflow
+        class Changing:
+            @step
+            def book(self, ctx: StepContext) -> None:
+                operation = entry(ledger, "as it was")
+                ctx.transact(operation)
+                operation["Put"]["Item"]["pk"]["S"] = "changed"
+
+        assert world.run(Changing).status is RunStatus.SUCCEEDED
+        assert entries(world, ledger) == ["as it was"]
+
+
+class TestLog:
+    """One line tells how an attempt ended that handed operations over."""
+
+    @workflow
+    class Books:
+        @step
+        def book(self, table: str, ctx: StepContext) -> dict:
+            ctx.transact(once(table, "taken"))
+            return {}
+
+    def test_a_refused_transaction_is_told_once_and_where_the_step_asked_for_it(
+        self, world: World, ledger: str, log_lines: LogLines
+    ) -> None:
+        world.dynamodb.put_item(TableName=ledger, Item=entry(ledger, "taken")["Put"]["Item"])
+        world.run(self.Books, {"table": ledger})
+        (line,) = [
+            line for line in log_lines() if "step" in line and line["message"] != "run failed"
+        ]
+        assert (line["level"], line["message"]) == ("WARN", "transaction refused")
+        assert line["error"] == "TransactionFailed"
+        (frame,) = line["frames"]
+        assert frame.endswith(" book")
+        assert "test_transact.py" in frame
+
+    def test_one_that_commits_has_returned(
+        self, world: World, ledger: str, log_lines: LogLines
+    ) -> None:
+        world.run(self.Books, {"table": ledger})
+        (line,) = [line for line in log_lines() if "step" in line]
+        assert (line["level"], line["message"]) == ("INFO", "step returned")

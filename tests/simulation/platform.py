@@ -22,9 +22,11 @@ from fluxio.worker import Worker
 from fluxio_client import FluxioClient
 from fluxio_client.queue import Queue
 from fluxio_client.store import Store
+from tests.dying import stands_for_death
 from tests.simulation.aws import Aws, Clock, Wire, sound
 
 
+@stands_for_death
 class Death(BaseException):
     """The process ends here, at this call. Nothing may catch it; only the platform sees that it is gone."""
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import builtins
+import inspect
+import json
+import multiprocessing
+import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from fluxio import Retry, StepContext, step, workflow
+from fluxio import Retry, StepContext, alarm, step, workflow
 from fluxio.attempt import Attempt, Returned, Threads
 from fluxio.decide import Failed
 from fluxio.definition import definition_of
+from fluxio.errors import BindingError, TransactError
+
+#: Python's own groups, or before 3.11 those of the package that pytest brings.
+GROUPS: Any = (
+    builtins if hasattr(builtins, "BaseExceptionGroup") else pytest.importorskip("exceptiongroup")
+)
 
 
 def attempt(
@@ -66,10 +79,6 @@ class TestOutcome:
     def test_the_backoff_counts_tries_and_not_attempts(self) -> None:
         assert failed(attempt(lambda: 1 / 0, tries=3).run(interrupt=True)).retry_after == 4_000
 
-    def test_a_step_that_exits_has_failed_and_the_worker_goes_on(self) -> None:
-        outcome = failed(attempt(lambda: exit("no")).run(interrupt=True))
-        assert (outcome.failure.type, outcome.retry_after) == ("SystemExit", None)
-
     @pytest.mark.parametrize("interrupt", [True, False])
     def test_what_the_class_cannot_do_when_it_is_made_is_the_steps_failure(
         self, interrupt: bool
@@ -78,46 +87,407 @@ class TestOutcome:
         unmade = broken._replace(cls=type("W", (), {"__init__": lambda self: 1 / 0}))
         assert failed(unmade.run(interrupt)).failure.type == "ZeroDivisionError"
 
-    def test_an_exception_that_cannot_be_printed_is_a_failure_like_others(self) -> None:
-        class Unprintable(Exception):
-            def __str__(self) -> str:
-                raise ValueError("no text")
 
-        def body() -> None:
-            raise Unprintable
-
-        assert failed(attempt(body).run(interrupt=True)).failure.type == "Unprintable"
+class PanicException(BaseException):
+    """Like the one of every extension that is made with PyO3."""
 
 
-class TestAlarm:
-    def test_it_interrupts_what_a_step_swallows_nothing_of(self) -> None:
+class LyingMeta(type):
+    """A metaclass whose classes say nothing about themselves."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        raise RuntimeError(f"no {name}")
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        raise RuntimeError("no instance check")
+
+
+class LyingClass(Exception, metaclass=LyingMeta):
+    pass
+
+
+class NoAttributes(Exception):
+    """As of clients that keep the service's answer in the exception."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise KeyError(name)
+
+
+class NoText(Exception):
+    def __str__(self) -> str:
+        raise SystemExit
+
+    __repr__ = __str__
+
+
+class NoString(Exception):
+    def __str__(self) -> Any:  # type: ignore[override]
+        return 7  # noqa: PLE0307
+
+
+class OddString(Exception):
+    class Text(str):
+        __slots__ = ()
+
+        def encode(self, *_: Any) -> bytes:
+            raise RuntimeError
+
+    def __str__(self) -> str:
+        return self.Text("odd")
+
+
+class Pretender(Exception):
+    """Says that it is one of the engine's own, which no retry mends."""
+
+    __class__ = BindingError  # type: ignore[assignment]
+
+
+class Unequal(Exception):
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+
+def recursive() -> None:
+    recursive()
+
+
+def lowers_the_recursion_limit() -> None:
+    sys.setrecursionlimit(len(inspect.stack(0)) + 10)
+    raise KeyError
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def body() -> None:
+        raise error
+
+    return body
+
+
+class TestWhateverIsRaised:
+    """Whatever a step raises is its failure, under its own name, and is tried again as any exception is."""
+
+    @pytest.mark.parametrize("threads", [False, True], ids=["alone", "branch"])
+    @pytest.mark.parametrize(
+        ("body", "type_name"),
+        [
+            (raising(PanicException("index out of bounds")), "PanicException"),
+            (raising(KeyboardInterrupt()), "KeyboardInterrupt"),
+            (raising(GeneratorExit()), "GeneratorExit"),
+            (raising(asyncio.CancelledError()), "CancelledError"),
+            (lambda: sys.exit("no"), "SystemExit"),
+            (raising(StopIteration()), "StopIteration"),
+            (raising(MemoryError()), "MemoryError"),
+            (recursive, "RecursionError"),
+            (lowers_the_recursion_limit, "KeyError"),
+            (raising(LyingClass()), "LyingClass"),
+            (raising(NoAttributes()), "NoAttributes"),
+            (raising(NoText()), "NoText"),
+            (raising(NoString()), "NoString"),
+            (raising(OddString()), "OddString"),
+            (raising(Pretender()), "Pretender"),
+            (raising(Unequal()), "Unequal"),
+            (raising(OSError("\udcff")), "OSError"),
+        ],
+    )
+    def test_it_is_the_steps_failure_and_is_tried_again(
+        self, body: Callable[[], Any], type_name: str, threads: bool
+    ) -> None:
+        tried = attempt(body)
+        if threads:
+            side_by_side = Threads()
+            side_by_side.start(tried)
+            ((_, outcome),) = side_by_side.wait(10)
+        else:
+            outcome = tried.run(interrupt=True)
+        assert (failed(outcome).failure.type, failed(outcome).retry_after) == (type_name, 1_000)
+        assert failed(outcome).failure.to_json().encode(), "can be stored"
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            {"cls": type("W", (), {"__init__": lambda self: raising(PanicException())()})},
+            {"input": None, "outputs": None},
+        ],
+        ids=["when the class is made", "when its arguments are bound"],
+    )
+    def test_so_is_what_is_raised_around_its_code(self, broken: dict[str, Any]) -> None:
+        failed(attempt(lambda: None)._replace(**broken).run(interrupt=True))
+
+    def test_so_is_what_an_output_raises_when_it_is_stored(self) -> None:
+        class Output(dict[str, Any]):
+            def items(self) -> Any:
+                raise PanicException
+
+        outcome = failed(attempt(Output).run(interrupt=True))
+        assert outcome.failure.type in ("PanicException", "PayloadError")
+
+    def test_a_long_text_and_a_deep_traceback_are_kept_short(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        outcome = failed(attempt(raising(ValueError("x" * 10_000_000))).run(interrupt=True))
+        assert len(outcome.failure.message) <= 1_000
+        capsys.readouterr()
+        attempt(recursive).run(interrupt=True)
+        (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+        assert len(line["frames"]) == 31
+        assert line["frames"][0].endswith(" s")
+
+    def test_a_retry_of_a_users_own_kind_that_raises_is_none(self) -> None:
+        class Odd(Retry):
+            def allows(self, error: BaseException) -> bool:
+                raise RuntimeError
+
+        tried = attempt(lambda: 1 / 0)
+        tried = tried._replace(definition=tried.definition._replace(retry=Odd(3)))
+        outcome = failed(tried.run(interrupt=True))
+        assert (outcome.failure.type, outcome.retry_after) == ("ZeroDivisionError", None)
+
+    def test_of_a_group_the_failure_names_what_is_in_it(self) -> None:
+        group = GROUPS.BaseExceptionGroup(
+            "two", [ConnectionError("refused"), PanicException("bounds")]
+        )
+        outcome = failed(attempt(raising(group)).run(interrupt=True))
+        assert outcome.failure.type == "BaseExceptionGroup"
+        assert "ConnectionError: refused" in outcome.failure.message
+        assert "PanicException: bounds" in outcome.failure.message
+
+    def test_a_group_with_one_exception_that_no_retry_mends_is_not_tried_again(self) -> None:
+        group = GROUPS.BaseExceptionGroup("two", [KeyError("a"), TransactError("no operation")])
+        outcome = failed(attempt(raising(group)).run(interrupt=True))
+        assert outcome.retry_after is None
+
+
+def swallows(seconds: float) -> Callable[[], Any]:
+    """A step with a bare `except:` around its work, as old retry loops have."""
+
+    def body() -> str:
+        with suppress(BaseException):
+            spin(seconds)
+        spin(seconds)
+        return "late"
+
+    return body
+
+
+def returns_in_finally() -> Any:
+    try:
+        spin(5)
+    finally:
+        return "late"  # noqa: B012
+
+
+def raises_another() -> Any:
+    try:
+        spin(5)
+    except BaseException:  # noqa: BLE001
+        raise KeyError from None
+
+
+class Noisy:
+    def __del__(self) -> None:
+        spin(0.3)
+
+
+def is_interrupted_in_a_finalizer() -> Any:
+    noisy = Noisy()
+    del noisy
+    spin(5)
+
+
+def uses_the_alarm_itself() -> Any:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(5)
+    signal.alarm(0)
+    spin(5)
+
+
+def resets_every_handler() -> Any:
+    for number in range(1, 32):
+        with suppress(OSError, ValueError):
+            signal.signal(number, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    spin(0.3)
+    return "late"
+
+
+def sleeps_in_a_loop_of_its_own() -> Any:
+    asyncio.run(asyncio.sleep(5))
+
+
+def waits_for_a_thread() -> Any:
+    threading.Event().wait(5)
+
+
+class SlowText(Exception):
+    def __str__(self) -> str:
+        spin(5)
+        return ""
+
+
+class TestTimeout:
+    """An attempt that took longer than its timeout is no success, whatever it makes of its interruption."""
+
+    @pytest.fixture(autouse=True)
+    def often(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(alarm, "INTERVAL", 0.05)
+
+    @pytest.fixture(autouse=True)
+    def handlers(self) -> Iterator[None]:
+        before = {number: signal.getsignal(number) for number in range(1, 32)}
+        yield
+        for number, handler in before.items():
+            with suppress(OSError, ValueError, TypeError):
+                signal.signal(number, handler)
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    @pytest.mark.parametrize(
+        "body",
+        [
+            swallows(5),
+            returns_in_finally,
+            raises_another,
+            is_interrupted_in_a_finalizer,
+            uses_the_alarm_itself,
+            resets_every_handler,
+            sleeps_in_a_loop_of_its_own,
+            waits_for_a_thread,
+            raising(SlowText()),
+        ],
+    )
+    def test_a_step_is_interrupted_until_it_gives_in_and_has_timed_out(
+        self, body: Callable[[], Any]
+    ) -> None:
+        began = time.monotonic()
+        outcome = failed(attempt(body, timeout=0.1).run(interrupt=True))
+        assert (outcome.failure.type, outcome.timed_out) == ("TimeoutError", True)
+        assert outcome.retry_after == 1_000
+        assert time.monotonic() - began < 3
+
+    def test_a_step_that_swallows_each_exception_is_interrupted_all_the_same(self) -> None:
         def body() -> None:
             while True:
                 with suppress(Exception):
                     spin(1)
 
-        outcome = failed(attempt(body, timeout=0.1).run(interrupt=True))
-        assert outcome.failure.type == "TimeoutError"
-        assert outcome.retry_after == 1_000
+        assert failed(attempt(body, timeout=0.1).run(interrupt=True)).timed_out
 
-    @pytest.mark.parametrize("body", [lambda: None, lambda: 1 / 0, lambda: spin(5)])
-    def test_it_is_off_when_the_attempt_has_ended(self, body: Callable[[], Any]) -> None:
-        before = signal.getsignal(signal.SIGALRM)
+    def test_in_a_thread_a_late_return_is_no_success_either(self) -> None:
+        threads = Threads()
+        threads.start(attempt(lambda: spin(0.2), timeout=0.1))
+        ((_, outcome),) = threads.wait(10)
+        assert failed(outcome).timed_out
+
+    def test_the_log_says_where_it_was_interrupted(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        attempt(lambda: spin(5), timeout=0.1).run(interrupt=True)
+        (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+        assert any(frame.endswith(" spin") for frame in line["frames"])
+        assert all("/fluxio/" not in frame for frame in line["frames"])
+
+    @pytest.mark.parametrize("body", [lambda: None, lambda: 1 / 0, lambda: spin(5), swallows(5)])
+    def test_nothing_is_interrupted_when_the_attempt_has_ended(
+        self, body: Callable[[], Any]
+    ) -> None:
         attempt(body, timeout=0.1).run(interrupt=True)
+        spin(0.3)  # the next interruptions would have been due in here
+
+    def test_nothing_is_interrupted_while_an_attempt_ends(self) -> None:
+        """A step that ends when its time is over: whatever comes first, nothing leaves the attempt."""
+        for at in range(200):
+            outcome = attempt(lambda: spin(0.002), timeout=0.0015 + at * 5e-6).run(interrupt=True)
+            assert isinstance(outcome, Returned) or outcome.timed_out
+
+    def test_the_alarm_is_the_steps_own(self) -> None:
+        """`signal.alarm` and `setitimer` do in a step what they always do."""
+        heard: list[int] = []
+
+        def body() -> bool:
+            signal.signal(signal.SIGALRM, lambda number, _: heard.append(number))
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            spin(0.15)
+            return bool(heard)
+
+        assert attempt(body).run(interrupt=True) == Returned("true", ())
+
+    def test_signals_are_left_as_they_were_found(self) -> None:
+        def body() -> None:
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, 60)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGURG])
+
+        kept = (signal.SIGALRM, signal.SIGPIPE)
+        before = [signal.getsignal(number) for number in kept]
+        attempt(body).run(interrupt=True)
+        assert [signal.getsignal(number) for number in kept] == before
         assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
-        assert signal.getsignal(signal.SIGALRM) is before
+        assert failed(attempt(lambda: spin(5), timeout=0.1).run(interrupt=True)).timed_out
 
-    def test_it_is_not_set_in_a_thread_or_when_it_is_not_wanted(self) -> None:
-        def armed() -> bool:
-            return signal.getitimer(signal.ITIMER_REAL) != (0, 0)
-
-        assert attempt(armed).run(interrupt=True) == Returned("true", ())
-        assert attempt(armed).run(interrupt=False) == Returned("false", ())
+    def test_in_a_thread_nothing_is_interrupted(self) -> None:
         found: list[Any] = []
-        thread = threading.Thread(target=lambda: found.append(attempt(armed).run(interrupt=True)))
+        late = attempt(lambda: spin(0.3) or "late", timeout=0.1)
+        thread = threading.Thread(target=lambda: found.append(late.run(interrupt=False)))
         thread.start()
+        spin(0.3)
         thread.join()
-        assert found == [Returned("false", ())]
+        assert found == [Returned('"late"', ())]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+class TestChildren:
+    """A process that a step forks never goes on as a second worker."""
+
+    @pytest.mark.parametrize("threads", [False, True], ids=["alone", "branch"])
+    @pytest.mark.parametrize(
+        ("end", "code"),
+        [
+            (lambda: sys.exit(), 0),
+            (lambda: sys.exit(3), 3),
+            (lambda: sys.exit("no"), 1),
+            (lambda: 1 / 0, 1),
+            (raising(KeyboardInterrupt()), 1),
+            (lambda: None, 0),
+            (lambda: {1: object()}, 1),
+            (lambda: os._exit(7), 7),
+        ],
+        ids=["exit", "exit 3", "exit no", "raises", "interrupted", "returns", "no JSON", "_exit"],
+    )
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+    def test_it_ends_when_it_comes_to_the_steps_end(
+        self, end: Callable[[], Any], code: int, threads: bool
+    ) -> None:
+        parent = os.getpid()
+
+        def body() -> Any:
+            child = os.fork()
+            if child == 0:
+                return end()
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        try:
+            if threads:
+                side_by_side = Threads()
+                side_by_side.start(attempt(body))
+                ((_, outcome),) = side_by_side.wait(10)
+            else:
+                outcome = attempt(body).run(interrupt=True)
+        finally:
+            if os.getpid() != parent:
+                os._exit(99)
+        assert outcome == Returned(str(code), ())
+
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+    def test_multiprocessing_works_in_a_step(self) -> None:
+        def body() -> Any:
+            child = multiprocessing.get_context("fork").Process(target=sys.exit, args=(5,))
+            child.start()
+            child.join(10)
+            return child.exitcode
+
+        assert attempt(body).run(interrupt=True) == Returned("5", ())
 
 
 class TestThreads:
@@ -159,11 +529,17 @@ class TestThreads:
         gate.set()
         assert threads.wait(0.2) == []
 
-    def test_a_thread_that_dies_brings_a_failure(self) -> None:
-        def body() -> None:
-            raise KeyboardInterrupt
+    def test_where_no_thread_is_left_the_attempt_fails_and_is_tried_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def start(_: object) -> None:
+            raise RuntimeError("can't start new thread")
 
+        monkeypatch.setattr(threading.Thread, "start", start)
         threads = Threads()
-        threads.start(attempt(body))
-        ((_, outcome),) = threads.wait(10)
-        assert failed(outcome).failure.type == "KeyboardInterrupt"
+        threads.start(attempt(lambda: None))
+        ((_, outcome),) = threads.wait(0)
+        assert (failed(outcome).failure.type, failed(outcome).retry_after) == (
+            "RuntimeError",
+            1_000,
+        )

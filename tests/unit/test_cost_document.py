@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-from contextlib import redirect_stderr
 from itertools import count
 from pathlib import Path
 
@@ -244,9 +242,10 @@ def log_bytes() -> tuple[int, int]:
     )
     make_client(aws).start("OrderFulfillment", ORDER, run_id="order-o-1001")
     found = aws.sqs.client().receive_message(QueueUrl=aws.queue.url, MaxNumberOfMessages=10)
-    with redirect_stderr(io.StringIO()) as stderr:
+    lines: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fluxio.log.write_stderr", lines.append)
         worker.handle({"Records": records_of(found)}, Invocation(aws.clock, aws.clock.at + 120_000))
-    lines = stderr.getvalue().splitlines(keepends=True)
     metrics = sum(len(line) for line in lines if '"_aws"' in line)
     return round(sum(map(len, lines)), -2), round(metrics, -2)
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import pytest
 
 from fluxio import Retry
 from fluxio.errors import DefinitionError
+
+#: Python's own groups, or before 3.11 those of the package that pytest brings.
+GROUPS: Any = (
+    builtins if hasattr(builtins, "BaseExceptionGroup") else pytest.importorskip("exceptiongroup")
+)
 
 
 def test_waits_grow_by_the_backoff_up_to_the_maximum() -> None:
@@ -40,6 +46,56 @@ def test_every_exception_is_retried_unless_it_is_said_otherwise() -> None:
     assert not Retry(retry_on=(LookupError,)).allows(ValueError())
     assert not Retry(retry_on=(LookupError,), give_up_on=(KeyError,)).allows(KeyError())
     assert Retry(retry_on=(LookupError,), give_up_on=(KeyError,)).allows(IndexError())
+
+
+@pytest.mark.parametrize(
+    ("of", "is_retried"),
+    [
+        ([ConnectionError()], True),
+        ([ConnectionError(), BrokenPipeError()], True),
+        ([ConnectionError(), ValueError()], False),
+        ([ConnectionError(), ConnectionResetError()], False),
+        ([GROUPS.ExceptionGroup("inner", [ConnectionError()])], True),
+        ([GROUPS.ExceptionGroup("inner", [ConnectionError(), ConnectionResetError()])], False),
+    ],
+)
+def test_a_group_is_retried_if_all_in_it_are_and_given_up_if_one_is(
+    of: list[Exception], is_retried: bool
+) -> None:
+    retry = Retry(retry_on=(ConnectionError,), give_up_on=(ConnectionResetError,))
+    assert retry.allows(GROUPS.ExceptionGroup("some", of)) is is_retried
+
+
+def test_a_group_may_be_named_by_its_own_type() -> None:
+    group = GROUPS.ExceptionGroup("some", [KeyError()])
+    assert Retry(retry_on=(GROUPS.ExceptionGroup,)).allows(group)
+    assert not Retry(give_up_on=(GROUPS.BaseExceptionGroup,)).allows(group)
+
+
+def test_a_group_that_lies_about_what_it_holds_is_judged_by_what_it_was_made_with() -> None:
+    class Lying(GROUPS.ExceptionGroup):  # type: ignore[misc]
+        @property
+        def exceptions(self) -> tuple[Exception, ...]:
+            raise RuntimeError
+
+    assert not Retry(give_up_on=(KeyError,)).allows(Lying("some", [KeyError()]))
+
+
+def test_what_is_no_exception_of_pythons_is_retried_unless_it_is_said_otherwise() -> None:
+    assert Retry().allows(KeyboardInterrupt())
+    assert not Retry(retry_on=(Exception,)).allows(KeyboardInterrupt())
+
+
+def test_a_type_that_lies_about_its_instances_is_told_as_by_an_except_clause() -> None:
+    class Meta(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            raise RuntimeError
+
+    class Lying(Exception, metaclass=Meta):
+        pass
+
+    assert not Retry(retry_on=(Lying,)).allows(KeyError())
+    assert Retry(retry_on=(Lying,)).allows(Lying())
 
 
 def test_a_single_type_may_stand_for_a_tuple() -> None:

@@ -58,9 +58,6 @@ class Spent:
 class TransactionFailed(FluxioError):
     """A user's own write in the transaction was refused; `reasons` has DynamoDB's reason for each."""
 
-    #: Whether the same operations can never pass.
-    hopeless = False
-
     def __init__(self, reasons: Sequence[str]) -> None:
         self.reasons = tuple(reasons)
         super().__init__(
@@ -73,8 +70,6 @@ class TransactionFailed(FluxioError):
 
 class TransactionInvalid(TransactionFailed):
     """An operation of a user's own is malformed: DynamoDB refuses it each time."""
-
-    hopeless = True
 
 
 class Store:

@@ -1,32 +1,41 @@
 """One attempt of a step: bind its arguments, run its code under its timeout, say what came of it.
 
-Alone, a step runs in the main thread, where SIGALRM interrupts it at its timeout. Branches of a fan-out run
-in threads, which nothing can interrupt: there the worker stops waiting, and the lease and the fence keep a
-late result out.
+Whatever a step raises, and whatever the values do that it was given or returns, is the step's failure. Alone, a
+step runs in the main thread, where it is interrupted at its timeout. Branches of a fan-out run in threads,
+which nothing can interrupt: there the worker stops waiting, and the lease and the fence keep a late result out.
 """
 
 from __future__ import annotations
 
-import signal
+import os
 import threading
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from queue import Empty, SimpleQueue
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from fluxio import alarm, process
+from fluxio.alarm import Alarm, call_step
 from fluxio.context import StepContext
 from fluxio.decide import Failed
 from fluxio.errors import BindingError, StepTimeout, TransactError
 from fluxio.log import log, log_payload
+from fluxio.raised import exit_code, frames_of, is_one_of, leaves_of, text_of, type_name
 from fluxio.steps import StepDefinition
 from fluxio_client import layout
 from fluxio_client.errors import PayloadError
 from fluxio_client.run import Failure
+from fluxio_client.store import TransactionFailed, TransactionInvalid
 
 #: What no retry mends: the same code with the same values fails the same way.
-_HOPELESS = (BindingError, PayloadError, TransactError)
+_HOPELESS = (BindingError, PayloadError, TransactError, TransactionInvalid)
+
+#: What times a step; the simulation has one with a clock of its own.
+_alarm: Callable[[float | None], AbstractContextManager[Alarm]] = Alarm
+
+#: The frames of a traceback that are not the step's.
+_ENGINE = (__file__, alarm.__file__)
 
 
 class Returned(NamedTuple):
@@ -34,6 +43,22 @@ class Returned(NamedTuple):
 
     text: str
     operations: tuple[dict[str, Any], ...]
+
+
+class Raised(NamedTuple):
+    """An attempt raised: all that is kept of the exception, which may hold on to anything."""
+
+    type: str
+    message: str
+    frames: Sequence[str]
+    #: Milliseconds until it is tried again; None: it is not.
+    retry_after: int | None
+    #: Whether it is the interruption at the timeout.
+    interrupted: bool
+    #: What a process ends with that ends by it.
+    exit_code: int
+    #: The signals whose payloads were refused.
+    refused: tuple[str, ...] = ()
 
 
 class Attempt(NamedTuple):
@@ -67,85 +92,106 @@ class Attempt(NamedTuple):
         }
 
     def run(self, interrupt: bool) -> Returned | Failed:
-        """Run it to its end; with `interrupt`, by SIGALRM at its timeout."""
-        try:
-            with _alarm(self.timeout if interrupt else None):
-                return self._call()
-        except StepTimeout:
-            return self.timed_out()
-
-    def _call(self) -> Returned | Failed:
-        context = self.context
+        """Run it to its end; with `interrupt`, no longer than its timeout, as far as its thread allows that."""
+        worker = os.getpid()
         log("DEBUG", "step begins", **self.ids)
         given = {**self.outputs, **self.signals}
         log_payload("step input", {"input": self.input, "given": given}, **self.ids)
+        watch = Alarm(None)
+        try:
+            with _alarm(self.timeout if interrupt else None) as watch:
+                ended = self._call()
+        except BaseException as error:  # noqa: BLE001 - the alarm, while the step's exception was looked at
+            ended = self._raised(error)
+        if os.getpid() != worker:
+            self._end_child(ended)
+        process.restore()
+        raised = ended if isinstance(ended, Raised) else None
+        if watch.was_over or (raised is not None and raised.interrupted):
+            # Whatever came of it: an interruption that a step has swallowed may have left anything half done.
+            return self.timed_out(raised)
+        if isinstance(ended, Raised):
+            log("WARN", "step raised", **self._about(ended))
+            return self._failed(ended)
+        log_payload("step output", ended.text, **self.ids)
+        return ended
+
+    def _call(self) -> Returned | Raised:
+        """All that is done with what is the user's: within the timeout, and nothing of it is left after."""
+        context = self.context
+        what = f"run {context.run_id} step {context.step} (attempt {context.attempt}): the output"
         try:
             arguments = self.definition.bind(
                 self.input, self.outputs, context, self.signals, self.earlier
             )
-            value = self.definition.function(self.cls(), **arguments)
-            what = (
-                f"run {context.run_id} step {context.step} (attempt {context.attempt}): the output"
-            )
-            text = layout.encode(value, what)
-            log_payload("step output", text, **self.ids)
-            return Returned(text, tuple(context.operations))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a step may raise what it likes
-            return self.failed(error)
+            value = call_step(self.definition.function, self.cls(), arguments)
+            return Returned(layout.encode(value, what), tuple(context.operations))
+        except BaseException as error:  # noqa: BLE001 - a step may raise what it likes
+            return self._raised(error)
 
-    def failed(self, error: BaseException) -> Failed:
-        """The outcome of an attempt that raised."""
-        context, retry = self.context, self.definition.retry
-        log(
-            "WARN",
-            "step raised",
-            **self.ids,
-            error=type(error).__name__,
-            # Frames, not the message: an exception's text may hold what the step was working on.
-            frames=[f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)],
-        )  # fmt: skip
-        hopeless = isinstance(error, _HOPELESS) or getattr(error, "hopeless", False)
-        again = not hopeless and retry.allows(error)
-        return Failed(
-            Failure(type(error).__name__, _text(error), context.step, context.attempt),
-            retry.delay(self.tries, self.chance) if again else None,
-            refused=error.signals if isinstance(error, BindingError) else (),
+    def _raised(self, error: BaseException) -> Raised:
+        return Raised(
+            type_name(error),
+            text_of(error),
+            frames_of(error, _ENGINE),
+            self._retry_after(error),
+            is_one_of(error, [StepTimeout]),
+            exit_code(error),
+            error.signals if type(error) is BindingError else (),
         )
 
-    def timed_out(self) -> Failed:
-        """The outcome of an attempt that took longer than its timeout."""
+    def _retry_after(self, error: BaseException) -> int | None:
+        """Milliseconds until it is tried again; None: it is not."""
+        retry = self.definition.retry
+        with suppress(Exception):  # of a user's own kind of Retry
+            hopeless = any(is_one_of(one, _HOPELESS) for one in leaves_of(error))
+            if not hopeless and retry.allows(error):
+                return retry.delay(self.tries, self.chance)
+        return None
+
+    def _about(self, raised: Raised) -> dict[str, Any]:
+        """What the log says of it: frames, not the message, which may hold what the step was working on."""
+        return {**self.ids, "error": raised.type, "frames": list(raised.frames)}
+
+    def _failed(self, raised: Raised) -> Failed:
+        context = self.context
+        failure = Failure(raised.type, raised.message, context.step, context.attempt)
+        return Failed(failure, raised.retry_after, refused=raised.refused)
+
+    def timed_out(self, raised: Raised | None = None) -> Failed:
+        """The outcome of an attempt that took longer than its timeout.
+
+        Args:
+            raised: how it ended, if it is known: where it was interrupted, as a rule.
+        """
         message = (
             f"took longer than its timeout of {self.timeout:g} s. Raise `timeout` of the step, or "
             "make it do less."
         )
-        return self.failed(TimeoutError(message))._replace(timed_out=True)
+        late = self._raised(TimeoutError(message))
+        if raised is not None:
+            late = late._replace(frames=raised.frames)
+        log("WARN", "step raised", **self._about(late))
+        return self._failed(late)._replace(timed_out=True)
 
+    def refused(self, error: TransactionFailed) -> Failed:
+        """The outcome of an attempt that returned, and whose ctx.transact DynamoDB has refused."""
+        refused = self._raised(error)._replace(frames=self.context.transacted_at)
+        log("WARN", "transaction refused", **self._about(refused))
+        return self._failed(refused)
 
-def _text(error: BaseException) -> str:
-    """What an exception says, as text that can be stored whatever it says."""
-    try:
-        # A file name may bring half a surrogate along, which is no UTF-8.
-        return str(error).encode("utf-8", "backslashreplace").decode()
-    except Exception:  # noqa: BLE001 - a user's __str__
-        return f"<this {type(error).__name__} has no text: its __str__ raises>"
+    def not_begun(self, error: Exception) -> Failed:
+        """The outcome of an attempt for which there was no thread, or whose input cannot be read."""
+        raised = self._raised(error)
+        log("WARN", "step not begun", **self._about(raised))
+        return self._failed(raised)
 
-
-@contextmanager
-def _alarm(seconds: float | None) -> Iterator[None]:
-    if seconds is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise StepTimeout
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    def _end_child(self, ended: Returned | Raised) -> None:
+        """This is a child process that the step has forked: going on it would be a second worker."""
+        code = ended.exit_code if isinstance(ended, Raised) else 0
+        if isinstance(ended, Raised) and ended.type != "SystemExit":
+            log("WARN", "child process raised", **self._about(ended))
+        process.end_child(code)
 
 
 class Threads:
@@ -158,14 +204,14 @@ class Threads:
     def start(self, attempt: Attempt) -> None:
         """Run an attempt in a thread of its own."""
         self._running[attempt.context.step] = attempt
-        threading.Thread(target=self._work, args=(attempt,), daemon=True).start()
+        try:
+            threading.Thread(target=self._work, args=(attempt,), daemon=True).start()
+        except RuntimeError as error:
+            # Steps have left so many threads behind that the system gives no more.
+            self._ended.put((attempt, attempt.not_begun(error)))
 
     def _work(self, attempt: Attempt) -> None:
-        try:
-            outcome = attempt.run(interrupt=False)
-        except BaseException as error:  # noqa: BLE001 - a dying thread must not take its outcome along
-            outcome = attempt.failed(error)
-        self._ended.put((attempt, outcome))
+        self._ended.put((attempt, attempt.run(interrupt=True)))
 
     def wait(self, seconds: float) -> list[tuple[Attempt, Returned | Failed]]:
         """Wait for the next attempt to end; those that have ended by then come with it."""

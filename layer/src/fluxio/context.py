@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fluxio.errors import TransactError
+from fluxio.raised import place
 from fluxio.transaction import KINDS, refusals
+
+#: Levels of an operation: DynamoDB nests values 32 deep, each level has a type, and the operation has its own.
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+MAX_DEPTH = 72
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class StepContext:
     operations: list[dict[str, Any]] = field(default_factory=list, repr=False)
     #: The table with fluxio's runs.
     table: str = field(default="", repr=False)
+    #: Where `transact` was called, for the log of what DynamoDB refuses.
+    transacted_at: list[str] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def idempotency_key(self) -> str:
@@ -49,8 +57,9 @@ class StepContext:
                 touches, 3.6 MB in all, and none on fluxio's own table.
 
         Raises:
-            TransactError: an entry is none of these, or DynamoDB would refuse it for its size or together
-                with the others. What depends on the items in the table is known when the step commits.
+            TransactError: an entry is none of these, has a value that boto3's client does not take, or
+                DynamoDB would refuse it for its size or together with the others. What depends on the items
+                in the table is known when the step commits.
         """
         where = f"ctx.transact in run {self.run_id} step {self.step}"
         for operation in operations:
@@ -59,7 +68,44 @@ class StepContext:
                 raise TransactError(
                     f"{where}: an operation has the keys {kinds}; give it exactly one of {', '.join(KINDS)}."
                 )
-        together = [*self.operations, *map(dict, operations)]
+            if not isinstance(operation[kinds[0]], Mapping):
+                raise TransactError(
+                    f"{where}: what {kinds[0]} is given is no dict of its parameters."
+                )
+        # Copies: they are sent when the step has returned, and what they were made of may have changed by then.
+        together = [*self.operations, *(_plain(operation, where) for operation in operations)]
         if refusal := next(refusals(together, self.table), None):
             raise TransactError(f"{where}: {refusal}.")
         self.operations[:] = together
+        frame = sys._getframe(1)
+        called_at = place(frame, frame.f_lineno)
+        if called_at not in self.transacted_at:
+            self.transacted_at.append(called_at)
+
+
+def _plain(value: Any, where: str, path: tuple[str, ...] = ()) -> Any:
+    """A copy of a value that is made of Python's own types, as boto3's client takes them."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if len(path) <= MAX_DEPTH:
+        if isinstance(value, Mapping):
+            return {
+                str(key): _plain(value[key], where, (*path, str(key))) for key in list(value.keys())
+            }
+        if isinstance(value, (list, tuple)):
+            return [_plain(one, where, (*path, str(at))) for at, one in enumerate(value)]
+        problem = f"is a {type(value).__name__}, which boto3's client does not take"
+    else:
+        problem = f"is nested more than {MAX_DEPTH} deep"
+    raise TransactError(
+        f"{where}: {'.'.join(path)} {problem}. Write values in DynamoDB's form, as in "
+        '{"N": "1"} or {"S": "text"}; boto3.dynamodb.types.TypeSerializer makes them.'
+    )

@@ -93,7 +93,7 @@ class Services(NamedTuple):
     #: A fresh fence for each message handled.
     new_token: Callable[[], str] = lambda: f"{_place()}.{secrets.token_urlsafe(6)}"
     #: A number from 0 to 1 for each backoff's jitter.
-    chance: Callable[[], float] = random.random
+    chance: Callable[[], float] = random.SystemRandom().random  # which no step can seed
     #: What runs the branches of a fan-out side by side.
     new_threads: Callable[[], Threads] = Threads
     #: Waits so many seconds.
@@ -247,7 +247,7 @@ class Loop:
             # The step's own writes were refused: that is the step's failure, with its reasons.
             name = action.changes[0].step
             assert name is not None
-            failed = self._attempts[name].failed(error)
+            failed = self._attempts[name].refused(error)
             self._hand.outcomes[name] = failed
             self._trace.ended(name, failed.failure)
             return
@@ -345,6 +345,8 @@ class Loop:
         outcome = self._hand.outcomes.get(step.name)
         if outcome is None:
             return
+        if isinstance(outcome, Succeeded) and outcome.operations:
+            log("INFO", "step returned", **self._attempts[step.name].ids)
         if isinstance(outcome, Failed) and outcome.timed_out:
             self._metrics.count("step_timeouts", run.workflow, step.name)
         if step.started_at is not None:
@@ -371,7 +373,7 @@ class Loop:
             if unreadable is None:
                 begun.append(attempt)
             else:
-                self._keep(attempt, attempt.failed(unreadable))
+                self._keep(attempt, attempt.not_begun(unreadable))
         for attempt in begun:
             self._trace.begin(attempt.context)
         if len(begun) == 1 and not self._hand.running:
@@ -473,7 +475,8 @@ class Loop:
         if isinstance(outcome, Failed):
             self._hand.outcomes[context.step] = self._foreign(outcome)
             return
-        log("INFO", "step returned", **attempt.ids)
+        if not outcome.operations:  # those may be refused yet: it is told when they are committed
+            log("INFO", "step returned", **attempt.ids)
         if layout.fits_inline(outcome.text):
             self._hand.outcomes[context.step] = Succeeded(
                 ("output", outcome.text), outcome.operations

@@ -10,11 +10,11 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from fluxio.log import write_line
+from fluxio.process import environment
 
 NAMESPACE = "fluxio"
 
@@ -89,7 +89,7 @@ class Metrics:
     def flush(self) -> None:
         """Write what was gathered, a line for each set of values that the dimensions have, and forget it."""
         gathered, self._values = self._values, {}
-        worker = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "local")
+        worker = environment("AWS_LAMBDA_FUNCTION_NAME", "local")
         at = self._now() if gathered else 0
         for key, metrics in gathered.items():
             said = {"worker": worker, **dict(zip(_STEP[1:], key, strict=False))}

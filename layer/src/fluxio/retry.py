@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fluxio.duration import Duration, in_seconds
 from fluxio.errors import DefinitionError
+from fluxio.raised import each_of, is_one_of, leaves_of
 
 #: A worker that dies says little about the step it held, so a step gets at least this many attempts before
 #: deaths alone make it FAILED, whatever its own `retry`.
@@ -23,8 +24,12 @@ class Retry:
         maximum: seconds a wait is at most, or a timedelta; 0 to 86,400 seconds.
         jitter: the share of a wait that is drawn at random, 0 to 1, so that many runs that failed together
             do not come back together.
-        retry_on: exception types that are retried; others fail the step at once. Default: every Exception.
-        give_up_on: exception types that fail the step at once, even if `retry_on` has them.
+        retry_on: exception types that are retried; others fail the step at once. Default: whatever is raised.
+            An exception group is retried if it is of such a type itself, or all exceptions in it are.
+        give_up_on: exception types that fail the step at once, even if `retry_on` has them; also if only one
+            exception in a group is of such a type.
+
+    Types are told as by an `except` clause.
 
     Raises:
         DefinitionError: a value is out of its bounds.
@@ -35,7 +40,7 @@ class Retry:
     backoff: float = 2.0
     maximum: Duration = 900.0
     jitter: float = 0.5
-    retry_on: tuple[type[BaseException], ...] = (Exception,)
+    retry_on: tuple[type[BaseException], ...] = (BaseException,)
     give_up_on: tuple[type[BaseException], ...] = ()
 
     def __post_init__(self) -> None:
@@ -65,7 +70,11 @@ class Retry:
 
     def allows(self, error: BaseException) -> bool:
         """Whether an exception of this type is retried at all."""
-        return isinstance(error, self.retry_on) and not isinstance(error, self.give_up_on)
+        if any(is_one_of(one, self.give_up_on) for one in each_of(error)):
+            return False
+        return is_one_of(error, self.retry_on) or all(
+            is_one_of(one, self.retry_on) for one in leaves_of(error)
+        )
 
     def delay(self, attempt: int, chance: float) -> int:
         """Milliseconds to wait after this attempt failed.

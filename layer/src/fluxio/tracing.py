@@ -27,6 +27,7 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fluxio.log import log
+from fluxio.process import environment
 from fluxio_client.run import Failure, Run, RunStatus, StepStatus
 from fluxio_client.trace import HEADER_VARIABLE, Trace
 
@@ -77,7 +78,7 @@ class MessageTrace:
     def __init__(
         self, header: str | None, now: Callable[[], int], request_id: str | None = None
     ) -> None:
-        self._on = os.environ.get("FLUXIO_TRACING") == "1"
+        self._on = environment("FLUXIO_TRACING") == "1"
         self._began = now()
         self._now = now
         self._request_id = request_id
@@ -165,7 +166,7 @@ class MessageTrace:
         _send(self._segment)
 
     def _new_segment(self, trace: Trace, run: Run, hand: Hand) -> Any:
-        worker = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        worker = environment("AWS_LAMBDA_FUNCTION_NAME")
         segment = _sdk().Segment(
             worker or "local", traceid=trace.root, parent_id=trace.parent or None
         )
@@ -222,7 +223,7 @@ def _emitter(address: str) -> Any:
 
 
 def _send(entity: Any) -> None:
-    address = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000")
+    address = environment("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000")
     _emitter(address).send_entity(entity)
 
 
@@ -234,5 +235,5 @@ def _annotate(entity: Any, **annotations: str | int) -> None:
 def _raised(failure: Failure) -> Exception:
     """The exception again, as the SDK wants it; its message may hold what the step was working on."""
     message = failure.message[: failure.MAX_MESSAGE]
-    told = [message] if os.environ.get("FLUXIO_LOG_PAYLOADS") == "1" else []
+    told = [message] if environment("FLUXIO_LOG_PAYLOADS") == "1" else []
     return type(failure.type, (Exception,), {})(*told)  # type: ignore[no-any-return]

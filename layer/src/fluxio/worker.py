@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from fluxio import process
 from fluxio.decide import PATIENCE, Ack, Nack
 from fluxio.deployment import Deployment
 from fluxio.log import log
@@ -127,6 +128,7 @@ class Worker:
         self._function_timeout = function_timeout
         self._longest = 0
         self._side_by_side = side_by_side
+        process.hold()
 
     @classmethod
     def from_environment(cls) -> Worker:

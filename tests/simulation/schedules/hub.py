@@ -13,10 +13,15 @@ from typing import Any
 import greenlet
 
 import fluxio.attempt
+from fluxio.alarm import Alarm
 from fluxio.attempt import Attempt, Returned
 from fluxio.decide import Failed
+from tests.dying import stands_for_death
 from tests.simulation.aws import Aws
 from tests.simulation.platform import Death
+
+#: What greenlets of a process that has died are ended with, also in the middle of a step.
+stands_for_death(greenlet.GreenletExit)
 
 
 @dataclass(eq=False)
@@ -200,14 +205,14 @@ def virtual_alarm(hub: Hub) -> Iterator[None]:
     """SIGALRM by the stand-in's clock: a step that sleeps beyond its timeout is interrupted there."""
 
     @contextmanager
-    def alarm(seconds: float | None) -> Iterator[None]:
+    def alarm(seconds: float | None) -> Iterator[Alarm]:
         if seconds is None:
-            yield
+            yield Alarm(None)
             return
         task = hub.current
         task.alarm = hub.clock.at + round(seconds * 1000)
         try:
-            yield
+            yield Alarm(None)
         finally:
             task.alarm = None
 
