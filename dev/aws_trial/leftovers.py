@@ -12,7 +12,6 @@ from dev.aws_trial.deployment import TAG
 from dev.aws_trial.target import Target
 
 ABSENT = {
-    "404",
     "NoSuchEntity",
     "ResourceNotFoundException",
     "AWS.SimpleQueueService.NonExistentQueue",

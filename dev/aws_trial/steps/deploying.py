@@ -72,7 +72,7 @@ def plan_with_the_newest_provider(trial: Trial) -> tuple[str, str] | None:
     try:
         if (init := ask("init")).returncode:
             return None
-        found = re.search(r"hashicorp/aws v(\S+)", init.stdout)
+        found = re.search(r"hashicorp/aws v(\d[\d.]*\d)", init.stdout)
         planned = ask("plan", "-lock=false", "-detailed-exitcode")
         words = sorted(set(re.findall(r"Warning: (.*)", planned.stdout + planned.stderr)))
         if planned.returncode == 2:
