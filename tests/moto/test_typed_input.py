@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from typing import Any, TypedDict
@@ -188,6 +188,47 @@ class TestSameRun:
     def test_equal_values_are_the_same_run(self, world: World, again: Any) -> None:
         assert world.client.start("W", ITEM, run_id="r").run_id == "r"
         assert world.client.start("W", again, run_id="r").run_id == "r"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"price": Decimal("1.1")},
+            {"price": Decimal("1.100")},
+            {"at": datetime(2030, 1, 2, 1, tzinfo=timezone(timedelta(hours=1)))},
+            {"part": {"item": Item(price=Decimal("1.1"), tags={"c", "a", "b"})}},
+        ],
+    )
+    def test_equal_values_that_are_written_otherwise_too(self, world: World, change: Any) -> None:
+        first = {
+            "price": Decimal("1.10"),
+            "part": {"item": ITEM},
+            "at": datetime(2030, 1, 2, tzinfo=timezone.utc),
+        }
+        world.client.start("W", first, run_id="r")
+        assert world.client.start("W", {**first, **change}, run_id="r").run_id == "r"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"price": Decimal("1.11")},
+            {"price": "1.1"},
+            {"price": None},
+            {"at": datetime(2030, 1, 2)},  # noqa: DTZ001
+            {"part": {"item": Item(price=Decimal("1.11"))}},
+            {"part": {"item": Item(tags={"a"})}},
+            {"part": {"item": Item(), "more": 1}},
+            {"part": {"item": {**ITEM.model_dump(), "more": 1}}},
+        ],
+    )
+    def test_and_others_are_another_run(self, world: World, change: Any) -> None:
+        first = {
+            "price": Decimal("1.10"),
+            "part": {"item": ITEM},
+            "at": datetime(2030, 1, 2, tzinfo=timezone.utc),
+        }
+        world.client.start("W", first, run_id="r")
+        with pytest.raises(RunExists):
+            world.client.start("W", {**first, **change}, run_id="r")
 
     @pytest.mark.parametrize(
         ("one", "same"), [(0.0, -0.0), (1e2, 100.0), ({1, 2}, {2, 1}), ((1,), [1])]

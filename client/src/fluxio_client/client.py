@@ -14,6 +14,7 @@ from typing import Any
 
 from fluxio_client import layout, settings, transitions
 from fluxio_client.dead_letters import DeadLetters, Redriven
+from fluxio_client.equality import is_stored_as
 from fluxio_client.errors import (
     InvalidInput,
     MalformedNudge,
@@ -110,8 +111,8 @@ class FluxioClient:
         Args:
             workflow: the workflow's name, as the manifest of the worker's zip has it.
             input: a JSON object (a dict, a pydantic model, a dataclass); its names become arguments of
-                the steps. At most 390,000 bytes as JSON. The same input means the same JSON, in any order
-                of its names; 99 and 99.0 differ.
+                the steps. At most 390,000 bytes as JSON. The same input means equal values, in any order
+                of their names, as a dict or as a model; 99 and 99.0 differ.
             run_id: 1 to 64 letters, digits, '.', '_', ':' or '-'. Omitted: "wf-" and 12 hex digits.
             trace_header: the caller's X-Ray header, whose trace the run joins if it says `Sampled=1`.
                 Omitted: that of the Lambda invocation that this is called in, if any.
@@ -142,13 +143,13 @@ class FluxioClient:
         run = written.run
         assert run is not None
         if not written.applied:
-            run = self._same_run(run, workflow, text)
+            run = self._same_run(run, workflow, text, input)
         if run.status is RunStatus.PENDING:
             again = f"call start again with run_id={run_id!r} and the same input"
             self._nudge(Nudge(run_id, workflow), again, run, trace)
         return run
 
-    def _same_run(self, there: Run, workflow: str, text: str) -> Run:
+    def _same_run(self, there: Run, workflow: str, text: str, input: Any) -> Run:
         if there.workflow != workflow:
             difference = f"of workflow {there.workflow}, not {workflow}"
         else:
@@ -156,7 +157,9 @@ class FluxioClient:
             ref, stored = there.input_ref, there.input_json
             if ref is not None:
                 stored = self._store.get_payload(there.run_id, ref)
-            if stored is not None and _canonical(stored) == _canonical(text):
+            if stored is not None and (
+                _canonical(stored) == _canonical(text) or is_stored_as(input, json.loads(stored))
+            ):
                 return there
             difference = "with another input"
         raise RunExists(

@@ -113,7 +113,7 @@ def _part(name: object, value: Any, inside: bool) -> Any:
 def _mapping(value: Mapping[Any, Any], inside: bool) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, part in value.items():
-        text = key if type(key) is str else _key(key)
+        text = key if type(key) is str else key_text(key)
         if text in tree:
             raise Unstorable(
                 f"two of its keys are written as {text!r}, the second one is the {type(key).__name__} {key!r}"
@@ -122,10 +122,14 @@ def _mapping(value: Mapping[Any, Any], inside: bool) -> dict[str, Any]:
     return tree
 
 
-def _key(key: Any) -> str:
-    """A key of a dict as pydantic writes it."""
+def key_text(key: Any) -> str:
+    """A key of a dict as pydantic writes it.
+
+    Raises:
+        Unstorable: it can be no key, or would be read back as another one.
+    """
     if isinstance(key, Enum):
-        return _key(key.value)
+        return key_text(key.value)
     if isinstance(key, str):
         return str.__str__(key)
     if isinstance(key, float) and not math.isfinite(key):
@@ -138,7 +142,7 @@ def _key(key: Any) -> str:
         raise Unstorable(
             f"no key of a JSON object can be this {type(key).__name__}: {error}", key
         ) from None
-    if key is None or isinstance(key, (int, float, bytes)) or _is_read_back(key, text):
+    if key is None or isinstance(key, (int, float, bytes)) or is_read_back(key, text):
         return str(text)
     raise Unstorable(
         f"as a key of a JSON object, this {type(key).__name__} would be read back as another value",
@@ -219,7 +223,7 @@ def _written(value: Any) -> Any:
     try:
         return to_jsonable_python(value)
     except Exception as error:  # a serializer is the user's own code
-        for name in _names(value) or ():
+        for name in names_of(value) or ():
             _part(name, getattr(value, name, None), inside=True)
         raise Unstorable(str(error) or type(error).__name__) from error
 
@@ -259,12 +263,12 @@ def _leaf(value: Any) -> Any:
     kind = type(value)
     tree = _written(value)
     _check_secret(None, value, tree)
-    if not hasattr(kind, "get_secret_value") and not _is_read_back(value, tree):
+    if not hasattr(kind, "get_secret_value") and not is_read_back(value, tree):
         raise Unstorable(f"this {kind.__name__} would be read back as another value")
     return _tree(tree, inside=True)
 
 
-def _is_read_back(value: Any, tree: Any) -> bool:
+def is_read_back(value: Any, tree: Any) -> bool:
     """Whether a value's own type reads it back as it was."""
     try:
         adapter = _adapter(type(value))
@@ -313,13 +317,13 @@ def _check_read_back(value: Any, tree: Any) -> None:
 def _difference(value: Any, back: Any) -> list[object] | None:
     """Where the value that was read back differs; None if it does not."""
     pairs: list[tuple[object, Any, Any]]
-    names = _names(value)
+    names = names_of(value)
     if names is not None:
         if isinstance(back, (dict, list)):
             return None  # declared as Any: it is read as what is written
         if not isinstance(value, type(back)):
             return []
-        pairs = [(n, getattr(value, n, None), getattr(back, n, None)) for n in _names(back) or ()]
+        pairs = [(n, getattr(value, n, None), getattr(back, n, None)) for n in names_of(back) or ()]
     elif isinstance(value, Mapping) and isinstance(back, Mapping):
         if len(value) != len(back):
             return []
@@ -352,7 +356,7 @@ def _equal(value: Any, back: Any) -> bool:
         return False
 
 
-def _names(value: Any) -> list[str] | None:
+def names_of(value: Any) -> list[str] | None:
     """The fields of a model or dataclass; None for any other value."""
     cls = type(value)
     if hasattr(cls, "__pydantic_serializer__") and not hasattr(cls, "get_secret_value"):
