@@ -159,13 +159,14 @@ class Terraform:
         )
 
     def _digest_for_init(self) -> str:
-        """Of all that `init` looks at: blocks in any .tf file of the root, and of what it may call."""
+        """Of all that `init` looks at: blocks in the root's files and tests, and in what they may call."""
         digest = hashlib.sha256(str(self.work).encode())
         digest.update(Path(self.env.get("TF_CLI_CONFIG_FILE", os.devnull)).read_bytes())
         called = (path for name in ("modules", "examples") for path in (ROOT / name).rglob("*.tf"))
-        for path in sorted([*self.work.glob("*.tf"), *called]):
+        own = [*self.work.glob("*.tf"), *self.work.glob("tests/*.tftest.hcl")]
+        for path in sorted([*own, *called]):
             wanted = re.findall(
-                r"^\s*(?:(?:provider|module|source|version|required_version)\b.*)$",
+                r"^\s*(?:(?:provider|module|run|source|version|required_version)\b.*)$",
                 path.read_text(),
                 re.MULTILINE,
             )

@@ -22,14 +22,18 @@ module "fluxio" {
   tags      = { service = "orders", environment = "production", owner = "team-orders" }
 
   # How the worker runs. arm64 costs less; what is compiled in the package must be built for it.
-  architecture         = "arm64"
-  runtime              = "python3.13"
-  memory_size          = 1024
-  timeout              = 300
-  environment          = { CARD_NETWORK = "https://cards.example.com" }
-  inline_branches      = 5
-  reserved_concurrency = 100 # of the account's quota, for this worker alone
-  maximum_concurrency  = 90  # of these for the queue; the rest are left to the sweep
+  architecture    = "arm64"
+  runtime         = "python3.13"
+  memory_size     = 1024
+  timeout         = 300
+  environment     = { CARD_NETWORK = "https://cards.example.com" }
+  inline_branches = 5
+
+  # Of the account's quota, for this worker alone; of these for the queue, so that the rest are left to the sweep. AWS wants 100
+  # of the quota left over. A new account's whole quota may be 10 (`aws lambda get-account-settings`): leave both out
+  # there, set maximum_concurrency = 5, and ask AWS for 1,000.
+  reserved_concurrency = 100
+  maximum_concurrency  = 90
 
   # What the steps may do besides.
   policy_statements = [

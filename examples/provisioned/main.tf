@@ -22,13 +22,24 @@ module "fluxio" {
 
   # Of the table and of each of its three indexes, scaled so that about 70 % of it are used.
   billing = {
-    mode  = "PROVISIONED"
-    read  = { min = 5, max = 100 }
-    write = { min = 10, max = 400, utilization = 60 } # room for a burst, until more capacity is there
+    mode    = "PROVISIONED"
+    read    = { min = 5, max = 100 }
+    write   = { min = 10, max = 400, utilization = 60 } # room for a burst, until more capacity is there
+    current = module.capacity.current                   # what Auto Scaling has set stays
   }
 
-  # Environments that are always ready: as many as runs are worked on at once on an ordinary day.
+  # Environments that are always ready: as many as runs are worked on at once on an ordinary day. They come out of the account's
+  # quota, of which AWS wants 100 left over. A new account's whole quota may be 10: see `aws lambda get-account-settings`,
+  # and ask for 1,000 first.
   provisioned_concurrency = 2
+}
+
+# Looks up what Auto Scaling has set since the last apply. Keep `depends_on` away from it.
+module "capacity" {
+  # Of a release: "https://<host>/terraform-aws-fluxio-<version>.zip//modules/capacity?checksum=sha256:<checksum>".
+  source = "../../modules/fluxio/modules/capacity"
+
+  name = "orders-provisioned"
 }
 
 variable "package" {

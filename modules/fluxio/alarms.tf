@@ -16,7 +16,8 @@ locals {
       over    = var.alarms.dlq_not_empty.threshold
       minutes = 1
       out_of  = 1
-      # SQS stops reporting on a queue that nobody has touched for six hours, although its messages are still there.
+      # SQS stops reporting on a queue that nobody has touched for six hours, although its messages are still there. The price:
+      # where they expire in it (after 14 days) and nobody looks in, the alarm stays raised until the queue is asked again.
       missing = "ignore"
       means   = "A nudge was received ${local.receives_until_dlq} times in vain and now lies in ${local.dlq.name}. Its run is not lost: the sweep nudges it again."
       first   = "`fluxio dlq list` names the runs, `fluxio show RUN` and the log ${local.worker.log_group} say why. Mend the cause, then `fluxio dlq redrive` nudges them again and empties the DLQ."
@@ -30,8 +31,8 @@ locals {
       minutes = 5
       out_of  = 5
       missing = "notBreaching" # an empty queue has no oldest message
-      means   = "A nudge has waited for more than ${local.timing.oldest_nudge_alarms} s: runs stand still, or a step is retried again and again."
-      first   = "`fluxio doctor` says whether queue and worker are connected; look at the worker's throttles and errors on the dashboard ${local.names.dashboard}. If both are at zero, a run that waits for its retries is the cause, and no harm is done."
+      means   = "A nudge has waited for more than ${local.timing.oldest_nudge_alarms} s: runs stand still."
+      first   = "`fluxio doctor` says whether queue and worker are connected; look at the worker's throttles and errors on the dashboard ${local.names.dashboard}, and whether it runs as many at once as it may."
     }
 
     worker_errors = {
@@ -43,7 +44,7 @@ locals {
       out_of  = 5
       missing = "notBreaching" # a worker that nobody invokes does not fail
       means   = "The worker itself breaks (import error, timeout, out of memory) in 3 of 5 minutes. A step that merely fails does not count here."
-      first   = "Read the last error in the log ${local.worker.log_group}, then `fluxio doctor`. After a deployment: roll the package back; runs go on where they stood."
+      first   = "Read the last error in the log ${local.worker.log_group}, then `fluxio doctor`. After a deployment: move the alias ${coalesce(local.worker.alias, "of yours")} back to the version before; runs go on where they stood."
     }
 
     worker_throttles = {
@@ -195,6 +196,11 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   datapoints_to_alarm = each.value.minutes
   evaluation_periods  = each.value.out_of
   treat_missing_data  = each.value.missing
+
+  # CloudWatch refuses to delete an alarm that a composite one names. So: the composite one is changed first.
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 # One thing to subscribe a pager to: any of the above.

@@ -3,6 +3,8 @@
 # ---- The worker -----------------------------------------------------------------------------------------------------
 
 resource "aws_iam_role" "worker" {
+  # Order of deletion: it goes with the function, or where `existing.role` takes its place, when the function is without a role for
+  # seconds and messages come back. Its name is fixed, so that another path or boundary could not be made beside it.
   count = local.makes.role ? 1 : 0
 
   name                 = local.names.worker
@@ -14,6 +16,7 @@ resource "aws_iam_role" "worker" {
 }
 
 resource "aws_iam_role_policy" "worker" {
+  # Order of deletion: as its role.
   count = local.makes.role ? 1 : 0
 
   name   = "fluxio"
@@ -22,10 +25,11 @@ resource "aws_iam_role_policy" "worker" {
 }
 
 # A role of the caller's: its policy is the caller's, too, and what must be in it is an output.
-data "aws_iam_role" "existing" {
-  count = var.existing.role == null ? 0 : 1
 
-  name = var.existing.role
+locals {
+  # What DynamoDB asks of whoever uses a table with a key of the caller's; SQS and Lambda need less:
+  # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+  key_use = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
 }
 
 data "aws_iam_policy_document" "lambda_may_be_the_worker" {
@@ -103,7 +107,7 @@ data "aws_iam_policy_document" "worker" {
 
     content {
       sid       = "UseTheKeyThroughTheServices"
-      actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
+      actions   = local.key_use
       resources = [statement.value]
 
       condition {
@@ -209,7 +213,7 @@ data "aws_iam_policy_document" "client" {
 
     content {
       sid       = "UseTheKeyThroughTheServices"
-      actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
+      actions   = local.key_use
       resources = [statement.value]
 
       condition {
@@ -281,6 +285,23 @@ data "aws_iam_policy_document" "operator" {
     resources = ["${local.arn_of.schedules}/${local.names.schedule}"]
   }
 
+  # Lambda shows a function's environment only to those who may use the key that it is encrypted with.
+  dynamic "statement" {
+    for_each = var.kms_key_arn[*]
+
+    content {
+      sid       = "ReadTheWorkersSettings"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringLike"
+        variable = "kms:ViaService"
+        values   = ["lambda.*.${local.aws.suffix}"]
+      }
+    }
+  }
+
   # Lists know no resources to which these could be confined.
   statement {
     sid       = "FindMappingAndSchedule"
@@ -292,7 +313,7 @@ data "aws_iam_policy_document" "operator" {
 # ---- The queues -----------------------------------------------------------------------------------------------------
 
 data "aws_iam_policy_document" "tls_only" {
-  for_each = { for name, queue in { queue = local.queue, dlq = local.dlq } : name => queue.arn if var.existing.queue == null }
+  for_each = { for name, queue in { queue = local.queue, dlq = local.dlq } : name => queue.arn if local.makes_queues }
 
   statement {
     sid       = "RefuseWhoeverDoesNotUseTls"

@@ -2,6 +2,7 @@
 
 resource "aws_cloudwatch_log_group" "worker" {
   #checkov:skip=CKV_AWS_338:how long is the caller's choice (`log_retention_days`): the table, not the log, tells what became of a run
+  # Order of deletion: it goes when the function goes, which is before it; and its name is fixed.
   count = local.makes.function ? 1 : 0
 
   name              = local.names.log_group
@@ -31,8 +32,10 @@ locals {
 
     "what failed in the last hours" = <<-EOT
       # The time range is the one at the top of the page.
-      fields @timestamp, level, message, workflow, run_id, step, attempt, error, reason
-      | filter level in ["WARN", "ERROR"]
+      # Lines of the worker have `level`, those of Lambda's runtime (a package that cannot be imported, a handler that raised)
+      # `log_level` and `errorType`, and its reports `record.status`. Earlier workers wrote WARNING.
+      fields @timestamp, coalesce(level, log_level, record.status) as severity, coalesce(message, errorMessage) as what, errorType, workflow, run_id, step, attempt, error, reason
+      | filter level in ["WARN", "WARNING", "ERROR"] or log_level in ["WARN", "ERROR"] or ispresent(errorType) or record.status in ["error", "timeout"]
       | sort @timestamp desc
       | limit 1000
     EOT

@@ -20,7 +20,8 @@
 #     alarms.tf     what wakes somebody up, and what to do first
 #     dashboard.tf  one page with all of it
 #     release.tf    which release this is
-#     modules/layer the engine's layer, also for a function of your own
+#     modules/layer     the engine's layer, also for a function of your own
+#     modules/capacity  what Auto Scaling has set, for a table with provisioned capacity
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -50,41 +51,52 @@ locals {
     role     = try(var.existing_function.function_name, null) == null && var.existing.role == null
   }
 
-  # What is in use: made here, or the caller's. All other files ask these and nothing else. The ARNs are built and not
-  # read: the queues name each other (redrive, redrive-allow), and a plan then shows the policies in full.
+  # By themselves, since they may not ask for the function (see below).
+  makes_table  = var.existing.table == null
+  makes_queues = var.existing.queue == null
+
+  # What is in use: made here, or the caller's. All other files ask these and nothing else. The ARNs of what is made here
+  # are built and not read: the queues name each other (redrive, redrive-allow), and a plan then shows the policies in full.
   table = {
-    name = coalesce(var.existing.table, local.names.table)
-    arn  = "${local.arn_of.tables}/${coalesce(var.existing.table, local.names.table)}"
+    name = local.makes_table ? local.names.table : var.existing.table.name
+    arn  = local.makes_table ? "${local.arn_of.tables}/${local.names.table}" : var.existing.table.arn
   }
 
   queue = {
-    name = try(var.existing.queue.name, local.names.queue)
-    arn  = "${local.arn_of.queues}:${try(var.existing.queue.name, local.names.queue)}"
+    name = local.makes_queues ? local.names.queue : var.existing.queue.name
+    arn  = local.makes_queues ? "${local.arn_of.queues}:${local.names.queue}" : var.existing.queue.arn
   }
 
   dlq = {
-    name = try(var.existing.queue.dlq, local.names.dlq)
-    arn  = "${local.arn_of.queues}:${try(var.existing.queue.dlq, local.names.dlq)}"
+    name = local.makes_queues ? local.names.dlq : var.existing.dlq.name
+    arn  = local.makes_queues ? "${local.arn_of.queues}:${local.names.dlq}" : var.existing.dlq.arn
   }
 
-  url = {
-    queue = one(concat(aws_sqs_queue.nudges[*].url, data.aws_sqs_queue.existing[*].url))
-    dlq   = one(concat(aws_sqs_queue.dlq[*].url, data.aws_sqs_queue.existing_dlq[*].url))
+  # The same from the resources themselves, for whatever must not be there before them. What a change would replace (the
+  # mapping, by its queue's ARN) takes these, too: they stand in the state, while the built ones hang on the data sources
+  # above, of which Terraform knows nothing while a `depends_on` of the whole module waits for something.
+  made = {
+    table_name = local.makes_table ? aws_dynamodb_table.runs[0].name : var.existing.table.name
+    table_arn  = local.makes_table ? aws_dynamodb_table.runs[0].arn : var.existing.table.arn
+    queue_arn  = local.makes_queues ? aws_sqs_queue.nudges[0].arn : var.existing.queue.arn
+    queue_url  = local.makes_queues ? aws_sqs_queue.nudges[0].url : var.existing.queue.url
+    dlq_arn    = local.makes_queues ? aws_sqs_queue.dlq[0].arn : var.existing.dlq.arn
+    dlq_url    = local.makes_queues ? aws_sqs_queue.dlq[0].url : var.existing.dlq.url
   }
 
   # None of the above may ask for `var.existing_function`: a function of the caller's gets its environment from here, so
   # all that goes into that must be known before the function is.
   worker = {
     name      = try(var.existing_function.function_name, local.names.worker)
-    arn       = "${local.arn_of.functions}:${try(var.existing_function.function_name, local.names.worker)}"
-    alias     = var.provisioned_concurrency > 0 ? local.names.alias : null
+    arn       = try(coalesce(var.existing_function.arn), "${local.arn_of.functions}:${try(var.existing_function.function_name, local.names.worker)}")
+    alias     = local.makes.function ? local.names.alias : try(var.existing_function.alias, null)
     memory    = try(var.existing_function.memory_size, var.memory_size)
     layers    = coalescelist(try(var.existing_function.layers, []), var.layer_arn == null ? ["${local.arn_of.layers}:${local.names.layer}:*"] : [var.layer_arn])
     log_group = local.makes.function ? local.names.log_group : try(coalesce(var.existing_function.logging_config[0].log_group), "/aws/lambda/${var.existing_function.function_name}")
   }
   role = {
-    arn  = local.makes.function ? one(concat(aws_iam_role.worker[*].arn, data.aws_iam_role.existing[*].arn)) : var.existing_function.role
-    name = local.makes.function ? coalesce(var.existing.role, local.names.worker) : try(basename(var.existing_function.role), null)
+    arn  = local.makes.function ? (local.makes.role ? aws_iam_role.worker[0].arn : var.existing.role.arn) : var.existing_function.role
+    name = local.makes.function ? (local.makes.role ? local.names.worker : var.existing.role.name) : try(basename(var.existing_function.role), null)
   }
 
   # The one place where time is set, in seconds.

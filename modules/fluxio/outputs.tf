@@ -5,27 +5,27 @@ output "table_name" {
 
 output "table_arn" {
   description = "ARN of the table that holds the runs."
-  value       = one(concat(aws_dynamodb_table.runs[*].arn, data.aws_dynamodb_table.existing[*].arn))
+  value       = local.made.table_arn
 }
 
 output "queue_url" {
   description = "URL of the queue of nudges."
-  value       = local.url.queue
+  value       = local.made.queue_url
 }
 
 output "queue_arn" {
   description = "ARN of the queue of nudges."
-  value       = one(concat(aws_sqs_queue.nudges[*].arn, data.aws_sqs_queue.existing[*].arn))
+  value       = local.made.queue_arn
 }
 
 output "dlq_url" {
   description = "URL of the dead-letter queue: nudges that were received ten times in vain."
-  value       = local.url.dlq
+  value       = local.made.dlq_url
 }
 
 output "dlq_arn" {
   description = "ARN of the dead-letter queue."
-  value       = one(concat(aws_sqs_queue.dlq[*].arn, data.aws_sqs_queue.existing_dlq[*].arn))
+  value       = local.made.dlq_arn
 }
 
 output "worker_function_name" {
@@ -39,8 +39,8 @@ output "worker_function_arn" {
 }
 
 output "worker_alias_arn" {
-  description = "ARN of the alias that queue and schedule call; null without provisioned concurrency, when they call the function."
-  value       = one(aws_lambda_alias.live[*].arn)
+  description = "ARN of the alias `live`, which queue and schedule call; of a function of your own, that of the alias that came with it, or null."
+  value       = local.worker.alias == null ? null : local.called_arn
 }
 
 output "worker_role_name" {

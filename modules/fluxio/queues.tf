@@ -8,7 +8,8 @@ locals {
 }
 
 resource "aws_sqs_queue" "nudges" {
-  count = var.existing.queue == null ? 1 : 0
+  # Order of deletion: its name is fixed, and SQS keeps a deleted one for a minute. The mapping, which hangs on it, goes first.
+  count = local.makes_queues ? 1 : 0
 
   name                        = local.names.queue
   fifo_queue                  = true
@@ -30,7 +31,8 @@ resource "aws_sqs_queue" "nudges" {
 }
 
 resource "aws_sqs_queue" "dlq" {
-  count = var.existing.queue == null ? 1 : 0
+  # Order of deletion: as the queue, which names it and goes first.
+  count = local.makes_queues ? 1 : 0
 
   name                        = local.names.dlq
   fifo_queue                  = true # the dead-letter queue of a FIFO queue must be one
@@ -47,19 +49,4 @@ resource "aws_sqs_queue" "dlq" {
 
   sqs_managed_sse_enabled = var.kms_key_arn == null ? true : null
   kms_master_key_id       = var.kms_key_arn
-}
-
-# Queues of the caller's. How long a message stays hidden a data source does not tell: it must be `timeout` + 30 s at least,
-# which `fluxio doctor` checks.
-
-data "aws_sqs_queue" "existing" {
-  count = var.existing.queue == null ? 0 : 1
-
-  name = var.existing.queue.name
-}
-
-data "aws_sqs_queue" "existing_dlq" {
-  count = var.existing.queue == null ? 0 : 1
-
-  name = var.existing.queue.dlq
 }

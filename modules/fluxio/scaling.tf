@@ -2,7 +2,7 @@
 # all four have the same bounds, each scaled by itself.
 
 locals {
-  provisioned = var.existing.table == null && var.billing.mode == "PROVISIONED"
+  provisioned = local.makes_table && var.billing.mode == "PROVISIONED"
   bounds      = local.provisioned ? { read = var.billing.read, write = var.billing.write } : {}
 
   # min = max pins a capacity: nothing is left to scale.
@@ -19,34 +19,17 @@ locals {
   }
 
   # The capacity to ask for is the one that is there, within the bounds: what Auto Scaling has set since is no change, and
-  # neither is an index's, which Terraform could not ignore (the indexes are a set). A table that is yet to be made, or
-  # that comes from on demand, begins at the least.
+  # neither is an index's, which Terraform could not ignore (the indexes are a set). The caller says what is there (see
+  # modules/capacity); of a table that is yet to be made, or that comes from on demand, nothing is, and it begins at the least.
   capacity = {
     for name in concat(["table"], keys(local.indexes)) : name => {
-      for kind in ["read", "write"] : kind => local.provisioned ? min(max(try(local.found[name][kind], 0), local.bounds[kind].min), local.bounds[kind].max) : null
+      for kind in ["read", "write"] : kind => local.provisioned ? min(max(try(var.billing.current[name][kind], 0), local.bounds[kind].min), local.bounds[kind].max) : null
     }
   }
-
-  found = merge([
-    for table in data.aws_dynamodb_table.scaled : merge(
-      { table = { read = table.read_capacity, write = table.write_capacity } },
-      { for index in table.global_secondary_index : index.name => { read = index.read_capacity, write = index.write_capacity } },
-    )
-  ]...)
-}
-
-# A table can only be read once it is there, and the first plan comes before that.
-data "aws_dynamodb_tables" "all" {
-  count = length(local.scaled) > 0 ? 1 : 0
-}
-
-data "aws_dynamodb_table" "scaled" {
-  count = length([for tables in data.aws_dynamodb_tables.all : tables if try(contains(tables.names, local.names.table), false)])
-
-  name = local.names.table
 }
 
 resource "aws_appautoscaling_target" "table" {
+  # Order of deletion: only its own policy names it, by the same key, and goes first.
   for_each = local.scalings
 
   service_namespace  = "dynamodb"

@@ -3,8 +3,10 @@
 
 resource "aws_dynamodb_table" "runs" {
   #checkov:skip=CKV_AWS_28:it is on unless the caller says otherwise; checkov does not see the defaults of `point_in_time_recovery`
+  #checkov:skip=CKV_AWS_119:with `kms_key_arn` it is encrypted with a key of the caller's; without, with one that AWS owns
   #checkov:skip=CKV2_AWS_16:on demand there is nothing to scale, and scaling.tf scales what is provisioned
-  count = var.existing.table == null ? 1 : 0
+  # Order of deletion: it holds the runs, and its name is fixed. Whoever moves to a table of their own moves the runs first.
+  count = local.makes_table ? 1 : 0
 
   name                        = local.names.table
   billing_mode                = var.billing.mode
@@ -92,9 +94,10 @@ resource "aws_dynamodb_table" "runs" {
     attribute_name = "ttl"
   }
 
-  # Without a key of the user's: the AWS managed key `aws/dynamodb`.
+  # Without a key of the caller's, DynamoDB encrypts with one that AWS owns, which costs nothing and calls no KMS. `enabled`
+  # alone would be the AWS managed key `aws/dynamodb`, whose calls are charged and which no other account can use.
   server_side_encryption {
-    enabled     = true
+    enabled     = var.kms_key_arn != null
     kms_key_arn = var.kms_key_arn
   }
 
@@ -104,30 +107,35 @@ resource "aws_dynamodb_table" "runs" {
   }
 }
 
-data "aws_dynamodb_table" "existing" {
-  count = var.existing.table == null ? 0 : 1
-
-  name = var.existing.table
+# What is told of a table of the caller's is held against what fluxio needs. Of a table given by name and ARN alone nothing is
+# told: `fluxio doctor` looks at it.
+resource "terraform_data" "existing_table" {
+  count = local.makes_table ? 0 : 1
 
   lifecycle {
     precondition {
       condition     = length(local.not_for_an_existing_table) == 0
-      error_message = "existing.table names a table that is not made here, so its settings are its maker's: drop ${join(", ", local.not_for_an_existing_table)}."
+      error_message = "existing.table is not made here, so its settings are its maker's: drop ${join(", ", local.not_for_an_existing_table)}."
     }
 
-    postcondition {
-      condition     = self.hash_key == "pk" && self.range_key == "sk" && length(setintersection(self.attribute, [{ name = "pk", type = "S" }, { name = "sk", type = "S" }])) == 2
-      error_message = "existing.table: ${self.name} has the key (${self.hash_key}, ${coalesce(self.range_key, "none")}); a table for fluxio has the partition key pk and the sort key sk, both strings. A key cannot be changed: make another table."
+    precondition {
+      condition     = coalesce(var.existing.table.hash_key, "pk") == "pk" && (var.existing.table.hash_key == null || var.existing.table.range_key == "sk")
+      error_message = "existing.table: ${var.existing.table.name} has the key (${coalesce(var.existing.table.hash_key, "none")}, ${coalesce(var.existing.table.range_key, "none")}); a table for fluxio has the partition key pk and the sort key sk. A key cannot be changed: make another table."
     }
 
-    postcondition {
-      condition     = length(local.index_keys) == length(setintersection(local.index_keys, [for index in self.global_secondary_index : "${index.name} (${index.hash_key}, ${index.range_key})"]))
-      error_message = "existing.table: ${self.name} lacks ${join(", ", setsubtract(local.index_keys, [for index in self.global_secondary_index : "${index.name} (${index.hash_key}, ${index.range_key})"]))}. A table for fluxio has these indexes, with the keys, types and attributes that the module's table.tf gives them."
+    precondition {
+      condition     = var.existing.table.attribute == null || length(setintersection(coalesce(var.existing.table.attribute, []), [{ name = "pk", type = "S" }, { name = "sk", type = "S" }])) == 2
+      error_message = "existing.table: pk and sk of ${var.existing.table.name} are not both strings (type S). A key cannot be changed: make another table."
     }
 
-    postcondition {
-      condition     = anytrue([for ttl in self.ttl : ttl.enabled && ttl.attribute_name == "ttl"])
-      error_message = "existing.table: ${self.name} has no TTL on the attribute ttl, so ended runs would stay for ever. Switch it on: aws dynamodb update-time-to-live --table-name ${self.name} --time-to-live-specification Enabled=true,AttributeName=ttl"
+    precondition {
+      condition     = var.existing.table.global_secondary_index == null || length(local.indexes_missing) == 0
+      error_message = "existing.table: ${var.existing.table.name} lacks ${join(", ", local.indexes_missing)}. A table for fluxio has these indexes, with the keys, types and attributes that the module's table.tf gives them."
+    }
+
+    precondition {
+      condition     = var.existing.table.ttl == null || anytrue([for ttl in coalesce(var.existing.table.ttl, []) : coalesce(ttl.enabled, false) && ttl.attribute_name == "ttl"])
+      error_message = "existing.table: ${var.existing.table.name} has no TTL on the attribute ttl, so ended runs would stay for ever. Switch it on: aws dynamodb update-time-to-live --table-name ${var.existing.table.name} --time-to-live-specification Enabled=true,AttributeName=ttl"
     }
   }
 }
@@ -144,7 +152,13 @@ locals {
     failed = { hash_key = "failed", range_key = "ended_at", with = ["status", "created_at"] }
   }
 
-  index_keys = toset([for name, index in local.indexes : "${name} (${index.hash_key}, ${index.range_key})"])
+  # Provider 6 may tell an index's keys by another attribute, which leaves these empty: then the name decides.
+  indexes_missing = [
+    for name, index in local.indexes : "${name} (${index.hash_key}, ${index.range_key})" if !anytrue([
+      for found in try(coalesce(var.existing.table.global_secondary_index), []) :
+      found.name == name && coalesce(found.hash_key, index.hash_key) == index.hash_key && coalesce(found.range_key, index.range_key) == index.range_key
+    ])
+  ]
 
   # Limits on demand, where there are any: a list of one, or empty.
   limits = [

@@ -26,48 +26,65 @@ variable "tags" {
 # ---- What is already there ------------------------------------------------------------------------------------------
 
 variable "existing" {
-  description = "Names of what the module does not make because you have it: `{ table, queue = { name, dlq }, role }`, each optional. Table and queues are looked up; if the same configuration makes them, give the module block a `depends_on`. A role of your own gets nothing attached: attach `worker_policy_json`."
+  description = "What the module does not make because you have it: `{ table, queue, dlq, role }`, each optional and each the resource or data source itself, `existing = { table = aws_dynamodb_table.mine }`, or an object with its `name`, `arn` and, of a queue, `url`. Nothing is looked up, so the module block needs no `depends_on`. A role of your own gets nothing attached: attach `worker_policy_json`."
   type = object({
-    table = optional(string)
-    queue = optional(object({ name = string, dlq = string }))
-    role  = optional(string)
+    table = optional(object({
+      name                   = string
+      arn                    = string
+      hash_key               = optional(string)
+      range_key              = optional(string)
+      attribute              = optional(set(object({ name = string, type = string })))
+      global_secondary_index = optional(set(object({ name = string, hash_key = optional(string), range_key = optional(string) })))
+      ttl                    = optional(list(object({ enabled = optional(bool), attribute_name = optional(string) })))
+    }))
+    queue = optional(object({ name = string, arn = string, url = string, visibility_timeout_seconds = optional(number) }))
+    dlq   = optional(object({ name = string, arn = string, url = string }))
+    role  = optional(object({ name = string, arn = string }))
   })
   default  = {}
   nullable = false
 
   validation {
-    condition     = var.existing.table == null || can(regex("^[A-Za-z0-9_.-]{3,255}$", var.existing.table))
-    error_message = "existing.table must be the name of a table in this account and region, 3 to 255 characters (letters, digits, _ . -), not an ARN."
+    condition = var.existing.table == null || (
+      can(regex("^[A-Za-z0-9_.-]{3,255}$", try(var.existing.table.name, ""))) && can(regex("^arn:[^:]+:dynamodb:[^:]+:[0-9]{12}:table/[^/]+$", try(var.existing.table.arn, "")))
+    )
+    error_message = "existing.table needs the name of a table (3 to 255 letters, digits, _ . -) and its ARN: pass the whole resource, existing = { table = aws_dynamodb_table.<name> }."
   }
 
   validation {
-    condition = var.existing.queue == null || alltrue([
-      for name in try(values(var.existing.queue), []) : can(regex("^[A-Za-z0-9_-]{1,75}[.]fifo$", name))
+    condition = alltrue([
+      for queue in [var.existing.queue, var.existing.dlq] : queue == null || (
+        can(regex("^[A-Za-z0-9_-]{1,75}[.]fifo$", try(queue.name, ""))) && can(regex("^arn:[^:]+:sqs:[^:]+:[0-9]{12}:[^:]+[.]fifo$", try(queue.arn, ""))) && can(regex("^https?://.+[.]fifo$", try(queue.url, "")))
+      )
     ])
-    error_message = "existing.queue needs two names of FIFO queues, { name = \"….fifo\", dlq = \"….fifo\" }: at most 80 characters (letters, digits, _ -) with the ending .fifo, not URLs or ARNs. A standard queue cannot hold nudges: make a FIFO queue."
+    error_message = "existing.queue and existing.dlq each need name, ARN and URL of a FIFO queue, all with the ending .fifo: pass the whole resources, existing = { queue = aws_sqs_queue.<name>, dlq = aws_sqs_queue.<name> }. A standard queue cannot hold nudges: make a FIFO queue."
   }
 
   validation {
-    condition     = try(var.existing.queue.name != var.existing.queue.dlq, true)
-    error_message = "existing.queue.name and existing.queue.dlq must be two queues: a queue cannot be its own dead-letter queue."
+    condition     = (var.existing.queue == null) == (var.existing.dlq == null) && try(var.existing.queue.name != var.existing.dlq.name, true)
+    error_message = "existing.queue and existing.dlq come together and are two queues: a queue cannot be its own dead-letter queue. Give both, or neither."
   }
 
   validation {
-    condition     = var.existing.role == null || can(regex("^[A-Za-z0-9_+=,.@-]{1,64}$", var.existing.role))
-    error_message = "existing.role must be the name of an IAM role, at most 64 characters (letters, digits, _ + = , . @ -), without its path and not an ARN."
+    condition = var.existing.role == null || (
+      can(regex("^[A-Za-z0-9_+=,.@-]{1,64}$", try(var.existing.role.name, ""))) && can(regex("^arn:[^:]+:iam::[0-9]{12}:role/.+$", try(var.existing.role.arn, "")))
+    )
+    error_message = "existing.role needs the name of an IAM role (at most 64 letters, digits, _ + = , . @ -, without its path) and its ARN: pass the whole resource, existing = { role = aws_iam_role.<name> }."
   }
 }
 
 variable "existing_function" {
-  description = "Your own Lambda function as the worker, as the resource or data source that has it: `existing_function = aws_lambda_function.mine`. It needs the engine's layer (`//modules/layer`), `worker_environment`, a role with `worker_policy_json`, and the same `timeout`. The module adds mapping, schedule and loop guard, and makes no function, layer, role or log group."
+  description = "Your own Lambda function as the worker, as the resource or data source that has it: `existing_function = aws_lambda_function.mine`. It needs the engine's layer (`//modules/layer`), `worker_environment`, a role with `worker_policy_json`, and the same `timeout`. The module adds mapping, schedule and loop guard, and makes no function, layer, role or log group. Queue and schedule call the function's newest code, or an alias of yours: `existing_function = merge(aws_lambda_function.mine, { alias = aws_lambda_alias.mine.name })`."
   type = object({
     function_name  = string
     timeout        = number
+    arn            = optional(string)
+    alias          = optional(string)
     role           = optional(string)
     memory_size    = optional(number, 128)
     layers         = optional(list(string), [])
     environment    = optional(list(object({ variables = map(string) })), [])
-    logging_config = optional(list(object({ log_group = string })), [])
+    logging_config = optional(list(object({ log_group = string, log_format = optional(string), application_log_level = optional(string) })), [])
   })
   default = null
 
@@ -258,7 +275,7 @@ variable "policy_statements" {
 }
 
 variable "vpc" {
-  description = "Subnets and security groups for the worker, `{ subnet_ids, security_group_ids, ipv6 }`, where steps need to reach into a VPC. The subnets need a way to DynamoDB and SQS (endpoints or NAT). Null: outside of any VPC."
+  description = "Subnets and security groups for the worker, `{ subnet_ids, security_group_ids, ipv6 }`, where steps need to reach into a VPC. The subnets need a way to DynamoDB and SQS (endpoints or NAT). In subnets with IPv6 alone that way leads over the dual-stack endpoints: set `ipv6 = true` and `environment = { AWS_USE_DUALSTACK_ENDPOINT = \"true\" }`. Null: outside of any VPC."
   type = object({
     subnet_ids         = list(string)
     security_group_ids = list(string)
@@ -280,7 +297,7 @@ variable "vpc" {
 # ---- How it runs ----------------------------------------------------------------------------------------------------
 
 variable "maximum_concurrency" {
-  description = "Most invocations that the queue starts at once, 2 to 1000: spares what the steps call. The sweep is not counted. Null: as many as the account allows."
+  description = "Most invocations that the queue starts at once, 2 to 1000: spares what the steps call, and leaves the rest of the account's quota to others, the sweep among them. New accounts have a quota of 10 (`aws lambda get-account-settings`): set 5 there, and ask AWS for 1,000. Null: as many as the account allows."
   type        = number
   default     = null
 
@@ -291,7 +308,7 @@ variable "maximum_concurrency" {
 }
 
 variable "reserved_concurrency" {
-  description = "Invocations of the account's quota that belong to the worker alone, and its limit at the same time. At least 1. Null: the worker shares the account's quota."
+  description = "Invocations of the account's quota that belong to the worker alone, and its limit at the same time. At least 1. AWS refuses what would leave less than 100 unreserved, or less than 10 in an account whose quota is so low. Null: the worker shares the account's quota."
   type        = number
   default     = null
 
@@ -302,7 +319,7 @@ variable "reserved_concurrency" {
 }
 
 variable "provisioned_concurrency" {
-  description = "Environments that are kept ready, so that no run waits for a start; they cost by the hour. Above 0 each apply publishes a version of the function, and queue and schedule call its alias `live`."
+  description = "Environments that are kept ready, so that no run waits for a start; they cost by the hour, and count as reserved in the account's quota."
   type        = number
   default     = 0
   nullable    = false
@@ -388,7 +405,7 @@ variable "log_format" {
 }
 
 variable "log_level" {
-  description = "Least level of the lines in the worker's log: DEBUG, INFO, WARNING or ERROR. What a run costs (`fluxio cost`) is counted from INFO lines; metrics are written at every level."
+  description = "Least level of the lines in the worker's log: DEBUG, INFO, WARNING (which the lines call WARN, as Lambda does) or ERROR. What a run costs (`fluxio cost`) is counted from INFO lines; metrics are written at every level."
   type        = string
   default     = "INFO"
   nullable    = false
@@ -416,13 +433,14 @@ variable "saved_queries" {
 # ---- The table ------------------------------------------------------------------------------------------------------
 
 variable "billing" {
-  description = "How the table is paid for. `{ mode = \"PAY_PER_REQUEST\" }` by request, optionally with `max_read_units` and `max_write_units` a second (-1 takes a limit away again). `{ mode = \"PROVISIONED\", read = { min, max, utilization = 70 }, write = { … } }` by capacity, scaled between min and max; min = max pins it. All of it holds for the table and for each of its three indexes. Either mode can follow the other; no run is lost."
+  description = "How the table is paid for. `{ mode = \"PAY_PER_REQUEST\" }` by request, optionally with `max_read_units` and `max_write_units` a second (to take one away, apply -1 once and then drop the input: AWS keeps no -1, so that every plan would set it again). `{ mode = \"PROVISIONED\", read = { min, max, utilization = 70 }, write = { … } }` by capacity, scaled between min and max; min = max pins it. Where it is scaled, `current` tells what Auto Scaling has set (`//modules/capacity` looks it up); without it each apply sets the capacity back to min. All of it holds for the table and for each of its three indexes. Either mode can follow the other; no run is lost."
   type = object({
     mode            = optional(string, "PAY_PER_REQUEST")
     max_read_units  = optional(number)
     max_write_units = optional(number)
     read            = optional(object({ min = number, max = number, utilization = optional(number, 70) }))
     write           = optional(object({ min = number, max = number, utilization = optional(number, 70) }))
+    current         = optional(map(object({ read = number, write = number })), {})
   })
   default  = {}
   nullable = false
@@ -488,7 +506,7 @@ variable "point_in_time_recovery" {
 # ---- Who may and who must know --------------------------------------------------------------------------------------
 
 variable "kms_key_arn" {
-  description = "Your own KMS key for table, queues, log and environment variables. Its key policy must let CloudWatch Logs use it. Without it: AWS managed encryption."
+  description = "Your own KMS key for table, queues, log and environment variables. Its key policy must let CloudWatch Logs use it. Without it: encrypted all the same, with keys that AWS owns."
   type        = string
   default     = null
 

@@ -22,8 +22,8 @@ moved {
 locals {
   # What the engine reads from its environment.
   worker_environment = merge({
-    FLUXIO_TABLE_NAME       = one(concat(aws_dynamodb_table.runs[*].name, data.aws_dynamodb_table.existing[*].name))
-    FLUXIO_QUEUE_URL        = local.url.queue
+    FLUXIO_TABLE_NAME       = local.made.table_name
+    FLUXIO_QUEUE_URL        = local.made.queue_url
     FLUXIO_INLINE_BRANCHES  = tostring(var.inline_branches)
     FLUXIO_PARK_AFTER       = tostring(var.park_after)
     FLUXIO_FUNCTION_TIMEOUT = tostring(local.timing.function_timeout)
@@ -32,13 +32,14 @@ locals {
     FLUXIO_LOG_PAYLOADS     = var.log_payloads ? "1" : "0"
   }, var.tracing == "Active" ? { FLUXIO_TRACING = "1" } : {})
 
-  # Who is called: the alias where there is one, else the function.
-  called_arn = coalesce(one(aws_lambda_alias.live[*].arn), one(aws_lambda_function.worker[*].arn), local.worker.arn)
+  # Who is called: the alias. A function of the caller's may have none; then its newest code is.
+  called_arn = local.makes.function ? aws_lambda_alias.live[0].arn : join(":", compact([local.worker.arn, local.worker.alias]))
 }
 
 # The package's path as it was when its content last changed. Lambda's provider takes a change of the path for one of the
 # code, but where a zip lies on one machine (a colleague's checkout, a CI runner) must not get into what is deployed.
 resource "terraform_data" "package" {
+  # Order of deletion: it is nothing outside of the state.
   count = local.makes.function && var.package != null ? 1 : 0
 
   input            = var.package
@@ -52,6 +53,8 @@ resource "terraform_data" "package" {
 resource "aws_lambda_function" "worker" {
   #checkov:skip=CKV_AWS_116:its only asynchronous caller is the sweep, which comes again each minute; messages have a DLQ of their own
   #checkov:skip=CKV_AWS_272:who may sign code is the account's affair; with `existing_function` a signed one is taken
+  # Order of deletion: it goes only where `existing_function` takes its place, seconds before mapping and schedule call that one:
+  # messages come back. Its name is fixed, and so are those of role and log group, which would have to be made beside theirs.
   count = local.makes.function ? 1 : 0
 
   function_name = local.worker.name
@@ -64,7 +67,7 @@ resource "aws_lambda_function" "worker" {
   timeout       = local.timing.function_timeout
   layers        = [module.layer[0].layer_arn]
   kms_key_arn   = var.kms_key_arn
-  publish       = var.provisioned_concurrency > 0
+  publish       = true # the alias needs a version
   tags          = var.tags
 
   reserved_concurrent_executions = coalesce(var.reserved_concurrency, -1) # -1: none
@@ -83,9 +86,13 @@ resource "aws_lambda_function" "worker" {
     mode = var.tracing
   }
 
+  # Lambda drops what is below these levels, where the format is JSON. The metrics are lines without a level, which count as
+  # INFO, so the worker itself leaves out what `log_level` does not want; only for DEBUG must Lambda let more through.
   logging_config {
-    log_format = var.log_format
-    log_group  = aws_cloudwatch_log_group.worker[0].name
+    log_format            = var.log_format
+    log_group             = aws_cloudwatch_log_group.worker[0].name
+    application_log_level = var.log_format == "Text" ? null : var.log_level == "DEBUG" ? "DEBUG" : "INFO"
+    system_log_level      = var.log_format == "Text" ? null : "INFO"
   }
 
   dynamic "vpc_config" {
@@ -105,8 +112,8 @@ resource "aws_lambda_function" "worker" {
     }
 
     precondition {
-      condition     = coalesce(var.maximum_concurrency, 2) <= coalesce(var.reserved_concurrency, 1000)
-      error_message = "maximum_concurrency is ${coalesce(var.maximum_concurrency, 2)}, but only ${coalesce(var.reserved_concurrency, 1000)} invocations are reserved: the queue would start more than may run, and these messages are received in vain until they lie in the DLQ. Raise reserved_concurrency to it at least, or lower it."
+      condition     = var.maximum_concurrency == null || coalesce(var.maximum_concurrency, 0) <= coalesce(var.reserved_concurrency, 1000)
+      error_message = "maximum_concurrency is ${coalesce(var.maximum_concurrency, 0)}, but only ${coalesce(var.reserved_concurrency, 1000)} invocations are reserved: the queue would start more than may run, and these messages are received in vain until they lie in the DLQ. Raise reserved_concurrency to it at least, or lower it."
     }
 
     precondition {
@@ -119,8 +126,12 @@ resource "aws_lambda_function" "worker" {
   depends_on = [aws_iam_role_policy.worker]
 }
 
+# Terraform changes a function in two calls, first its settings (layer, runtime, environment) and then its code, seconds apart.
+# In between the old zip would run under the new layer: a pair that nobody has tried. Queue and schedule call this alias
+# instead, which moves in one step once both are done and published, and can be moved back.
 resource "aws_lambda_alias" "live" {
-  count = local.makes.function && local.worker.alias != null ? 1 : 0
+  # Order of deletion: as its function.
+  count = local.makes.function ? 1 : 0
 
   name             = local.worker.alias
   description      = "The version of the worker that queue and schedule call"
@@ -129,7 +140,8 @@ resource "aws_lambda_alias" "live" {
 }
 
 resource "aws_lambda_provisioned_concurrency_config" "live" {
-  count = length(aws_lambda_alias.live)
+  # Order of deletion: nobody needs it to be there; the mapping only waits for it.
+  count = local.makes.function && var.provisioned_concurrency > 0 ? 1 : 0
 
   function_name                     = aws_lambda_alias.live[0].function_name
   qualifier                         = aws_lambda_alias.live[0].name
@@ -147,7 +159,7 @@ resource "aws_lambda_function_recursion_config" "worker" {
 # brings another, and a throttled worker must not find hours of them waiting.
 resource "aws_lambda_function_event_invoke_config" "worker" {
   function_name                = coalesce(one(aws_lambda_function.worker[*].function_name), local.worker.name)
-  qualifier                    = one(aws_lambda_alias.live[*].name)
+  qualifier                    = local.makes.function ? aws_lambda_alias.live[0].name : local.worker.alias
   maximum_retry_attempts       = 0
   maximum_event_age_in_seconds = 60
 }
@@ -155,7 +167,7 @@ resource "aws_lambda_function_event_invoke_config" "worker" {
 # One message an invocation, always: messages of one batch share a process, a clock and a fate. A slow step would delay the
 # other messages of its batch, and one that kills its worker would take them down with it, five times over.
 resource "aws_lambda_event_source_mapping" "nudges" {
-  event_source_arn        = local.queue.arn
+  event_source_arn        = local.made.queue_arn
   function_name           = local.called_arn
   batch_size              = 1
   function_response_types = ["ReportBatchItemFailures"]
@@ -178,6 +190,21 @@ resource "aws_lambda_event_source_mapping" "nudges" {
     precondition {
       condition     = local.makes.function || try(var.existing_function.timeout, 0) == var.timeout
       error_message = "existing_function has a timeout of ${try(var.existing_function.timeout, 0)} s, the module's `timeout` is ${var.timeout} s: the queue's visibility and the alarms follow from it. Set both to the same."
+    }
+
+    precondition {
+      condition     = local.makes_queues || coalesce(try(var.existing.queue.visibility_timeout_seconds, null), local.timing.queue_visibility) >= local.timing.queue_visibility
+      error_message = "existing.queue hides a message for ${coalesce(try(var.existing.queue.visibility_timeout_seconds, null), 0)} s, less than the worker may run: set its visibility_timeout_seconds to the module's `timeout` + 30 = ${local.timing.queue_visibility}, or lower `timeout`."
+    }
+
+    precondition {
+      condition     = local.makes.function || !contains(["WARN", "ERROR", "FATAL"], local.lambdas_level)
+      error_message = "existing_function has application_log_level = \"${local.lambdas_level}\": Lambda would drop the lines of which CloudWatch makes fluxio's metrics, and the alarms would see nothing. Set it to INFO, and leave the module's `log_level` to say what the worker writes."
+    }
+
+    precondition {
+      condition     = local.makes.function || var.log_level != "DEBUG" || !contains(["INFO", "WARN", "ERROR", "FATAL"], local.lambdas_level)
+      error_message = "log_level is DEBUG, but existing_function has a log of format JSON at application_log_level INFO: Lambda would drop every line of DEBUG. Set application_log_level = \"DEBUG\" in its logging_config."
     }
 
     precondition {
@@ -207,6 +234,9 @@ locals {
       vpc                     = var.vpc != null
     } : input if given
   ]
+
+  # From which level on Lambda keeps the lines of a function of the caller's; it filters only in JSON, at INFO unless told otherwise.
+  lambdas_level = try(var.existing_function.logging_config[0].log_format, null) != "JSON" ? "" : coalesce(var.existing_function.logging_config[0].application_log_level, "INFO")
 
   # Only names, so there is nothing to hide even where a value of the function's environment is a secret.
   wrong_environment = try(nonsensitive(local.differing), local.differing)

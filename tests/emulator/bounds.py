@@ -37,9 +37,9 @@ class Existing(NamedTuple):
     key_arn: str
     subnet_ids: list[str]
     security_group_ids: list[str]
-    table: str
-    queue: str
-    dlq: str
+    table: dict[str, str]
+    queue: dict[str, str]
+    dlq: dict[str, str]
     role: str
     role_arn: str
     function: str
@@ -74,8 +74,9 @@ def values(there: Existing) -> dict[str, Sequence[Any]]:
             None,
             {
                 "table": there.table,
-                "queue": {"name": there.queue, "dlq": there.dlq},
-                "role": there.role,
+                "queue": there.queue,
+                "dlq": there.dlq,
+                "role": {"name": there.role, "arn": there.role_arn},
             },
         ],
         "package": [str(there.package), None],

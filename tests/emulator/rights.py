@@ -177,7 +177,7 @@ SCHEDULE_MAY = [
         "InvokeTheWorker",
         "lambda",
         "invoke",
-        FunctionName="fluxio-test-worker",
+        FunctionName="fluxio-test-worker:live",
         Payload='{"fluxio": "sweep"}',
     ),
 ]

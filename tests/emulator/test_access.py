@@ -169,7 +169,7 @@ class TestSufficient:
             mute.start("Chain", {"n": 1}, run_id="lost")
 
         answer = a_schedule.aws("lambda").invoke(
-            FunctionName=guarded.function, Payload=json.dumps({"fluxio": "sweep"})
+            FunctionName=f"{guarded.function}:live", Payload=json.dumps({"fluxio": "sweep"})
         )
 
         swept = json.loads(answer["Payload"].read())

@@ -95,10 +95,8 @@ def make_what_is_there(aws: Principal, folder: Path) -> bounds.Existing:
         Timeout=10,
         Code={"ZipFile": empty_zip()},
     )
-    queues = ["q" * 75 + ".fifo", "d" * 75 + ".fifo"]
-    for queue in queues:
-        aws.aws("sqs").create_queue(QueueName=queue, Attributes={"FifoQueue": "true"})
-    make_table(aws.aws("dynamodb"), table)
+    queues = [make_queue(aws.aws("sqs"), letter * 75 + ".fifo") for letter in "qd"]
+    table_arn = make_table(aws.aws("dynamodb"), table)
     ec2 = aws.aws("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/24")["Vpc"]["VpcId"]
     subnets = [
@@ -114,7 +112,7 @@ def make_what_is_there(aws: Principal, folder: Path) -> bounds.Existing:
         key_arn=aws.aws("kms").create_key()["KeyMetadata"]["Arn"],
         subnet_ids=subnets,
         security_group_ids=[group],
-        table=table,
+        table={"name": table, "arn": table_arn},
         queue=queues[0],
         dlq=queues[1],
         role=role,
@@ -123,9 +121,16 @@ def make_what_is_there(aws: Principal, folder: Path) -> bounds.Existing:
     )
 
 
-def make_table(dynamodb: Any, name: str) -> None:
+def make_queue(sqs: Any, name: str) -> dict[str, str]:
+    url = sqs.create_queue(QueueName=name, Attributes={"FifoQueue": "true"})["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    return {"name": name, "arn": attributes["QueueArn"], "url": url}
+
+
+def make_table(dynamodb: Any, name: str) -> str:
+    """Returns its ARN."""
     keys = [("pk", "sk"), *INDEXES.values()]
-    dynamodb.create_table(
+    made = dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         KeySchema=key_schema("pk", "sk"),
@@ -145,6 +150,7 @@ def make_table(dynamodb: Any, name: str) -> None:
     dynamodb.update_time_to_live(
         TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
     )
+    return str(made["TableDescription"]["TableArn"])
 
 
 def key_schema(partition: str, sort: str) -> list[dict[str, str]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from fluxio_client import Run, RunStatus
-from tests.emulator.world import Scratch
+from tests.emulator.world import Deployed, Scratch
 
 ORDER = {"order_id": "o-1001", "amount": 99.0}
 
@@ -16,11 +18,31 @@ ORDER = {"order_id": "o-1001", "amount": 99.0}
 @pytest.fixture(autouse=True)
 def steps_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "package"))
-    sys.modules.pop("shop.workflows", None)
+    for name in ("shop.workflows", "shop.claims"):
+        sys.modules.pop(name, None)
 
 
-def spend(scratch: Scratch, workflow: str, given: dict, inline_branches: int) -> tuple[Run, dict]:
-    """Run a workflow to its end, and count. Its version is stored before: that is paid for once."""
+@pytest.fixture
+def ledger(deployed: Deployed) -> Iterator[str]:
+    """The name of a table of the user's own."""
+    dynamodb, name = deployed.clients["dynamodb"], f"ledger-{uuid4().hex[:8]}"
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "account", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "account", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    yield name
+    dynamodb.delete_table(TableName=name)
+
+
+def spend(
+    scratch: Scratch, workflow: str, given: dict, inline_branches: int, signal: str | None = None
+) -> tuple[Run, dict]:
+    """Run a workflow to its end, and count. Its version is stored before: that is paid for once.
+
+    With a signal, somebody sends it once the workers have nothing left to do.
+    """
     worker, store, queue = scratch.worker(inline_branches)
     scratch.client.start(workflow, given)
     scratch.drain(worker)
@@ -35,6 +57,9 @@ def spend(scratch: Scratch, workflow: str, given: dict, inline_branches: int) ->
 
     run = scratch.client.start(workflow, given)
     invocations = scratch.drain(worker)
+    if signal:
+        scratch.client.signal(run.run_id, signal, {"by": "kim"})
+        invocations += scratch.drain(worker)
 
     counted = {
         "writes": store.spent.writes - before[0] + spent.writes - started[0],
@@ -43,7 +68,7 @@ def spend(scratch: Scratch, workflow: str, given: dict, inline_branches: int) ->
         - before[2]
         + spent.index_write_units
         - started[2],
-        "messages": queue.sent - before[3] + 1,
+        "messages": queue.sent - before[3] + (2 if signal else 1),
         "invocations": invocations,
     }
     sys.stdout.write(f"\n{workflow} with inline_branches={inline_branches}: {counted}\n")
@@ -83,3 +108,38 @@ def test_a_chain_of_6_costs_at_most_8_writes_and_1_message(scratch: Scratch) -> 
     assert spent["write_units"] <= 8
     assert spent["messages"] == 1
     assert spent["invocations"] == 1
+
+
+def test_a_step_that_waits_for_a_signal_costs_at_most_6_units_and_2_messages(
+    scratch: Scratch,
+) -> None:
+    run, spent = spend(scratch, "Approval", {}, inline_branches=10, signal="approved")
+
+    assert run.result == {"by": "kim"}
+    assert spent["write_units"] <= 6
+    assert spent["index_units"] <= 9
+    assert spent["messages"] <= 2
+    assert spent["invocations"] <= 2
+
+
+def test_a_step_with_a_write_of_the_users_own_costs_at_most_6_units(
+    scratch: Scratch, ledger: str
+) -> None:
+    """Both the run item and the user's at twice their price. MiniStack counts no index in a transaction."""
+    run, spent = spend(scratch, "Booking", {"ledger": ledger}, inline_branches=10)
+
+    assert run.result == {"booked": True}
+    assert spent["write_units"] <= 6
+    assert spent["messages"] == 1
+
+
+def test_a_claim_of_8_steps_costs_at_most_19_units_and_2_messages(
+    scratch: Scratch, ledger: str
+) -> None:
+    given = {"claim": "c-1", "ledger": ledger}
+    run, spent = spend(scratch, "Claim", given, inline_branches=10, signal="approved")
+
+    assert run.status is RunStatus.SUCCEEDED
+    assert spent["write_units"] <= 19
+    assert spent["index_units"] <= 9
+    assert spent["messages"] <= 2

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from fluxio_client import FluxioClient, RunParked, RunStatus
@@ -35,6 +36,22 @@ def test_a_run_started_by_the_thin_client_ends_on_the_deployed_worker(client: Fl
     assert run.result == {"fulfillment_id": "ful_abc", "status": "fulfilled"}
     assert {step.attempt for step in run.steps.values()} == {1}
     assert run.steps["charge_card"].output == {"charge_id": "ch_abc", "charged": 99.0}
+
+
+def test_queue_and_schedule_call_a_version_that_has_been_published(deployed: Deployed) -> None:
+    """An update changes the function first in its settings, seconds later in its code."""
+    aws, worker = deployed.clients["lambda"], deployed.outputs["worker_function_name"]
+    queue = deployed.outputs["queue_url"].rpartition("/")[2]
+    alias = aws.get_alias(FunctionName=worker, Name="live")
+    called = {
+        mapping["FunctionArn"]
+        for mapping in aws.list_event_source_mappings()["EventSourceMappings"]
+        if mapping["EventSourceArn"].endswith(queue)
+    }
+    schedule = boto3.client("scheduler").get_schedule(Name=worker.replace("worker", "sweep"))
+
+    assert alias["FunctionVersion"].isdecimal()
+    assert called | {schedule["Target"]["Arn"]} == {alias["AliasArn"]}
 
 
 def test_many_runs_at_once_all_end_and_are_listed(client: FluxioClient) -> None:

@@ -109,6 +109,16 @@ def test_aws_would_take_every_request_that_terraform_sends_for_an_example(applie
     assert applied.sent.missing() == set()
 
 
+def test_a_change_of_what_a_module_depends_on_replaces_nothing_of_it(applied: Applied) -> None:
+    """A queue's mapping that is made anew is minutes without a worker, on AWS."""
+    plan = applied.terraform.plan(applied.variables | {"theirs": "changed"})
+    changes = [change for change in plan if not change.endswith(": read")]
+
+    assert "terraform_data.theirs: update" in changes
+    assert [change for change in changes if not change.endswith(": update")] == []
+    assert [change for change in changes if "event_source_mapping" in change] == []
+
+
 def test_a_run_goes_through_in_each(applied: Applied) -> None:
     """Started side by side: their workers do not wait for each other."""
     order = {"order_id": "o-1", "amount": 99.0}

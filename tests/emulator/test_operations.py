@@ -26,11 +26,12 @@ from dev.package import package
 from fluxio_client import FluxioClient, RunStatus, transitions
 from fluxio_client.client import now_ms
 from fluxio_client.store import Store
-from tests.emulator.world import Deployed, Scratch, until
+from tests.emulator.world import Deployed, Scratch, put_into_force, until
 from tests.runbook import Command, sections
 
 NAME = "fluxio-test"
 WORKER = f"{NAME}-worker"
+LIVE = f"{WORKER}:live"
 SETTINGS = "once-in-each-shell"
 DEPLOYING = "deploying-by-hand"
 ORDER = {"order_id": "o-1", "amount": 99.0}
@@ -193,9 +194,10 @@ class Night:
 
     def _deploy(self, zip_path: Path) -> None:
         self.lambda_.update_function_code(FunctionName=WORKER, ZipFile=zip_path.read_bytes())
+        put_into_force(self.lambda_, WORKER)
 
     def switch_off_the_mapping(self) -> None:
-        (mapping,) = self.lambda_.list_event_source_mappings(FunctionName=WORKER)[
+        (mapping,) = self.lambda_.list_event_source_mappings(FunctionName=LIVE)[
             "EventSourceMappings"
         ]
         self.undo.callback(
@@ -237,14 +239,14 @@ class Night:
             "attributes": {"ApproximateReceiveCount": "2", "MessageGroupId": run_id},
         }
         payload = json.dumps({"Records": [record]}).encode()
-        return "FunctionError" in self.lambda_.invoke(FunctionName=WORKER, Payload=payload)
+        return "FunctionError" in self.lambda_.invoke(FunctionName=LIVE, Payload=payload)
 
     def report_a_death(self, place: str) -> None:
         """Write into the worker's log what Lambda does."""
         logs = self.deployed.clients["logs"]
         stream = {
             "logGroupName": f"/aws/lambda/{WORKER}",
-            "logStreamName": f"2026/11/22/[$LATEST]{uuid4().hex[:26]}{place}",
+            "logStreamName": f"2026/11/22/[7]{uuid4().hex[:26]}{place}",
         }
         logs.create_log_stream(**stream)
         logs.put_log_events(
@@ -264,7 +266,7 @@ class Night:
 
     def sweep(self) -> bool:
         """What the schedule does each minute; whether the worker broke."""
-        answer = self.lambda_.invoke(FunctionName=WORKER, Payload=b'{"fluxio": "sweep"}')
+        answer = self.lambda_.invoke(FunctionName=LIVE, Payload=b'{"fluxio": "sweep"}')
         return "FunctionError" in answer
 
     def raise_alarm(self, name: str) -> None:
@@ -398,6 +400,7 @@ def worker_errors(night: Night) -> None:
         night.lambda_.update_function_configuration(
             FunctionName=WORKER, Environment={"Variables": variables | {"FLUXIO_TABLE_NAME": table}}
         )
+        put_into_force(night.lambda_, WORKER)
 
     put("orders-old")
     night.undo.callback(put, f"{NAME}-runs")
@@ -559,6 +562,7 @@ def worker_lost(night: Night) -> None:
 
     night.look(DEPLOYING)
     found = night.lambda_.get_function_configuration(FunctionName=WORKER)
+    night.undo.callback(put_into_force, night.lambda_, WORKER)
     night.undo.callback(
         night.lambda_.update_function_configuration,
         FunctionName=WORKER,
@@ -581,6 +585,21 @@ def signal(night: Night) -> None:
 
 def deploying(night: Night) -> None:
     """Pasted by those whose runs wait for a mended package."""
+
+
+def back(night: Night) -> None:
+    good = night.lambda_.get_alias(FunctionName=WORKER, Name="live")["FunctionVersion"]
+    night.deploy_what_is_wrong()
+    failed = night.run("night-5")
+    night.until(failed, RunStatus.FAILED)
+
+    said = night.look("back-to-the-version-before")
+    assert re.search(rf"^{good}\t", said, re.MULTILINE), "the version before is listed"
+    assert not said.endswith(f"\n{good}\n"), "and is not the one in force"
+
+    assert f"\n{good}\n" in night.mend("back-to-the-version-before", VERSION=good)
+    run_id = night.run("night-6")
+    night.until(run_id, RunStatus.SUCCEEDED)
 
 
 def everything(night: Night) -> None:
@@ -608,6 +627,7 @@ SITUATIONS: dict[str, Callable[[Night], Any]] = {
     "workerlost-a-step-kills-its-worker": worker_lost,
     "a-run-waits-for-a-signal": signal,
     DEPLOYING: deploying,
+    "back-to-the-version-before": back,
     "everything-about-one-run-and-the-log": everything,
 }
 

@@ -12,7 +12,7 @@ import pytest
 from fluxio_client import FluxioClient, RunStatus
 from fluxio_client.trace import HEADER_VARIABLE, Trace
 from tests.emulator.test_budgets import ORDER, spend, steps_on_the_path  # noqa: F401 - a fixture
-from tests.emulator.world import Deployed, Scratch, until
+from tests.emulator.world import Deployed, Scratch, put_into_force, until
 from tests.moto.daemon import Daemon
 
 
@@ -39,12 +39,14 @@ def traced(deployed: Deployed, daemon: Daemon) -> Iterator[None]:
         TracingConfig={"Mode": "Active"},
         Environment={"Variables": before["Environment"]["Variables"] | traced},
     )
+    put_into_force(client, function)
     yield
     client.update_function_configuration(
         FunctionName=function,
         TracingConfig=before["TracingConfig"],
         Environment={"Variables": before["Environment"]["Variables"]},
     )
+    put_into_force(client, function)
 
 
 def ended(daemon: Daemon) -> list[dict[str, Any]]:

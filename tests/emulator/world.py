@@ -55,6 +55,17 @@ def left_behind(aws: Callable[[str], Any]) -> list[str]:
     ]
 
 
+def put_into_force(functions: Any, name: str) -> None:
+    """Have queue and schedule call a worker as it was just changed by hand: they call its alias.
+
+    Args:
+        functions: boto3's Lambda client.
+        name: the worker's.
+    """
+    version = functions.publish_version(FunctionName=name)["Version"]
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+
+
 def until(done: Callable[[], Any], seconds: float, what: str, pause: float = 0.2) -> Any:
     """Poll until there is something."""
     deadline = time.monotonic() + seconds

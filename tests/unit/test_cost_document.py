@@ -40,9 +40,13 @@ MINUTES, HOURS = 30 * 24 * 60, 730
 WRITE_CAPACITY_HOUR = 0.00065
 SCHEDULED = 1 / MILLION
 METRIC, ALARM = 0.30, 0.10
+COMPOSITE, DASHBOARD = 0.50, 3.00
 LOG_GIGABYTE = 0.50
 KEY_REQUEST = 0.03 / 10_000
 TRACE = 5 / MILLION
+
+#: Those that the worker writes each minute, whether there is anything to do or not.
+SWEEP_METRICS = ("sweeps", "sweep_finds", "sweep_lag")
 
 FAN_OUT = Graph(
     {
@@ -53,6 +57,20 @@ FAN_OUT = Graph(
         "fulfill_order": ("charge_card", "reserve_inventory", "send_confirmation"),
     }
 )
+CLAIM = Graph(
+    {
+        "register": (),
+        "check_policy": ("register",),
+        "score_fraud": ("register",),
+        "estimate_damage": ("register",),
+        "decide": ("check_policy", "score_fraud", "estimate_damage"),
+        "pay_out": ("decide",),
+        "book": ("pay_out",),
+        "notify": ("book",),
+    }
+)
+#: What a run of one step costs in writes (a chain costs one more for each step more), and in its indexes.
+ONE_STEP, ONE_STEP_INDEXES = 8 - 5, 5
 CHAIN = Graph({f"s{at}": (f"s{at - 1}",) if at else () for at in range(6)})
 
 
@@ -126,10 +144,13 @@ def computed() -> list[str]:
         price("lambda_request", MINUTES),
         price("dynamodb_read", sweep_reads * MINUTES),
     ]
+    idle = sum(standing) + ALARM * alarm_metrics() + COMPOSITE + DASHBOARD
+    idle += METRIC * len(SWEEP_METRICS)
     return [
         row("OrderFulfillment, branches as threads", FAN_OUT, 7, 5, 1),
         row("the same, a message per branch", FAN_OUT, 10, 5, 3),
         row("a chain of 6 steps", CHAIN, 8, 5, 1),
+        row("8 steps, a fan-out, an approval, a table of your own", CLAIM, 19, 9, 2),
         line("a step more in a chain", "1 write unit", dollars(write)),
         line(
             "a retry",
@@ -139,13 +160,33 @@ def computed() -> list[str]:
         line("a run item between 1 and 2 KB", "at most 7 write units more", dollars(7 * write)),
         line("an output of 10,000 bytes", "10 write units more", dollars(10 * write)),
         line(
+            "a signal that a step waits for",
+            f"{6 - ONE_STEP} write units, {9 - ONE_STEP_INDEXES} of the indexes, a message",
+            dollars((6 - ONE_STEP + 9 - ONE_STEP_INDEXES) * write + 3 * request + invocation),
+        ),
+        line(
+            "a step that calls `ctx.transact` with one small item",
+            f"{6 - ONE_STEP} write units",
+            dollars((6 - ONE_STEP) * write),
+        ),
+        line(
             "a second of the worker at 512 MB",
             "0.5 GB-seconds",
             f"{dollars(second)}; {dollars(arm)} on arm64",
         ),
         line("sweeps", f"{MINUTES:,}", dollars(sum(standing[1:]))),
         line("polling", f"{polls:,} requests", dollars(standing[0])),
-        line("metrics", str(metrics), dollars(METRIC * metrics)),
+        line("the composite alarm", "1", dollars(COMPOSITE)),
+        line("the dashboard", "1", dollars(DASHBOARD)),
+        line("the sweep's metrics", str(len(SWEEP_METRICS)), dollars(METRIC * len(SWEEP_METRICS))),
+        line("**all of this**", "", f"**{dollars(idle)}**").replace("|  |", "| |"),
+        line(
+            "the other metrics, where there is work",
+            str(metrics - len(SWEEP_METRICS)),
+            dollars(METRIC * (metrics - len(SWEEP_METRICS))),
+        ),
+        f"{MINUTES // 5:,}\n  requests, {dollars(KEY_REQUEST * MINUTES / 5)}, and",
+        f"a hundred of them {dollars(100 * KEY_REQUEST * MINUTES / 5)}",
         f"{worker} of the worker, {workflow} of each workflow and {step} of each step",
         line("alarms", f"{alarm_metrics()} metrics", dollars(ALARM * alarm_metrics())),
         line(
@@ -208,6 +249,7 @@ def test_the_prices_that_no_code_needs_are_listed_as_they_are_used() -> None:
         f"${WRITE_CAPACITY_HOUR:.5f} per hour",
         f"${SCHEDULED * MILLION:g} per million | [8]",
         f"${METRIC:.2f}, ${ALARM:.2f} a month",
+        f"${COMPOSITE:.2f}, ${DASHBOARD:.2f} a month",
         f"${LOG_GIGABYTE:.2f} per GB",
         f"$1 a month, ${KEY_REQUEST * 10_000:g} per 10,000",
         f"${TRACE * MILLION:g} per million | [9]",
@@ -220,6 +262,9 @@ def test_the_counts_are_the_budgets_of_the_emulator() -> None:
         ("with_inline_branches_costs", {"writes": 7, "write_units": 7, "index_units": 5}),
         ("with_a_nudge_per_branch_costs", {"writes": 10, "write_units": 10, "index_units": 5}),
         ("a_chain_of_6_costs", {"writes": 8, "write_units": 8}),
+        ("waits_for_a_signal_costs", {"write_units": 6, "index_units": 9, "messages": 2}),
+        ("a_write_of_the_users_own_costs", {"write_units": 6}),
+        ("a_claim_of_8_steps_costs", {"write_units": 19, "index_units": 9, "messages": 2}),
     ):
         body = re.search(rf"def test_\w*{test}.*?(?=\ndef |\Z)", BUDGETS, re.DOTALL)
         assert body

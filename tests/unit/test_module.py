@@ -45,3 +45,62 @@ def test_alarms_and_dashboard_ask_for_all_metrics_of_the_worker_and_for_no_other
     by_step = set(re.findall(r"(step_\w+) = ", dashboard))
     assert alarmed == {"runs_failed", "runs_parked", "runs_stuck", "sweeps"}
     assert alarmed | shown | searched | by_step == {*METRICS}
+
+
+BLOCK = re.compile(r'^resource "(\w+)" "(\w+)" {\n(.*?)^}', re.MULTILINE | re.DOTALL)
+
+
+def resources() -> dict[str, str]:
+    """The module's resources, by address, as their blocks stand in the files."""
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(MODULE.glob("*.tf")))
+    return {f"{kind}.{name}": block for kind, name, block in BLOCK.findall(text)}
+
+
+def test_what_may_vanish_is_gone_only_after_those_who_name_it() -> None:
+    """Terraform destroys before it updates: AWS refuses, or those who still name what is gone miss it.
+
+    So each resource with a count or for_each that others name has `create_before_destroy`, or says why not.
+    """
+    everything = "".join(path.read_text(encoding="utf-8") for path in MODULE.glob("*.tf"))
+    outputs = (MODULE / "outputs.tf").read_text(encoding="utf-8")
+    found = resources()
+    assert "aws_cloudwatch_metric_alarm.this" in found
+    counted = {
+        address: block
+        for address, block in found.items()
+        if re.search(r"^  (count|for_each) +=", block, re.MULTILINE)
+    }
+    named = {
+        address
+        for address, block in counted.items()
+        if re.search(
+            rf"\b{re.escape(address)}\b", everything.replace(block, "").replace(outputs, "")
+        )
+    }
+    unexplained = {
+        address
+        for address in named
+        if "create_before_destroy = true" not in counted[address]
+        and "  # Order of deletion: " not in counted[address]
+    }
+    assert unexplained == set()
+    assert "create_before_destroy = true" in counted["aws_cloudwatch_metric_alarm.this"], (
+        "CloudWatch deletes no alarm that a composite one names"
+    )
+
+
+def test_no_lookup_decides_what_is_made_or_replaced() -> None:
+    """A `depends_on` of the whole module puts lookups off, and what hangs on one is then unknown.
+
+    What is left to look up are the account, the Region and the partition, for the ARNs in policies.
+    """
+    text = "".join(path.read_text(encoding="utf-8") for path in MODULE.glob("*.tf"))
+    looked_up = set(re.findall(r'^data "(\w+)"', text, re.MULTILINE))
+    assert looked_up == {
+        "aws_caller_identity",
+        "aws_iam_policy_document",
+        "aws_partition",
+        "aws_region",
+    }
+    mapping = resources()["aws_lambda_event_source_mapping.nudges"]
+    assert re.search(r"event_source_arn += local\.made\.queue_arn\n", mapping)

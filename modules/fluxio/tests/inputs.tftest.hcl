@@ -4,10 +4,6 @@ mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{}" }
   }
-
-  mock_data "aws_iam_role" {
-    defaults = { arn = "arn:aws:iam::123456789012:role/r" }
-  }
 }
 
 variables {
@@ -31,10 +27,11 @@ run "the_least_of_everything_is_accepted" {
 
     maximum_concurrency    = 2
     reserved_concurrency   = 2
+    log_level              = "ERROR"
     point_in_time_recovery = { days = 1 }
     billing                = { max_read_units = 1, max_write_units = -1 }
     vpc                    = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
-    existing               = { role = "r" }
+    existing               = { role = { name = "r", arn = "arn:aws:iam::123456789012:role/r" } }
   }
 
   assert {
@@ -69,7 +66,7 @@ run "the_most_of_everything_is_accepted" {
     point_in_time_recovery  = { days = 35 }
     billing                 = { mode = "PROVISIONED", read = { min = 1, max = 1, utilization = 20 }, write = { min = 1, max = 40000, utilization = 90 } }
     alarms                  = { oldest_nudge = { threshold = 60 }, sweep_silent = { threshold = 2 }, worker_duration = { threshold = 1 } }
-    existing                = { queue = { name = "a-2345678901234567890123456789012345678901234567890123456789012345678901234.fifo", dlq = "b.fifo" } }
+    existing                = { queue = { name = "a-2345678901234567890123456789012345678901234567890123456789012345678901234.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:a-2345678901234567890123456789012345678901234567890123456789012345678901234.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/a-2345678901234567890123456789012345678901234567890123456789012345678901234.fifo" }, dlq = { name = "b.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:b.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/b.fifo" } }
   }
 
   assert {
@@ -109,7 +106,7 @@ run "too_little_of_anything_is_refused" {
     vpc                  = { subnet_ids = [], security_group_ids = ["sg-1"] }
     policy_statements    = [{ actions = [], resources = ["*"] }]
     runbook_url          = "docs/operations.md"
-    existing             = { table = "ab" }
+    existing             = { table = { name = "ab", arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ab" } }
     existing_function    = { function_name = "", timeout = 120 }
     billing              = { max_read_units = 0 }
     alarms               = { runs_failed = { threshold = -1 } }
@@ -152,7 +149,7 @@ run "too_much_of_anything_is_refused" {
     vpc               = { subnet_ids = ["subnet-1"], security_group_ids = [] }
     policy_statements = [{ actions = ["s3:GetObject"], resources = [] }]
     runbook_url       = "https://example.com/operations#runs_failed"
-    existing          = { role = "arn:aws:iam::123456789012:role/mine" }
+    existing          = { role = { name = "arn:aws:iam::123456789012:role/mine", arn = "arn:aws:iam::123456789012:role/mine" } }
     existing_function = { function_name = "arn:aws:lambda:eu-west-1:123456789012:function:mine", timeout = 120 }
     billing           = { max_write_units = 0.5 }
     alarms            = { oldest_nudge = { threshold = 1209601 } }
@@ -186,7 +183,7 @@ run "halves_and_odd_names_are_refused" {
     vpc               = { subnet_ids = ["vpc-1"], security_group_ids = ["sg-1"] }
     policy_statements = [{ actions = ["GetObject"], resources = ["*"] }]
     runbook_url       = "https://${join("", [for i in range(201) : "a"])}"
-    existing          = { queue = { name = "todo", dlq = "todo-dead.fifo" } }
+    existing          = { queue = { name = "todo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo" }, dlq = { name = "todo-dead.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo-dead.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo-dead.fifo" } }
     billing           = { mode = "ON_DEMAND" }
     alarms            = { dlq_not_empty = { threshold = 0.5 } }
 
@@ -210,7 +207,7 @@ run "billing_of_the_other_mode_an_unknown_effect_and_a_queue_that_is_its_own_dlq
     billing           = { mode = "PROVISIONED", max_read_units = 1, read = { min = 1, max = 1 }, write = { min = 1, max = 1 } }
     policy_statements = [{ effect = "deny", actions = ["s3:*"], resources = ["*"] }]
     vpc               = { subnet_ids = ["subnet-1"], security_group_ids = ["subnet-1"] }
-    existing          = { queue = { name = "todo.fifo", dlq = "todo.fifo" } }
+    existing          = { queue = { name = "todo.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" }, dlq = { name = "todo.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" } }
     alarms            = { oldest_nudge = { threshold = 59 } }
   }
 
@@ -223,23 +220,24 @@ run "capacity_on_demand_a_sid_of_several_words_and_a_dlq_without_order_are_refus
   variables {
     billing           = { read = { min = 1, max = 1 } }
     policy_statements = [{ sid = "Read it", actions = ["s3:*"], resources = ["*"] }]
-    existing          = { queue = { name = "todo.fifo", dlq = "todo-dead" } }
+    existing          = { queue = { name = "todo.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" }, dlq = { name = "todo-dead", arn = "arn:aws:sqs:eu-west-1:123456789012:todo-dead", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo-dead" } }
     alarms            = { sweep_silent = { threshold = 1 } }
   }
 
   expect_failures = [var.billing, var.policy_statements, var.existing, var.alarms]
 }
 
-run "writes_without_a_capacity_and_a_sid_twice_are_refused" {
+run "writes_without_a_capacity_a_sid_twice_and_a_queue_without_its_dlq_are_refused" {
   command = plan
 
   variables {
     billing           = { mode = "PROVISIONED", read = { min = 1, max = 1 } }
+    existing          = { queue = { name = "todo.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" } }
     policy_statements = [for bucket in ["a", "b"] : { sid = "Read", actions = ["s3:*"], resources = ["arn:aws:s3:::${bucket}"] }]
     alarms            = { sweep_silent = { threshold = 61 } }
   }
 
-  expect_failures = [var.billing, var.policy_statements, var.alarms]
+  expect_failures = [var.billing, var.policy_statements, var.alarms, var.existing]
 }
 
 run "no_capacity_at_all_and_a_resource_that_is_a_bare_name_are_refused" {
@@ -318,6 +316,19 @@ run "two_packages_are_refused" {
   }
 
   expect_failures = [aws_lambda_function.worker]
+}
+
+run "one_at_a_time_is_accepted" {
+  command = plan
+
+  variables {
+    reserved_concurrency = 1
+  }
+
+  assert {
+    condition     = aws_lambda_function.worker[0].reserved_concurrent_executions == 1 && length(aws_lambda_event_source_mapping.nudges.scaling_config) == 0
+    error_message = "one invocation is reserved, and the mapping has no limit of its own, whose least is 2"
+  }
 }
 
 run "a_queue_that_starts_more_than_may_run_is_refused" {

@@ -97,6 +97,11 @@ run "by_default" {
   }
 
   assert {
+    condition     = alltrue([for words in ["\"WARN\", \"WARNING\", \"ERROR\"", "log_level in", "ispresent(errorType)", "record.status in"] : strcontains(aws_cloudwatch_query_definition.this["what failed in the last hours"].query_string, words)])
+    error_message = "what failed is told by the worker (level), by Lambda's runtime (log_level, errorType) and by Lambda itself (record.status)"
+  }
+
+  assert {
     condition     = alltrue([for query in aws_cloudwatch_query_definition.this : query.log_group_names == tolist(["/aws/lambda/orders-worker"])])
     error_message = "they ask the worker's log"
   }
@@ -139,6 +144,11 @@ run "the_dashboard" {
       ]
     ]))
     error_message = "no widget covers another"
+  }
+
+  assert {
+    condition     = sum([for w in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : length(w.properties.metrics) if w.type == "metric"]) > 50
+    error_message = "a dashboard of up to 50 metrics is free, as docs/cost.md says this one is not"
   }
 
   # CloudWatch takes 2,500 metrics on a dashboard, and what a search finds is among them.
@@ -201,8 +211,8 @@ run "thresholds_and_alarms_of_ones_own" {
   }
 
   assert {
-    condition     = [for name in ["LEVEL", "PAYLOADS"] : aws_lambda_function.worker[0].environment[0].variables["FLUXIO_LOG_${name}"]] == ["DEBUG", "1"]
-    error_message = "the log tells more where that was asked for"
+    condition     = [for name in ["LEVEL", "PAYLOADS"] : aws_lambda_function.worker[0].environment[0].variables["FLUXIO_LOG_${name}"]] == ["DEBUG", "1"] && aws_lambda_function.worker[0].logging_config[0].application_log_level == "DEBUG"
+    error_message = "the log tells more where that was asked for, and Lambda lets it through"
   }
 
   assert {

@@ -97,7 +97,7 @@ run "the_worker_a_client_the_schedule_and_the_queues" {
       LookAtTheTable           = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders-runs"
       LookAtTheQueues          = "arn:aws:sqs:eu-west-1:123456789012:orders-nudges-dlq.fifo arn:aws:sqs:eu-west-1:123456789012:orders-nudges.fifo"
       ReadAndEmptyTheDlq       = "arn:aws:sqs:eu-west-1:123456789012:orders-nudges-dlq.fifo"
-      LookAtTheWorker          = "arn:aws:lambda:eu-west-1:123456789012:function:orders-worker"
+      LookAtTheWorker          = "arn:aws:lambda:eu-west-1:123456789012:function:orders-worker arn:aws:lambda:eu-west-1:123456789012:function:orders-worker:live"
       LookAtItsLayers          = "arn:aws:lambda:eu-west-1:123456789012:layer:orders-engine:*"
       ReadItsLog               = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/orders-worker arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/orders-worker:*"
       LookAtTheSchedule        = "arn:aws:scheduler:eu-west-1:123456789012:schedule/default/orders-sweep"
@@ -114,8 +114,8 @@ run "the_worker_a_client_the_schedule_and_the_queues" {
   # The schedule
 
   assert {
-    condition     = [for s in jsondecode(aws_iam_role_policy.schedule.policy).Statement : "${s.Action} ${s.Resource}"] == ["lambda:InvokeFunction arn:aws:lambda:eu-west-1:123456789012:function:orders-worker"]
-    error_message = "the schedule may invoke the worker and nothing else"
+    condition     = [for s in jsondecode(aws_iam_role_policy.schedule.policy).Statement : "${s.Action} ${s.Resource}"] == ["lambda:InvokeFunction arn:aws:lambda:eu-west-1:123456789012:function:orders-worker:live"]
+    error_message = "the schedule may invoke the worker's alias and nothing else"
   }
 
   assert {
@@ -148,13 +148,12 @@ run "the_worker_a_client_the_schedule_and_the_queues" {
   }
 }
 
-run "with_traces_a_vpc_an_alias_and_rights_of_the_steps" {
+run "with_traces_a_vpc_and_rights_of_the_steps" {
   command = plan
 
   variables {
-    tracing                 = "Active"
-    vpc                     = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
-    provisioned_concurrency = 1
+    tracing = "Active"
+    vpc     = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
     policy_statements = [
       { actions = ["s3:GetObject"], resources = ["arn:aws:s3:::invoices/*"] },
       {
@@ -195,18 +194,6 @@ run "with_traces_a_vpc_an_alias_and_rights_of_the_steps" {
     ]
     error_message = "what the steps need is added as it was given"
   }
-
-  assert {
-    condition     = [for s in jsondecode(aws_iam_role_policy.schedule.policy).Statement : "${s.Action} ${s.Resource}"] == ["lambda:InvokeFunction arn:aws:lambda:eu-west-1:123456789012:function:orders-worker:live"]
-    error_message = "the schedule may invoke the alias, and nothing else"
-  }
-
-  assert {
-    condition = one([for s in jsondecode(output.operator_policy_json).Statement : s.Resource if s.Sid == "LookAtTheWorker"]) == [
-      "arn:aws:lambda:eu-west-1:123456789012:function:orders-worker:live", "arn:aws:lambda:eu-west-1:123456789012:function:orders-worker",
-    ]
-    error_message = "an operator may look at the worker by its alias, too"
-  }
 }
 
 run "with_a_key_and_a_boundary" {
@@ -221,9 +208,24 @@ run "with_a_key_and_a_boundary" {
     condition = alltrue([
       for policy in [aws_iam_role_policy.worker[0].policy, output.client_policy_json] : [
         for s in jsondecode(policy).Statement : "${join(" ", sort(s.Action))} ${s.Resource}" if s.Sid == "UseTheKeyThroughTheServices"
-      ] == ["kms:Decrypt kms:DescribeKey kms:GenerateDataKey ${var.kms_key_arn}"]
+      ] == ["kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey* kms:ReEncrypt* ${var.kms_key_arn}"]
     ])
-    error_message = "worker and client may use the key that was given"
+    error_message = "worker and client may use the key that was given, as far as DynamoDB asks for it"
+  }
+
+  assert {
+    condition = alltrue([
+      for policy in [aws_iam_role_policy.worker[0].policy, output.client_policy_json, output.operator_policy_json] : alltrue([
+        for s in jsondecode(policy).Statement : alltrue([for service in flatten([s.Condition.StringLike["kms:ViaService"]]) : can(regex("^(dynamodb|sqs|lambda)[.][*][.]amazonaws[.]com$", service))])
+        if length([for action in flatten([s.Action]) : action if startswith(action, "kms:")]) > 0
+      ])
+    ])
+    error_message = "and nobody by any other way than through the services"
+  }
+
+  assert {
+    condition     = [for s in jsondecode(output.operator_policy_json).Statement : "${s.Action} ${s.Condition.StringLike["kms:ViaService"]}" if s.Sid == "ReadTheWorkersSettings"] == ["kms:Decrypt lambda.*.amazonaws.com"]
+    error_message = "an operator sees the worker's environment, which is encrypted with the key"
   }
 
   assert {
@@ -239,7 +241,11 @@ run "of_what_is_there_already" {
   variables {
     package_s3 = null
     layer_zip  = null
-    existing   = { table = "ledger.runs", queue = { name = "todo.fifo", dlq = "todo-dead.fifo" } }
+    existing = {
+      table = { name = "ledger.runs", arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ledger.runs" }
+      queue = { name = "todo.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" }
+      dlq   = { name = "todo-dead.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo-dead.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo-dead.fifo" }
+    }
     existing_function = {
       function_name  = "my-worker"
       timeout        = 120
@@ -251,37 +257,12 @@ run "of_what_is_there_already" {
         FLUXIO_QUEUE_URL        = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo"
         FLUXIO_FUNCTION_TIMEOUT = "120"
         FLUXIO_INLINE_BRANCHES  = "10"
+        FLUXIO_PARK_AFTER       = "300"
         FLUXIO_RETENTION_DAYS   = "90"
         FLUXIO_LOG_LEVEL        = "INFO"
         FLUXIO_LOG_PAYLOADS     = "0"
       } }]
     }
-  }
-
-  override_data {
-    target = data.aws_dynamodb_table.existing
-    values = {
-      name      = "ledger.runs"
-      hash_key  = "pk"
-      range_key = "sk"
-      attribute = [{ name = "pk", type = "S" }, { name = "sk", type = "S" }]
-      ttl       = [{ enabled = true, attribute_name = "ttl" }]
-      global_secondary_index = [
-        { name = "by_workflow", hash_key = "workflow_shard", range_key = "created_at" },
-        { name = "due", hash_key = "due", range_key = "wake_at" },
-        { name = "failed", hash_key = "failed", range_key = "ended_at" },
-      ]
-    }
-  }
-
-  override_data {
-    target = data.aws_sqs_queue.existing
-    values = { url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" }
-  }
-
-  override_data {
-    target = data.aws_sqs_queue.existing_dlq
-    values = { url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo-dead.fifo" }
   }
 
   assert {

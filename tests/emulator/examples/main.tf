@@ -21,11 +21,24 @@ variable "layer_zip" {
   type        = string
 }
 
+# Something of the caller's, on which a module depends as a whole.
+variable "theirs" {
+  description = "Its only property."
+  type        = string
+  default     = "as it was"
+}
+
+resource "terraform_data" "theirs" {
+  input = var.theirs
+}
+
 module "minimal" {
   source = "../../../examples/minimal"
 
   package   = var.packages.orders
   layer_zip = var.layer_zip
+
+  depends_on = [terraform_data.theirs]
 }
 
 module "complete" {

@@ -226,7 +226,7 @@ def _encryption(dynamodb: Any, name: str) -> Finding:
     sse = dynamodb.describe_table(TableName=name)["Table"].get("SSEDescription", {})
     if sse.get("Status") in ("ENABLED", "ENABLING", "UPDATING"):
         return ok("table", f"encrypted with {sse.get('KMSMasterKeyArn', 'a KMS key')}")
-    return warn("table", "encrypted with a key that AWS owns, not with one of this account", APPLY)
+    return ok("table", "encrypted with a key that AWS owns")
 
 
 def _keys(of: dict[str, Any]) -> tuple[str, ...]:

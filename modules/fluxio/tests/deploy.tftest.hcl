@@ -1,4 +1,4 @@
-# Where a zip lies on the machine that plans is no part of what is deployed. Offline: nothing is asked of AWS.
+# What an apply deploys: in one step, and only what has changed. Offline: nothing is asked of AWS.
 
 mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
@@ -31,6 +31,34 @@ variables {
   package   = "tests/fixtures/package.zip"
   layer_zip = "tests/fixtures/layer-x86_64.zip"
 }
+
+run "a_deployment_is_one_step" {
+  command = apply
+
+  assert {
+    condition     = aws_lambda_function.worker[0].publish && aws_lambda_alias.live[0].name == "live" && aws_lambda_alias.live[0].function_version == "1"
+    error_message = "each apply publishes a version, and only then moves the alias to it"
+  }
+
+  assert {
+    condition = toset([
+      aws_lambda_event_source_mapping.nudges.function_name, aws_scheduler_schedule.sweep.target[0].arn, output.worker_alias_arn,
+    ]) == toset(["arn:aws:lambda:eu-west-1:123456789012:function:orders-worker:live"])
+    error_message = "queue and schedule call the alias, and never a function between two calls of an update"
+  }
+
+  assert {
+    condition     = aws_lambda_function_event_invoke_config.worker.qualifier == "live"
+    error_message = "a sweep by the alias is not tried again"
+  }
+
+  assert {
+    condition     = aws_lambda_event_source_mapping.nudges.event_source_arn == "arn:aws:sqs:eu-west-1:123456789012:orders-nudges.fifo"
+    error_message = "the mapping takes from the queue that was made, by the ARN in the state"
+  }
+}
+
+# Where a zip lies on the machine that plans is no part of what is deployed.
 
 run "applied_from_one_place" {
   command = apply
