@@ -113,6 +113,7 @@ def test_a_wheel_that_needs_a_newer_c_library_than_lambdas_is_named() -> None:
         assert too_new(wheel(*fine)) == []
 
 
+@pytest.mark.once
 class TestPackaging:
     """What was built for another machine is written, and said; what is wrong on any is refused."""
 

@@ -216,8 +216,10 @@ def _machine(root: Path, allowed: Sequence[str]) -> _Machine:
         )
     distributions = [*LAYER.values(), *RUNTIME.values()]
     if allowed:
-        known = packages_distributions()
-        distributions += [one for name in allowed for one in known.get(name.split(".")[0], ())]
+        known = packages_distributions()  # on Python 3.10 only those that list their modules
+        for name in allowed:
+            top = name.split(".")[0]
+            distributions += known.get(top, [top])
     site = [str(Path(folder).resolve()) for folder in sys.path if folder]
     request = check_workflows.Request(str(root), modules, distributions, site)
     return _Machine(request, frozenset(lacks) - {*allowed}, frozenset(allowed))
