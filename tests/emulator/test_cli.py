@@ -116,6 +116,8 @@ def test_cost_reads_what_the_deployed_worker_has_logged(fluxio: Fluxio, order: s
 
 def test_doctor_finds_nothing_wrong_with_what_the_module_makes(fluxio: Fluxio) -> None:
     fluxio("dlq", "purge", "--yes")  # what other tests have left
+    for run in fluxio("list", "--status", "waiting", "--json").json["runs"]:
+        fluxio("cancel", run["run_id"], "--yes")
 
     said = fluxio("doctor")
 

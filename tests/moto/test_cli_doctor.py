@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import botocore.session
@@ -12,9 +12,13 @@ from botocore import exceptions
 from botocore.exceptions import ClientError
 
 from fluxio import step, workflow
-from fluxio_client import settings
+from fluxio_client import settings, transitions
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.session import Session
+from fluxio_client.cli.version import client_version
+from fluxio_client.listing import Listing
+from fluxio_client.run import Failure
+from fluxio_client.store import Store
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import World
 
@@ -332,3 +336,162 @@ def test_doctor_changes_nothing(fluxio: Command, world: World) -> None:
     world.pump(Order).drain()
     (run,) = world.client.list("Order")
     assert run.status == "SUCCEEDED"
+
+
+def findings(said: Any, area: str) -> dict[str, str]:
+    """What was found of an area: texts and their levels."""
+    return {one["text"]: one["level"] for one in said.json["findings"] if one["area"] == area}
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "fluxio engine {}",
+        "fluxio-layer-{}-arm64.zip",
+        "the platform team's fluxio engine {} (arm64)",
+    ],
+)
+def test_the_layers_version_is_read_from_what_the_module_calls_it(
+    fluxio: Command, monkeypatch: pytest.MonkeyPatch, description: str
+) -> None:
+    def no_download(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the layer is not downloaded")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_download)
+    fluxio.services.layer.update(
+        Description=description.format(client_version()), Content={"Location": "https://s3/layer"}
+    )
+
+    said = fluxio("doctor", "--strict", "--json")
+
+    assert said.code == ExitCode.OK
+    assert list(findings(said, "layer").values()) == ["OK"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "client", "level", "remedy"),
+    [
+        ("0.1.1", "0.1.0", "OK", None),
+        ("0.1.0", "0.1.12", "OK", None),
+        ("0.2.0", "0.1.9", "WARN", 'pip install "fluxio-client[cli]==0.2.0"'),
+        ("0.9.0", "0.10.0", "WARN", "deploy the layer of 0.10.0"),
+        ("1.0.0", "0.10.0", "WARN", 'pip install "fluxio-client[cli]==1.0.0"'),
+    ],
+)
+def test_versions_of_a_series_go_together_and_else_the_older_is_to_be_upgraded(
+    fluxio: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    layer: str,
+    client: str,
+    level: str,
+    remedy: str | None,
+) -> None:
+    monkeypatch.setattr("fluxio_client.cli.checks.layer.client_version", lambda: client)
+    fluxio.services.layer.update(Description=f"fluxio engine {layer}")
+
+    (found,) = [
+        one for one in fluxio("doctor", "--json").json["findings"] if one["area"] == "layer"
+    ]
+
+    assert found["level"] == level
+    assert (found["remedy"] or "").startswith(remedy or "")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_doctor_fails_while_runs_are_parked(fluxio: Command, world: World, count: int) -> None:
+    for _ in range(count):
+        world.client.start("Unheard", {})
+    for at in range(count):
+        change = transitions.park(Failure("DeploymentError", "there is no step charge"))
+        run_id = world.client.start("Order", run_id=f"o-{at}").run_id
+        Store(world.dynamodb, world.table_name).apply(run_id, [change], world.clock.now())
+
+    said = fluxio("doctor", "--json")
+
+    assert said.code == ExitCode.FINDINGS
+    (text,) = [text for text, level in findings(said, "runs").items() if level == "FAIL"]
+    assert text.startswith(f"{count} {'is' if count == 1 else 'are'} parked, of Order")
+    for at in range(count):
+        world.client.cancel(f"o-{at}")
+    assert findings(fluxio("doctor", "--json"), "runs")["none is parked"] == "OK"
+
+
+def test_a_table_that_is_too_large_to_find_every_parked_run_in_time_is_said_to_be(
+    fluxio: Command, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.client.start("Order")
+
+    def slowly(listing: Listing, *_: Any) -> Iterator[list[Any]]:
+        while True:
+            world.clock.advance(6)
+            yield []
+
+    monkeypatch.setattr(Listing, "in_status", slowly)
+
+    found = findings(fluxio("doctor", "--json"), "runs")
+
+    assert found["there are too many to look at all of them in 10 s"] == "WARN"
+
+
+def test_settings_that_a_key_of_ones_own_hides_are_not_called_wrong(fluxio: Command) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html"""
+    fluxio.services.function["Environment"] = {
+        "Error": {"ErrorCode": "AccessDeniedException", "Message": "kms:Decrypt is not allowed"}
+    }
+
+    said = fluxio("doctor", "--json")
+
+    (text,) = [text for text in findings(said, "worker") if "settings were not looked at" in text]
+    assert findings(said, "worker")[text] == "WARN"
+    assert said.code == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("runtime", "days", "level"),
+    [
+        ("python3.10", 0, "WARN"),
+        ("python3.11", 0, "OK"),
+        ("python3.11", 100, "WARN"),
+        ("python3.14", 99, "OK"),
+    ],
+)
+def test_a_runtime_whose_support_ends_is_said_in_time(
+    fluxio: Command, world: World, runtime: str, days: int, level: str
+) -> None:
+    fluxio.services.function.update(Runtime=runtime)
+    world.clock.advance(days * 86_400)
+
+    said = fluxio("doctor", "--json")
+
+    ends = [text for text in findings(said, "worker") if text.startswith(f"AWS supports {runtime}")]
+    assert bool(ends) == (level == "WARN")
+    assert all(findings(said, "worker")[text] == "WARN" for text in ends)
+
+
+def test_a_worker_from_a_container_image_is_looked_at_too(fluxio: Command) -> None:
+    del fluxio.services.function["Runtime"]
+
+    assert fluxio("doctor").code == ExitCode.OK
+
+
+@pytest.mark.parametrize("call", [["doctor", "--strict"], ["cost", "o-1"]], ids=" ".join)
+def test_a_mapping_on_a_later_page_is_found(
+    fluxio: Command, world: World, monkeypatch: pytest.MonkeyPatch, call: list[str]
+) -> None:
+    """A page may be empty and still name a next one."""
+    pages = iter([[], [], [fluxio.services.mapping]])
+    markers: list[str | None] = []
+
+    def page(EventSourceArn: str, Marker: str | None = None) -> dict[str, Any]:  # noqa: N803
+        markers.append(Marker)
+        more = {"NextMarker": str(len(markers))} if len(markers) < 3 else {}
+        return {"EventSourceMappings": next(pages), **more}
+
+    monkeypatch.setattr(fluxio.services, "list_event_source_mappings", page)
+    world.client.start("Order", run_id="o-1")
+    world.pump(Order).drain()
+
+    said = fluxio(*call)
+
+    assert markers == [None, "1", "2"]
+    assert "no function takes messages" not in said.out + said.err

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from fluxio_client import FluxioClient, NotNudged
 from fluxio_client.cli.exits import ExitCode
@@ -236,3 +237,24 @@ def test_a_slow_redrive_says_what_it_did(slow: Command, world: World) -> None:
     assert said.code == ExitCode.OK
     assert (said.json["nudged"], said.json["unknown"]) == (12, 5)
     assert left(world) == 5
+
+
+@pytest.mark.once
+def test_a_look_that_cannot_give_back_says_how_long_messages_stay_hidden(
+    slow: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(queue: Queue, *_: Any) -> None:
+        message = (
+            "User: kim is not authorized to perform: sqs:ChangeMessageVisibility on resource: q"
+        )
+        error = {"Code": "AccessDenied", "Message": message}
+        raise ClientError({"Error": error}, "ChangeMessageVisibility")
+
+    monkeypatch.setattr(Queue, "hide", denied)
+
+    said = slow("dlq", "list")
+
+    assert said.code == ExitCode.OK
+    assert "gone-12" in said.out
+    assert "denies sqs:ChangeMessageVisibility" in said.err
+    assert "2 min" in said.err

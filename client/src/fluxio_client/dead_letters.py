@@ -54,6 +54,8 @@ class DeadLetters:
         self._held: dict[str, Received] = {}
         #: Those to be deleted whose handle was too old.
         self._undeleted: set[str] = set()
+        #: Why messages could not be given back: they stay hidden until `HOLD` is over.
+        self.refusal: ClientError | None = None
 
     def __enter__(self) -> DeadLetters:
         return self
@@ -67,8 +69,11 @@ class DeadLetters:
         for message in self._held.values():
             try:
                 self._queue.hide(message.receipt_handle, 0)
-            except (ClientError, BotoCoreError):
-                continue  # it comes back by itself, if it has not done so already
+            except ClientError as refusal:  # it comes back by itself, if it has not done so already
+                if not _is_stale(refusal):
+                    self.refusal = refusal
+            except BotoCoreError:
+                continue
         self._held.clear()
 
     def messages(self, limit: int) -> Iterator[Received]:
@@ -97,7 +102,7 @@ class DeadLetters:
         try:
             self._queue.delete(newest)
         except ClientError as error:
-            if not error.response["Error"]["Code"].endswith(_STALE):
+            if not _is_stale(error):
                 raise
             self._undeleted.add(message.message_id)
         else:
@@ -118,3 +123,7 @@ class DeadLetters:
             return self._queue.attributes().get("ApproximateNumberOfMessages") != "0"
         except Exception:  # noqa: BLE001 - the right to ask is not needed: then a long poll finds out
             return True
+
+
+def _is_stale(error: ClientError) -> bool:
+    return str(error.response["Error"]["Code"]).endswith(_STALE)

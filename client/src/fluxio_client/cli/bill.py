@@ -45,6 +45,8 @@ class Usage:
     index_write_units: float = 0
     reads: float = 0
     messages: float = 0
+    #: Messages that a worker took, also those that others sent: signals, redrives, sweeps.
+    taken: float = 0
     requests: float = 0
     milliseconds: float = 0
     invocations: set[str] = field(default_factory=set)
@@ -70,6 +72,7 @@ class Usage:
         self.index_write_units += line.get("index_write_units", 0)
         self.reads += line.get("reads", 0)
         self.messages += line.get("sent", 0)
+        self.taken += 1
         self.requests += line.get("sent", 0) * REQUESTS_SENT + REQUESTS_TAKEN
         self.milliseconds += line.get("ms", 0)
         if line.get("request_id"):

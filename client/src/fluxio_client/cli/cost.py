@@ -111,6 +111,7 @@ def _print(session: Session, runs: list[Run], graph: Graph, usage: Usage, comput
                     "index_write_units": usage.per_run(usage.index_write_units),
                     "reads": usage.per_run(usage.reads),
                     "messages": usage.per_run(usage.messages),
+                    "messages_taken": usage.per_run(usage.taken),
                     "sqs_requests": usage.per_run(usage.requests),
                     "invocations": usage.per_run(len(usage.invocations)),
                     "milliseconds": usage.per_run(usage.milliseconds),
@@ -130,10 +131,15 @@ def _print(session: Session, runs: list[Run], graph: Graph, usage: Usage, comput
         )
         return
     counted = "this run" if len(runs) == 1 else f"the average of {len(runs)} runs"
+    used = (
+        _count(usage.per_run(usage.writes), "table write"),
+        _count(usage.per_run(usage.messages), "message"),
+        _count(usage.per_run(len(usage.invocations)), "invocation"),
+    )
+    milliseconds = f"{usage.per_run(usage.milliseconds):.0f} ms"
     session.out.print(
-        f"{runs[0].workflow}, {counted}: {usage.per_run(usage.writes):g} table writes, "
-        f"{usage.per_run(usage.messages):g} messages, {usage.per_run(len(usage.invocations)):g} invocations, "
-        f"{usage.per_run(usage.milliseconds):.0f} ms at {compute.memory_mb} MB ({compute.architecture})",
+        f"{runs[0].workflow}, {counted}: {', '.join(used)}, {milliseconds} at {compute.memory_mb} MB "
+        f"({compute.architecture})",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
@@ -151,6 +157,12 @@ def _print(session: Session, runs: list[Run], graph: Graph, usage: Usage, comput
                 _dollars(line.dollars_per_million),
             )
     session.out.print(table)
+    session.note(
+        "counted: the start, and what workers did. A write unit is a kilobyte begun of the run item, which "
+        f"grows with its steps. Workers took {_count(usage.per_run(usage.taken), 'message')} a run, those of "
+        "signals, redrives, sweeps and retries included; SQS counts a request to send one, and two to take "
+        "it: receive and delete, or receive and put back"
+    )
     if usage.unseen:
         session.note(
             f"{usage.unseen} of the runs have no line in the log and count as a start only"
@@ -173,6 +185,10 @@ def _record(lines_: list[Line]) -> dict[str, Any]:
             for line in lines_
         ],
     }
+
+
+def _count(number: float, what: str) -> str:
+    return f"{number:g} {what}{'' if number == 1 else 's'}"
 
 
 def _dollars(amount: float) -> str:

@@ -8,20 +8,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from fluxio_client import layout
 from fluxio_client.cli.archive import UNZIPPED_LIMIT, File, read_folder, shown
-from fluxio_client.cli.checks import Finding, fail, ok, warn
+from fluxio_client.cli.checks.finding import Finding, fail, ok, warn
 from fluxio_client.cli.compiled import Target
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.workflow_check import Unusable, check
 from fluxio_client.errors import InvalidInput
 from fluxio_client.graph import Graph
+from fluxio_client.listing import Listing
 from fluxio_client.run import Run, StepStatus
 
 AREA = "package"
-
-#: Later than any `wake_at`.
-EVER = 10**15
 
 #: Ids of runs that one line names.
 NAMED = 3
@@ -73,11 +70,7 @@ def findings(session: Session, package: Path) -> list[Finding]:
 
 def _open_runs(session: Session) -> Iterator[Run]:
     """Every run that has not ended and is not parked."""
-    ids = [
-        run_id
-        for shard in range(layout.SHARDS)
-        for run_id, _ in session.store.due(shard, EVER, limit=EVER)
-    ]
+    ids = list(Listing(session.store).open(expected=1000))
     with session.progress("reading open runs", len(ids)) as bar:
         for run_id in ids:
             run = session.store.read(run_id)

@@ -13,11 +13,11 @@ from rich.text import Text
 
 from fluxio_client.cli.colours import look
 from fluxio_client.cli.columns import Row, table
-from fluxio_client.cli.failures import NotFound
+from fluxio_client.cli.failures import NotFound, is_denied, missing_action
 from fluxio_client.cli.moments import both, length, local
 from fluxio_client.cli.records import Record, failure_record
 from fluxio_client.cli.session import Session
-from fluxio_client.dead_letters import DeadLetters
+from fluxio_client.dead_letters import HOLD, DeadLetters
 from fluxio_client.errors import MalformedNudge, SettingError
 from fluxio_client.queue import Nudge, Queue, Received
 from fluxio_client.run import Run
@@ -188,6 +188,7 @@ def purge(
                 dead.delete(message)
                 deleted += 1
             bar.advance()
+    _say_if_hidden(session, dead)
     if session.json:
         session.print_json({"dlq_url": url, "deleted": deleted, "kept": kept})
     else:
@@ -219,7 +220,20 @@ def _read(session: Session, url: str, limit: int) -> list[Letter]:
         for message in dead.messages(limit):
             letters.append(_letter(session, message))
             bar.advance()
+    _say_if_hidden(session, dead)
     return letters
+
+
+def _say_if_hidden(session: Session, dead: DeadLetters) -> None:
+    """What was looked at and could not be given back."""
+    if dead.refusal is None:
+        return
+    why = f"AWS refuses {dead.refusal.operation_name}"
+    if is_denied(dead.refusal):
+        why = f"AWS denies {missing_action(dead.refusal)}"
+    session.err.print(
+        f"{why}, so the messages stay hidden from others for up to {length(HOLD)}", soft_wrap=True
+    )
 
 
 def _nudge(message: Received) -> tuple[Nudge | None, str | None]:

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from fluxio_client.cli import deploy_check
-from fluxio_client.cli.checks import CHECKS, Examination, Finding, Level
+from fluxio_client.cli.checks import CHECKS, Examination, Finding, Level, examine
 from fluxio_client.cli.command import end_with
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.session import Session
@@ -47,7 +47,7 @@ def doctor(
         examination.reach()
     found: list[Finding] = []
     with session.progress("looking", len(CHECKS)) as bar:
-        for _, some in examination.findings():
+        for _, some in examine(examination):
             found += some
             bar.advance()
     if package is not None:

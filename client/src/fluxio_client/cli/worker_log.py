@@ -27,7 +27,7 @@ def find_worker(session: Session) -> WorkerFunction:
     """
     lambda_ = session.aws("lambda")
     arn = session.nudges.attributes()["QueueArn"]
-    mappings = lambda_.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
+    mappings = mappings_of(lambda_, arn)
     if not mappings:
         raise NotFound("no function takes messages from the queue: see `fluxio doctor`.")
     worker = lambda_.get_function_configuration(FunctionName=mappings[0]["FunctionArn"])
@@ -38,6 +38,18 @@ def find_worker(session: Session) -> WorkerFunction:
         int(worker["MemorySize"]),
         worker.get("Architectures", ["x86_64"])[0],
     )
+
+
+def mappings_of(lambda_: Any, queue_arn: str) -> list[dict[str, Any]]:
+    """The event source mappings that take from a queue; a page may be empty and name a next one."""
+    found: list[dict[str, Any]] = []
+    more: dict[str, str] = {}
+    while True:
+        answer = lambda_.list_event_source_mappings(EventSourceArn=queue_arn, **more)
+        found += answer["EventSourceMappings"]
+        if not (marker := answer.get("NextMarker")):
+            return found
+        more = {"Marker": marker}
 
 
 def lines(
