@@ -609,6 +609,20 @@ def test_redrive_speaks_of_one_run_or_several_as_one_does(fluxio: Command, world
     assert "only a run that FAILED, or is parked, can be" in fluxio("redrive", done.run_id).err
 
 
+def test_show_says_why_a_payload_was_refused_and_that_its_signal_is_awaited(
+    fluxio: Command, world: World
+) -> None:
+    run = world.run(Approval)
+    fluxio("signal", run.run_id, "approved", "--payload", '"maybe"')
+    world.pump(Approval).drain()
+
+    said = fluxio("show", run.run_id)
+
+    assert "RUNNING" in said.out
+    assert "waits for the signal approved" in said.out
+    assert "BindingError: signal approved" in said.out
+
+
 def test_a_second_signal_with_another_payload_is_told_what_can_be_done(
     fluxio: Command, world: World
 ) -> None:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import OrderedDict, defaultdict, deque, namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -344,6 +344,14 @@ class ExcludedData:
     card: str = Field("", exclude=True)
 
 
+class Lazy(BaseModel):
+    lines: Iterable[int]
+
+
+class LazyBesideOwn(Lazy):
+    at: Annotated[Decimal, PlainSerializer(str)]
+
+
 class Unknown: ...
 
 
@@ -391,6 +399,8 @@ class TestWhatIsRefused:
             ({"c": Unknown}, "['c']"),
             ({"r": [range(3)]}, "['r'][0]"),
             ({"s": "\ud800"}, "['s']"),
+            (Lazy(lines=[1, 2]), "['lines']"),
+            (LazyBesideOwn(lines=[1, 2], at=Decimal("1.5")), "['lines']"),
             ({"n": [10**5000]}, "['n'][0]"),
         ],
     )

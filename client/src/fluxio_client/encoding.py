@@ -76,6 +76,8 @@ def _tree(value: Any, inside: bool) -> Any:
         return float(value)
     if isinstance(value, Mapping):
         return _mapping(value, inside)
+    if inside and isinstance(value, Iterator):
+        raise Unstorable("it can be read only once: make a list of it")
     if isinstance(value, (list, tuple, deque, Iterator)):
         return [_part(at, part, inside) for at, part in enumerate(value)]
     if isinstance(value, Enum):
@@ -134,10 +136,8 @@ def key_text(key: Any) -> str:
         return str.__str__(key)
     if isinstance(key, float) and not math.isfinite(key):
         raise Unstorable(NOT_FINITE, key)
-    from pydantic_core import to_jsonable_python
-
     try:
-        ((text, _),) = to_jsonable_python({key: None}).items()
+        ((text, _),) = _writer()({key: None}).items()
     except (ValueError, TypeError) as error:
         raise Unstorable(
             f"no key of a JSON object can be this {type(key).__name__}: {error}", key
@@ -218,10 +218,8 @@ def _fields(value: Any, shape: Shape, written: dict[str, Any]) -> dict[str, Any]
 
 def _written(value: Any) -> Any:
     """A value as pydantic writes it. An error says which part it is about."""
-    from pydantic_core import to_jsonable_python
-
     try:
-        return to_jsonable_python(value)
+        return _writer()(value)
     except Exception as error:  # a serializer is the user's own code
         for name in names_of(value) or ():
             _part(name, getattr(value, name, None), inside=True)
@@ -247,6 +245,13 @@ def _left_out(field: Field, part: Any) -> bool:
 
 
 # --- what is read back
+
+
+@cache
+def _writer() -> Callable[[Any], Any]:
+    from pydantic_core import to_jsonable_python
+
+    return to_jsonable_python
 
 
 def _make_adapter(cls: Any) -> Any:
@@ -316,6 +321,8 @@ def _check_read_back(value: Any, tree: Any) -> None:
 
 def _difference(value: Any, back: Any) -> list[object] | None:
     """Where the value that was read back differs; None if it does not."""
+    if type(value) in _PLAIN and type(back) is type(value):
+        return None if value == back else []
     pairs: list[tuple[object, Any, Any]]
     names = names_of(value)
     if names is not None:

@@ -218,7 +218,7 @@ class Signature:
             try:
                 arguments[name] = converter.convert(payload)
             except BindingError as error:
-                refused[name] = str(error)
+                refused[name] = str(error).removesuffix(f" {converter.remedy}")
         if refused:
             problems = " ".join(f"signal {name}: {problem}" for name, problem in refused.items())
             raise BindingError(

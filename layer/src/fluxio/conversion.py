@@ -35,7 +35,7 @@ class Converter:
         self._kind = kind
         self._name = name
         self._what = what
-        self._remedy = remedy
+        self.remedy = remedy
         self._adapter: Any = None
 
     def convert(self, value: Any) -> Any:
@@ -99,7 +99,7 @@ class Converter:
         )
 
     def _refused(self, problems: str) -> BindingError:
-        return BindingError(f"{self._what} does not fit its type: {problems}. {self._remedy}")
+        return BindingError(f"{self._what} does not fit its type: {problems}. {self.remedy}")
 
 
 def _checkable(kind: Any) -> Any:
