@@ -348,6 +348,12 @@ class TestNames:
             lambda: step(method)
         )
 
+    @pytest.mark.parametrize("name", ["x" * (MAX_STEP_NAME + 1), "größe", "ctx", "input", "self"])
+    def test_nor_one_that_the_class_gives_it(self, name: str) -> None:
+        def method(self): ...
+
+        assert f"W.{name}: a step" in refusal(lambda: workflow(type("W", (), {name: step(method)})))
+
 
 class TestStepArguments:
     def define(self, **arguments: Any) -> Callable[[], object]:

@@ -416,6 +416,14 @@ class TestWhatIsRefused:
         assert "4111" not in said
         assert "t-1" not in said
 
+    def test_a_coroutine_is_named_as_one(self) -> None:
+        async def charge() -> None: ...
+
+        with pytest.raises(
+            PayloadError, match=r"\(at \['a'\]\): it is a coroutine that nothing has awaited"
+        ):
+            layout.encode({"a": charge()}, "the output")
+
     def test_a_generator_that_raises_is_the_users_error(self) -> None:
         def lines() -> Any:
             yield 1

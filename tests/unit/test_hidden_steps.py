@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from pydantic import BaseModel
 
 from fluxio import step, workflow
 from fluxio.definition import WorkflowDefinition, definition_of
@@ -204,6 +205,30 @@ def test_what_functools_wraps_stays_a_step(wrap: Callable[..., Any]) -> None:
     charge = made(Order).steps["charge"]
     assert (charge.retry.max, charge.signature.required) == (2, ("amount",))
     assert charge.function(Order(), amount=1) == 2
+
+
+def test_what_else_stands_in_a_class_may_be_any_object() -> None:
+    class Touchy:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(name)
+
+    class Fields(BaseModel):
+        amount: int = 1
+
+    @workflow
+    class Order:
+        touchy: ClassVar[Any] = Touchy()
+
+        @step
+        def charge(self) -> None: ...
+
+    @workflow
+    class Model(Fields):
+        @step
+        def charge(self) -> int:
+            return self.amount
+
+    assert [*made(Order).steps] == [*made(Model).steps] == ["charge"]
 
 
 def test_a_step_under_another_name_is_a_step_of_that_name() -> None:

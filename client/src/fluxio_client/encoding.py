@@ -90,6 +90,11 @@ def _tree(value: Any, inside: bool) -> Any:
         return _in_order([_part(at, part, inside) for at, part in enumerate(value)])
     if isinstance(value, (bytes, bytearray)):
         return _text_of(bytes(value))
+    if hasattr(kind, "__await__"):
+        getattr(value, "close", bool)()  # so that Python does not warn of it, too
+        raise Unstorable(
+            "it is a coroutine that nothing has awaited: call asyncio.run(…) in the step"
+        )
     if isinstance(value, type):
         raise Unstorable(f"it is the class {value.__name__}, not a value")
     if hasattr(kind, "get_secret_value"):

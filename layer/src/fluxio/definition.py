@@ -22,7 +22,7 @@ from fluxio.errors import BindingError, DefinitionError, DefinitionWarning
 from fluxio.steps import MAX_AWAITS as MAX_AWAITS
 from fluxio.steps import MAX_STEP_NAME as MAX_STEP_NAME
 from fluxio.steps import StepDefinition as StepDefinition
-from fluxio.steps import check_plain
+from fluxio.steps import check_name, check_plain
 from fluxio.steps import step as step
 from fluxio_client import layout
 from fluxio_client.errors import InvalidInput
@@ -177,6 +177,7 @@ def _find_steps(cls: type, name: str, input: Converter | None) -> dict[str, Step
                 continue
             where = f"{name}.{attribute}"
             check_plain(value, where)
+            check_name(attribute, where)
             # An annotation sees the names of the class it is written in, and of no other: not those of a
             # class that inherits it.
             names = {**mark.signature.names, **scope.names_in(base)}

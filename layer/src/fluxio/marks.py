@@ -28,6 +28,13 @@ def put(function: Any, mark: Any, body: FrameType | None) -> None:
 
 def of(value: Any) -> Any:
     """The mark of a method, whatever functools.wraps has put over it; None if there is none."""
+    try:
+        return _of(value)
+    except Exception:  # noqa: BLE001 - what stands in a class may be any object, and raise when it is asked
+        return None
+
+
+def _of(value: Any) -> Any:
     for _ in range(_DEPTH):
         # A static or class method does not pass on the marks of the function in it.
         attributes = getattr(getattr(value, "__func__", value), "__dict__", {})

@@ -174,14 +174,12 @@ def check_plain(method: object, where: str) -> None:
         )
 
 
-def _define_step(
-    function: Callable[..., Any],
-    name: str,
-    where: str,
-    names: Mapping[str, Any],
-    arguments: dict[str, Any],
-) -> StepDefinition:
-    retry, timeout = arguments["retry"], in_seconds(arguments["timeout"])
+def check_name(name: str, where: str) -> None:
+    """Called twice, since the class may have the method under another name than its own.
+
+    Raises:
+        DefinitionError: no step can be called that.
+    """
     if not name.isascii() or len(name) > MAX_STEP_NAME:
         raise DefinitionError(
             f"{where}: a step's name is at most {MAX_STEP_NAME} ASCII letters, digits and '_'. Rename it."
@@ -191,6 +189,17 @@ def _define_step(
             f"{where}: a step cannot be called {name!r}: a parameter of that name means something else. "
             "Rename it."
         )
+
+
+def _define_step(
+    function: Callable[..., Any],
+    name: str,
+    where: str,
+    names: Mapping[str, Any],
+    arguments: dict[str, Any],
+) -> StepDefinition:
+    retry, timeout = arguments["retry"], in_seconds(arguments["timeout"])
+    check_name(name, where)
     depends_on = _define_dependencies(arguments["depends_on"], where)
     if type(retry) is int:
         try:
