@@ -369,11 +369,12 @@ class TestFailure:
         assert isinstance(action, Write)
         assert action.changes[0].run_from == {status}
 
+    @pytest.mark.parametrize("error", [Failure("E", "no", "b", 3), None])
     @pytest.mark.parametrize("held", [hand("b", 2), hand(None), hand(None, occasion="sweep:1")])
     def test_a_running_run_with_a_failed_step_fails_whichever_message_meets_it(
-        self, held: Hand
+        self, held: Hand, error: Failure | None
     ) -> None:
-        failed = {"status": StepStatus.FAILED, "attempt": 3, "error": Failure("E", "no", "b", 3)}
+        failed = {"status": StepStatus.FAILED, "attempt": 3, "error": error}
         seen = run({"a": succeeded(OTHER), "b": failed, "c": pending(0, 1)})
         action = decided(seen, held)
         assert rows(action) == [("fail_run", None)]

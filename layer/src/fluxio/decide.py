@@ -571,8 +571,10 @@ def _ready(run: Run, step: Step) -> bool:
 
 def _left_behind(run: Run) -> Failure | None:
     """Why a step of a running run failed: it did so just as a redrive reopened the run."""
-    failed = (step for step in run.steps.values() if step.status is StepStatus.FAILED)
-    return next((step.error for step in failed), None)
+    for step in run.steps.values():
+        if step.status is StepStatus.FAILED:
+            return step.error or Failure("StepFailed", "why is unknown", step.name, step.attempt)
+    return None
 
 
 def _lost_for_good(step: Step, plan: Plan) -> bool:

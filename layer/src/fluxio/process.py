@@ -61,9 +61,11 @@ class _Descriptor:
             if own is not None:
                 os.dup2(own, self._standard)
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Give the duplicate back."""
         if self._own is not None and self._is_its(self._own):
             os.close(self._own)
+        self._own = None
 
     def _found(self) -> int | None:
         """The duplicate; a new one if it was closed, as daemons close every descriptor that they know of."""
@@ -92,6 +94,11 @@ class _Process:
         self.recursion_limit = sys.getrecursionlimit()
         self.error_filters = [one for one in warnings.filters if one[0] == "error"]
 
+    def close(self) -> None:
+        """Give back what it holds."""
+        for descriptor in self.streams.values():
+            descriptor.close()
+
 
 _STREAMS = {"stdin": 0, "stdout": 1, "stderr": 2}
 
@@ -102,6 +109,8 @@ _held: _Process | None = None
 def hold() -> None:
     """Take the process as it is now for what it is to be."""
     global _held
+    if _held:
+        _held.close()
     _held = _Process()
     _quieten()
 
