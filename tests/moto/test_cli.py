@@ -339,6 +339,18 @@ def test_watch_in_a_pipe_is_a_line_for_each_change(
     assert said.code == ExitCode.OK
 
 
+def test_watch_says_when_each_step_came_to_be_as_it_is(fluxio: Command, world: World) -> None:
+    """What had happened before the command began has a time of its own."""
+    run = world.run(Order, {"amount": 5})
+    ended = local(run.steps["ship"].ended_at, world.clock.now())
+    world.clock.advance(3600)
+
+    lines = fluxio("show", run.run_id, "--watch").out.splitlines()
+
+    (line,) = [line for line in lines if "  ship  SUCCEEDED, attempt 1" in line]
+    assert line.startswith(f"{ended}  ")
+
+
 # --- list
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from fluxio_client import Failure, Run, RunStatus, Step, StepStatus
+from fluxio_client.cli.colours import SIGNAL
 from fluxio_client.cli.drawing import mermaid, svg
 from fluxio_client.cli.layers import Layout, lay_out
 from fluxio_client.cli.timeline import BLOCKS, PLAIN, bars
@@ -150,6 +152,56 @@ def test_states_stand_in_words_so_that_colour_is_not_needed() -> None:
 
     for word in ("SUCCEEDED", "RUNNING", "PENDING", "awaits approved"):
         assert word in text
+
+
+def left_behind(lease_ends: int) -> Run:
+    """A run that failed while a branch was at work."""
+    run = diamond()
+    at_work = replace(run.steps["reserve"], lease_until=START + lease_ends)
+    charge = replace(
+        run.steps["charge"],
+        status=StepStatus.FAILED,
+        error=Failure("CardDeclined", "no", "charge", 1),
+    )
+    steps = run.steps | {"reserve": at_work, "charge": charge}
+    return replace(run, steps=steps, status=RunStatus.FAILED, ended_at=START + 5_000)
+
+
+def test_a_step_that_an_ended_run_left_behind_is_shown_as_lost_once_its_lease_has_ended() -> None:
+    lost, held = left_behind(30_000), left_behind(90_000)
+
+    for draw in (
+        lambda run: svg(DIAMOND, "Order", run, NOW),
+        lambda run: mermaid(DIAMOND, run, NOW),
+        lambda run: "\n".join(line.plain for line in run_lines(run, DIAMOND, NOW, 100)),
+    ):
+        assert "LOST" in draw(lost)
+        assert "RUNNING" not in draw(lost)
+        assert "LOST" not in draw(held)
+        assert "RUNNING" in draw(held)
+    chart = "\n".join(line.plain for line in bars(lost, DIAMOND, NOW, 100))
+    assert "lost" in next(line for line in chart.splitlines() if line.startswith("reserve"))
+    assert "did not end: its worker was lost" in chart
+
+
+def test_the_box_of_a_step_that_failed_names_the_error() -> None:
+    assert ">CardDeclined</text>" in svg(DIAMOND, "Order", left_behind(30_000), NOW)
+
+
+def test_a_step_that_only_a_signal_keeps_waiting_has_a_colour_of_its_own() -> None:
+    run = diamond()
+    done = {
+        name: replace(run.steps[name], status=StepStatus.SUCCEEDED)
+        for name in ("charge", "reserve")
+    }
+    ready = replace(run, steps=run.steps | done)
+    arrived = replace(ready, signals_json={"approved": "{}"})
+
+    assert "classDef pending" in mermaid(DIAMOND, run, NOW)
+    assert "classDef signal" in mermaid(DIAMOND, ready, NOW)
+    assert "classDef signal" not in mermaid(DIAMOND, arrived, NOW)
+    assert SIGNAL.fill in svg(DIAMOND, "Order", ready, NOW)
+    assert SIGNAL.fill not in svg(DIAMOND, "Order", run, NOW)
 
 
 # --- timeline
