@@ -102,6 +102,8 @@ def test_what_is_wrong_in_ones_own_section_is_named(
         ("raise ModuleNotFoundError('sorry')", "raises ModuleNotFoundError: sorry"),
         ("import shop._fast", "Was _fast.cpython-39-aarch64-linux-gnu.so built for another Python"),
         ("import fast", "Was fast.cp39-win_amd64.pyd built for another Python"),
+        ("import core", "Was _core.cpython-39-aarch64-linux-gnu.so built for another Python"),
+        ("import core2", "Was _core.cpython-39-aarch64-linux-gnu.so built for another Python"),
         ("import shop.whole", "Was whole.abi3.so built for another Python or processor"),
     ],
 )
@@ -113,6 +115,11 @@ def test_whatever_an_import_raises_becomes_a_sentence(
     (folder / "shop" / "flows.py").write_text(module)
     for name in ("shop/_fast.cpython-39-aarch64-linux-gnu.so", "fast.cp39-win_amd64.pyd"):
         (folder / name).write_bytes(b"x")
+    for package, line in (("core", "import core._core"), ("core2", "from core2._core import Args")):
+        (folder / package).mkdir()
+        (folder / package / "__init__.py").write_text(line)
+        (folder / package / "_core.cpython-39-aarch64-linux-gnu.so").write_bytes(b"x")
+    (folder / "core2" / "_core").mkdir()  # a folder of that name: found, and empty
     (folder / "shop" / "whole.abi3.so").write_bytes(b"\x7fELF of another processor")
     importlib.invalidate_caches()
 

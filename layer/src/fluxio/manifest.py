@@ -159,10 +159,9 @@ def _built_for_another(error: ImportError) -> str | None:
     if (error.path or "").endswith((".so", ".pyd")) and "cannot import name" not in _text(error):
         return Path(error.path or "").name
     package, _, name = (error.name or "").rpartition(".")
-    places = getattr(sys.modules.get(package), "__path__", ()) if package else sys.path
     if name and getattr(sys.modules.get(error.name or ""), "__file__", None) is None:
-        for place in places:
-            for file in sorted(Path(place or ".").glob(f"{name}.*")):
+        for place in sys.path:  # not the package's __path__: a package that failed is forgotten
+            for file in sorted(Path(place or ".", *package.split(".")).glob(f"{name}.*")):
                 if file.suffix in (".so", ".pyd"):
                     return file.name
     return None
