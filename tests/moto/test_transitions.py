@@ -101,6 +101,7 @@ BREAKING: dict[Guard, list[dict[str, Any]]] = {
     Guard.OPENED: [{"version": None}],
     Guard.UNOPENED: [{"version": "0a1b2c3d"}],
     Guard.WAKE_SEEN: [{"wake_at": NOW}, {"wake_at": None, "due": None}],
+    Guard.END_SEEN: [{"ended_at": NOW}],
     Guard.RUN_SEEN: [{"status": "FAILED"}, {"status": "CANCELLED"}],
 }
 

@@ -148,7 +148,7 @@ class TestTheLargestWorkflows:
         table.apply(to.fail_run(WORST, NOW))
         for at in range(0, len(graph.roots), 40):
             table.apply(*(to.reset(of, 2) for of in graph.roots[at : at + 40]))
-        table.apply(to.redrive(True, 7, NOW))
+        table.apply(to.redrive(True, 7, NOW, NOW))
 
     def test_its_item_fits_with_every_step_failed_at_its_longest(self, graph: Graph) -> None:
         table = Table()

@@ -9,6 +9,7 @@ from fluxio.decide import Failed, Hand, Plan, StepPolicy, Succeeded
 from fluxio_client import Failure, Run, RunStatus, Step, StepStatus
 from fluxio_client.graph import Graph
 from fluxio_client.queue import Nudge
+from fluxio_client.run import ENDED
 
 NOW = 1_800_000_000_000
 MINUTES = 60_000
@@ -62,7 +63,10 @@ def succeeded(token: str = ME, output: str = "{}", **more: Any) -> dict[str, Any
 def run(
     steps: dict[str, dict[str, Any]], status: RunStatus = RunStatus.RUNNING, **more: Any
 ) -> Run:
-    given: dict[str, Any] = {"created_at": NOW - MINUTES, "wake_at": NOW + 4 * MINUTES} | more
+    given: dict[str, Any] = {"created_at": NOW - MINUTES, "wake_at": NOW + 4 * MINUTES}
+    if status in ENDED:
+        given |= {"wake_at": None, "ended_at": NOW - 1_000}
+    given |= more
     return Run(
         run_id="r",
         workflow="W",

@@ -182,6 +182,9 @@ class FluxioClient:
     def cancel(self, run_id: str) -> Run:
         """End a run. A step that is under way is not interrupted, but nothing follows it.
 
+        Safe to repeat. If the call fails after the run has ended, call it again: without that, the run's long
+        values are deleted only 400 days after the run.
+
         Returns:
             The run, CANCELLED.
 
@@ -193,6 +196,9 @@ class FluxioClient:
         run = _known(self._change(run_id, [transitions.cancel(self._now())]))
         if run.status is not RunStatus.CANCELLED:
             raise RunEnded(f"run {run_id} is {run.status} already; there is nothing to cancel.")
+        assert run.ended_at is not None
+        # Again if it was cancelled before: that call may have broken off here.
+        self._store.expire_payloads(run_id, layout.payload_keys(run), run.ended_at)
         return run
 
     def signal(self, run_id: str, name: str, payload: Any = None, *, replace: bool = False) -> Run:
@@ -271,15 +277,24 @@ class FluxioClient:
         now = self._now()
         # Refused only if the run, or a step of it, has gone on meanwhile: then it is looked at anew.
         while run.status in STOPPED:
-            reopen = transitions.redrive(run.version is not None, layout.shard(run_id), now)
+            opened, shard = run.version is not None, layout.shard(run_id)
+            reopen = transitions.redrive(opened, shard, run.ended_at, now)
             fresh, under_way = _fresh_attempts(run)
             changes = [reopen, *fresh, *under_way]
             if not self._store.fits(changes, now):
                 changes = [reopen, *fresh]
             if not self._store.fits(changes, now):
                 # More than one write holds: the run stays as it is until the last of them.
-                changes = fresh[:RESETS]
+                run = self._change(run_id, fresh[:RESETS])
+                continue
+            # Before it is open, so that an open run never loses a long value because it had ended before; and
+            # afterwards what a step under way has stored meanwhile.
+            seen, keys = run, layout.payload_keys(run)
+            self._store.keep_payloads(run_id, keys, seen.ended_at, now)
             run = self._change(run_id, changes)
+            if not run.ended:
+                late = [key for key in layout.payload_keys(run) if key not in keys]
+                self._store.keep_payloads(run_id, late, seen.ended_at, now)
         if run.ended:
             raise RunEnded(
                 f"run {run_id} is {run.status}: only a run that FAILED, or is parked, can be redriven."

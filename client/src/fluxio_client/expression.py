@@ -136,6 +136,12 @@ def _change_run(made: Expression, change: Change, now: int, retention_days: int)
             made.require(_one_of(made, made.path("steps", step, "status"), untaken))
         if not change.waiting:
             made.require(f"attribute_not_exists({made.path('version')})")
+    if Guard.END_SEEN in row.guards:
+        ended_at = made.path("ended_at")
+        if change.end_seen is None:
+            made.require(f"attribute_not_exists({ended_at})")
+        else:
+            made.require(f"{ended_at}={made.value(change.end_seen)}")
     if Guard.OPENED in row.guards:
         made.require(f"attribute_exists({made.path('version')})")
     if Guard.UNOPENED in row.guards:

@@ -58,7 +58,8 @@ INLINE_BYTES = 400
 #: Bytes of JSON that fit an item of their own: DynamoDB's 400 KB less its keys and some room.
 PAYLOAD_BYTES = 390_000
 
-#: Days an input or output item outlives its own writing, at the least; a run may be open that long.
+#: Days that an item with a long value is kept at the least while its run is open. When the run ends, the item's
+#: `ttl` is set to the run's; only if that fails for good does it stay so long.
 PAYLOAD_DAYS = 400
 
 #: Different signals that the steps of one workflow may await; and as many may reach a run before a worker has
@@ -197,6 +198,17 @@ def _place(tree: Any) -> str:
         else:
             break
     return place
+
+
+def payload_keys(run: Run) -> list[str]:
+    """The sort keys of the items with what is too long for the run item: input, outputs, signals, result."""
+    refs = [run.input_ref, *(step.output_ref for step in run.steps.values()), run.result_ref]
+    signals = [
+        signal_ref(name)
+        for name, text in run.signals_json.items()
+        if text is None or not fits_inline(text)
+    ]
+    return [*(ref for ref in refs if ref is not None), *signals]
 
 
 def fits_inline(text: str) -> bool:

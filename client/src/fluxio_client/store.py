@@ -273,9 +273,60 @@ class Store:
         )
 
     def _payload_item(self, run_id: str, sort_key: str, text: str, now: int) -> Item:
-        ttl = now // 1000 + (layout.PAYLOAD_DAYS + self._retention_days) * 86_400
         key = {"pk": {"S": run_id}, "sk": {"S": sort_key}}
-        return key | {"payload": {"S": text}, "ttl": {"N": str(ttl)}}
+        return key | {"payload": {"S": text}, "ttl": {"N": self._kept_until(now)}}
+
+    def expire_payloads(self, run_id: str, sort_keys: Sequence[str], ended_at: int) -> None:
+        """Let items with long values go when their run goes, which ended at `ended_at`.
+
+        What is not there is passed over, and what a redrive has kept since. It can be repeated safely.
+        """
+        ttl = ended_at // 1000 + self._retention_days * 86_400
+        for sort_key in sort_keys:
+            self._update_payload(
+                run_id,
+                sort_key,
+                "SET #ttl=:ttl",
+                " AND (attribute_not_exists(redriven_end) OR redriven_end<:end)",
+                {":ttl": {"N": str(ttl)}, ":end": {"N": str(ended_at)}},
+            )
+
+    def keep_payloads(
+        self, run_id: str, sort_keys: Sequence[str], ended_at: int | None, now: int
+    ) -> None:
+        """Keep items with long values for a run that is about to be redriven.
+
+        Args:
+            run_id: which run.
+            sort_keys: the items.
+            ended_at: the end that the redrive undoes. A worker that has still to let the items go for that
+                end no longer does. None: the run was parked, and nothing is to be done.
+            now: the caller's time.
+        """
+        if ended_at is None:
+            return
+        values = {":ttl": {"N": self._kept_until(now)}, ":end": {"N": str(ended_at)}}
+        for sort_key in sort_keys:
+            self._update_payload(run_id, sort_key, "SET #ttl=:ttl,redriven_end=:end", "", values)
+
+    def _update_payload(
+        self, run_id: str, sort_key: str, update: str, condition: str, values: dict[str, Any]
+    ) -> None:
+        try:
+            self._write(
+                "update_item",
+                TableName=self._table,
+                Key={"pk": {"S": run_id}, "sk": {"S": sort_key}},
+                UpdateExpression=update,
+                ConditionExpression=f"attribute_exists(pk){condition}",
+                ExpressionAttributeNames={"#ttl": "ttl"},
+                ExpressionAttributeValues=values,
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
+
+    def _kept_until(self, now: int) -> str:
+        return str(now // 1000 + (layout.PAYLOAD_DAYS + self._retention_days) * 86_400)
 
     def signal(self, run_id: str, change: Change, name: str, text: str, now: int) -> Written:
         """Apply the row of a signal; a payload too long for the run item commits in the same transaction."""

@@ -62,6 +62,8 @@ class Guard(Enum):
     UNOPENED = "unopened"
     #: `wake_at` is what the caller saw: of two sweeps, or of a sweep and a worker, one moves it.
     WAKE_SEEN = "wake_seen"
+    #: `ended_at` is what the caller saw, or there is none as the caller saw: the redrive undoes that end.
+    END_SEEN = "end_seen"
     #: The run's status is the one the caller saw: no redrive has come in between.
     RUN_SEEN = "run_seen"
 
@@ -185,8 +187,8 @@ TABLE: Mapping[str, Transition] = {
         Transition("keep_signal", STOPPED, guards=frozenset({_G.UNSIGNALLED})),
         Transition("replace_signal", _OPEN | STOPPED, guards=frozenset({_G.UNTAKEN, _G.RUN_SEEN})),
         # --- an operator sends a run on that failed or was parked
-        Transition("redrive", STOPPED, _RUN.RUNNING, guards=frozenset({_G.OPENED})),
-        Transition("restart", STOPPED, _RUN.PENDING, guards=frozenset({_G.UNOPENED})),
+        Transition("redrive", STOPPED, _RUN.RUNNING, guards=frozenset({_G.OPENED, _G.END_SEEN})),
+        Transition("restart", STOPPED, _RUN.PENDING, guards=frozenset({_G.UNOPENED, _G.END_SEEN})),
         Transition(
             "reset",
             STOPPED,
@@ -231,6 +233,8 @@ class Change(NamedTuple):
     wake_seen: int | None = None
     #: The run's status as the caller knows it; the guard RUN_SEEN asks for it.
     run_seen: RunStatus | None = None
+    #: The run's `ended_at` as the caller knows it; the guard END_SEEN asks for it.
+    end_seen: int | None = None
     #: Steps whose `completed_deps` this change counts up.
     dependents: tuple[str, ...] = ()
     #: The signals that the guards SIGNALLED and UNSIGNALLED ask for, or that the row takes out of the run.
@@ -373,9 +377,13 @@ def cancel(now: int) -> Change:
     return Change(TABLE["cancel"], values={"ended_at": now})
 
 
-def redrive(opened: bool, due: int, now: int) -> Change:
-    """Send a run on that failed or was parked; `due` is its shard of the sweeper's index."""
-    return Change(TABLE["redrive" if opened else "restart"], values={"due": due, "wake_at": now})
+def redrive(opened: bool, due: int, end_seen: int | None, now: int) -> Change:
+    """Resume a run that failed at `end_seen`, or was parked (None).
+
+    `due` is its shard of the sweeper's index.
+    """
+    row = TABLE["redrive" if opened else "restart"]
+    return Change(row, values={"due": due, "wake_at": now}, end_seen=end_seen)
 
 
 def reset(step: str, attempt: int) -> Change:

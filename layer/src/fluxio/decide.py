@@ -55,6 +55,9 @@ RENEW_AFTER = 5
 #: wakes it, so this only bounds how long a defect could keep it asleep.
 SIGNAL_WATCH = 86_400_000
 
+#: Milliseconds that it may take to write one item's time to live.
+EXPIRY_TIME = 20
+
 #: Seconds until a message comes back that a fenced worker put back.
 FENCED_PAUSE = 1
 
@@ -170,6 +173,12 @@ class Hand:
     result_failure: Failure | None = None
     #: The trace that a run begins which this holder opens, if it is in none yet.
     trace: str | None = None
+    #: (step, attempt) of outputs in items of their own: stored here, or perhaps by a worker that was lost.
+    stored: set[tuple[str, int]] = field(default_factory=set)
+    #: Whether this holder has tried to end the run.
+    ending: bool = False
+    #: Sort keys of the items that this holder has given the run's time to live.
+    expired: set[str] = field(default_factory=set)
     #: Calls that have failed in a row, and when the last of them is to be repeated.
     failures: int = 0
     resume_at: int = 0
@@ -255,6 +264,13 @@ class StoreResult:
     """Store the run's result in an item of its own."""
 
 
+class ExpirePayloads(NamedTuple):
+    """Let items with long values go when their run goes, which ended at `ended_at`."""
+
+    sort_keys: tuple[str, ...]
+    ended_at: int
+
+
 class Ack:
     """Let SQS delete the message."""
 
@@ -266,7 +282,17 @@ class Nack(NamedTuple):
 
 
 Action: TypeAlias = (
-    Read | Write | Send | Execute | Await | Pause | StoreOutput | StoreResult | Ack | Nack
+    Read
+    | Write
+    | Send
+    | Execute
+    | Await
+    | Pause
+    | StoreOutput
+    | StoreResult
+    | ExpirePayloads
+    | Ack
+    | Nack
 )
 
 
@@ -283,6 +309,15 @@ def decide(
         now: milliseconds since 1970.
         time_left: milliseconds until the invocation ends.
     """
+    action = _next(run, hand, plan, now, time_left)
+    if run is not None and isinstance(action, (Ack, Nack)):
+        return _expire_payloads(run, hand, now, time_left) or action
+    return action
+
+
+def _next(
+    run: Run | None, hand: Hand, plan: Plan | Problem | None, now: int, time_left: int
+) -> Action:
     if run is None:
         return _first(hand, plan, now, time_left)
     if hand.resume_at > now:
@@ -327,6 +362,39 @@ def decide(
     return (
         _put_back(run, hand, plan, now) or _end(run, hand, plan, now) or _sleep(run, now) or Ack()
     )
+
+
+def _expire_payloads(run: Run, hand: Hand, now: int, time_left: int) -> Action | None:
+    """What is to be done with items of long values before the message is given back.
+
+    The worker that ends a run sees to all of its items; so does the holder of a message that comes back and
+    finds the run ended, because the one before may have died in between. A worker that commits after the run
+    has ended sees to its own output. An output that was stored and can no longer be committed belongs to
+    nothing, whatever becomes of the run.
+    """
+    if not run.ended:
+        keys = {layout.output_ref(*at) for at in hand.stored if _abandoned(run, *at)}
+        return ExpirePayloads(tuple(sorted(keys)), now) if keys else None
+    keys = {layout.output_ref(*at) for at in hand.stored}
+    if hand.result_stored:
+        keys.add(layout.RESULT)
+    if hand.ending or hand.received > 1:
+        keys.update(layout.payload_keys(run))
+    keys -= hand.expired
+    if not keys:
+        return None
+    if time_left < TIME_MARGIN + len(keys) * EXPIRY_TIME:
+        return Nack(0)  # to an invocation that has the time
+    assert run.ended_at is not None
+    return ExpirePayloads(tuple(sorted(keys)), run.ended_at)
+
+
+def _abandoned(run: Run, name: str, attempt: int) -> bool:
+    """Whether an attempt of a step can no longer be committed."""
+    step = run.steps[name]
+    if step.attempt > attempt:
+        return step.output_ref != layout.output_ref(name, attempt)
+    return step.status in (StepStatus.PENDING, StepStatus.FAILED)
 
 
 def _first(hand: Hand, plan: Plan | Problem | None, now: int, time_left: int) -> Action:

@@ -21,6 +21,7 @@ from fluxio.decide import (
     Ack,
     Await,
     Execute,
+    ExpirePayloads,
     Failed,
     Hand,
     Nack,
@@ -45,10 +46,10 @@ from fluxio.tracing import MessageTrace
 from fluxio_client import layout
 from fluxio_client.errors import FluxioError, MalformedNudge, PayloadError
 from fluxio_client.queue import Nudge, Queue
-from fluxio_client.run import Failure, Run, RunStatus, Step, StepStatus
+from fluxio_client.run import ENDED, Failure, Run, RunStatus, Step, StepStatus
 from fluxio_client.store import Store, TransactionFailed
 from fluxio_client.transient import error_code, is_transient
-from fluxio_client.transitions import Change, Values
+from fluxio_client.transitions import Change, Guard, Values
 
 #: Writes refused in a row after which the worker lets the message come back instead of trying on.
 REFUSALS = 20
@@ -206,6 +207,8 @@ class Loop:
             self._store_output(action.step, now)
         elif isinstance(action, StoreResult):
             self._store_result(now)
+        elif isinstance(action, ExpirePayloads):
+            self._expire_payloads(action)
 
     def _send(self, nudges: Sequence[Nudge]) -> None:
         self._services.queue.send(nudges, self._trace.onward)
@@ -238,7 +241,19 @@ class Loop:
             return  # what is under way goes on by the plan that it began with
         self._plan = plan
 
+    def _expire_payloads(self, action: ExpirePayloads) -> None:
+        run_id = self._hand.nudge.run_id
+        self._services.store.expire_payloads(run_id, action.sort_keys, action.ended_at)
+        self._hand.stored.clear()
+        self._hand.expired.update(action.sort_keys)
+
     def _write(self, action: Write, now: int) -> None:
+        for change in action.changes:
+            self._hand.ending |= change.row.run_to in ENDED
+            if Guard.LEASE_OVER in change.row.guards and change.step is not None:
+                # The worker that was lost may have stored its output, and no more.
+                assert change.attempt is not None
+                self._hand.stored.add((change.step, change.attempt))
         try:
             written = self._services.store.apply(
                 self._hand.nudge.run_id, action.changes, now, action.operations
@@ -501,6 +516,7 @@ class Loop:
         outcome = self._hand.outcomes[step]
         assert isinstance(outcome, Succeeded)
         assert outcome.unstored is not None
+        self._hand.stored.add((step, self._attempts[step].context.attempt))
         self._services.store.put_payload(
             self._hand.nudge.run_id, outcome.output[1], outcome.unstored, now
         )
