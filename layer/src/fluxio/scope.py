@@ -88,12 +88,13 @@ def names_in(cls: type) -> dict[str, Any]:
 
 
 def _is_method(value: Any, cls: type) -> bool:
-    if isinstance(value, (staticmethod, classmethod, property)):
-        return True
-    own = (
-        getattr(value, "__qualname__", "") == f"{cls.__qualname__}.{getattr(value, '__name__', '')}"
-    )
-    return own and not isinstance(value, type)
+    if isinstance(value, type):
+        return False
+    try:
+        own = value.__qualname__ == f"{cls.__qualname__}.{value.__name__}"
+    except Exception:  # noqa: BLE001 - what stands in a class may be any object, and raise when it is asked
+        own = False
+    return own or isinstance(value, (staticmethod, classmethod, property))
 
 
 def needed(names: Mapping[str, Any], annotations: Iterable[Any]) -> dict[str, Any]:
