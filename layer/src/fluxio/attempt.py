@@ -95,8 +95,10 @@ class Attempt(NamedTuple):
         """Run it to its end; with `interrupt`, no longer than its timeout, as far as its thread allows that."""
         worker = os.getpid()
         log("DEBUG", "step begins", **self.ids)
-        given = {**self.outputs, **self.signals}
-        log_payload("step input", {"input": self.input, "given": given}, **self.ids)
+        given = {"input": self.input, "given": self.outputs}
+        log_payload(
+            "step input", given | {"signals": self.signals} if self.signals else given, **self.ids
+        )
         watch = Alarm(None)
         try:
             with _alarm(self.timeout if interrupt else None) as watch:
