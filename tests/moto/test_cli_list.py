@@ -34,6 +34,13 @@ class Order:
         return {}
 
 
+@workflow
+class Approval:
+    @step(awaits=["approved"])
+    def publish(self) -> dict:
+        return {}
+
+
 def of_two_versions() -> list[type]:
     @workflow
     class Order:
@@ -215,7 +222,9 @@ def test_versions_are_shown_where_they_differ_and_can_be_asked_for(
     old = [world.run(Order).run_id for _ in range(2)]
     version = world.client.get(old[0]).version
     assert version is not None
-    assert version not in fluxio("list", "Order").out
+    other = world.run(Approval).run_id
+    assert version not in fluxio("list", "Order", "Approval").out
+    world.client.cancel(other)
 
     (newer,) = of_two_versions()
     world.clock.advance(1)

@@ -265,10 +265,11 @@ def _print(session: Session, listing: Shown, names: list[str], since: int) -> No
         return
     # The index `failed` is in the order of the failures, so their times are shown.
     failures = listing.read_from == layout.INDEX_FAILED
-    # Which runs are of an older version is only a question where there are several.
-    versions = {one.version for one in listing.runs if one.version} if listing.runs else set()
+    # Which runs are of an older version is only a question where a workflow has several.
+    versions = {(one.summary.workflow, one.version) for one in listing.runs if one.version}
+    differ = len(versions) > len({workflow for workflow, _ in versions})
     header = ["run", "workflow", "status"]
-    header += ["version"] if len(versions) > 1 else []
+    header += ["version"] if differ else []
     header += ["started", *(["failed"] if failures else []), "took"]
     rows = []
     for one in listing.runs:
@@ -278,7 +279,7 @@ def _print(session: Session, listing: Shown, names: list[str], since: int) -> No
             summary.run_id,
             summary.workflow,
             Text(summary.status, style=look(summary.status).style),
-            *([one.version or "-"] if len(versions) > 1 else []),
+            *([one.version or "-"] if differ else []),
             local(summary.created_at, now),
             *([local(summary.ended_at, now)] if failures else []),
             length((until - summary.created_at) / 1000),

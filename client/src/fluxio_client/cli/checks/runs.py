@@ -60,7 +60,7 @@ def parked(at: Examination) -> Iterator[Finding]:
     yield fail(
         "runs",
         f"{'1 is' if len(stopped) == 1 else f'{len(stopped)} are'} parked, of {', '.join(names)}: the "
-        "deployed worker could not go on with them",
+        f"deployed worker could not go on with {'it' if len(stopped) == 1 else 'them'}",
         "`fluxio list --waiting` says why; mend that, then `fluxio redrive --parked WORKFLOW`.",
     )
 
