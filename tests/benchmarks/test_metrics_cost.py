@@ -68,7 +68,7 @@ def invocation() -> Callable[[], None]:
 
 
 def test_metrics_add_at_most_a_fifth_to_an_invocation_that_calls_nobody(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     took: dict[type[Metrics], list[float]] = {Silent: [], Metrics: []}
     for _ in range(ROUNDS):
@@ -78,12 +78,12 @@ def test_metrics_add_at_most_a_fifth_to_an_invocation_that_calls_nobody(
             began = time.process_time()
             invoke()
             times.append(time.process_time() - began)
-        lines = capsys.readouterr().err.count('"_aws"')
+        lines = capfd.readouterr().err.count('"_aws"')
         assert lines == 6 + 1, (
             "a line for each of the steps, one for the workflow, one for the worker"
         )
     without, with_metrics = (statistics.median(times) for times in took.values())
-    with capsys.disabled():
+    with capfd.disabled():
         sys.stdout.write(
             f"\nan invocation of five steps: {without * 1000:.2f} ms, with metrics "
             f"{with_metrics * 1000:.2f} ms, ratio {with_metrics / without:.2f}\n"

@@ -6,6 +6,7 @@ import asyncio
 import builtins
 import inspect
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -13,16 +14,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import Any
+from contextlib import nullcontext, suppress
+from types import SimpleNamespace
+from typing import Annotated, Any
 
 import pytest
+from pydantic import BeforeValidator
 
+import fluxio.attempt
 from fluxio import Retry, StepContext, alarm, step, workflow
 from fluxio.attempt import Attempt, Returned, Threads
 from fluxio.decide import Failed
 from fluxio.definition import definition_of
-from fluxio.errors import BindingError, TransactError
+from fluxio.errors import BindingError, StepTimeout, TransactError
 
 #: Python's own groups, or before 3.11 those of the package that pytest brings.
 GROUPS: Any = (
@@ -204,16 +208,26 @@ class TestWhateverIsRaised:
         assert (failed(outcome).failure.type, failed(outcome).retry_after) == (type_name, 1_000)
         assert failed(outcome).failure.to_json().encode(), "can be stored"
 
-    @pytest.mark.parametrize(
-        "broken",
-        [
-            {"cls": type("W", (), {"__init__": lambda self: raising(PanicException())()})},
-            {"input": None, "outputs": None},
-        ],
-        ids=["when the class is made", "when its arguments are bound"],
-    )
-    def test_so_is_what_is_raised_around_its_code(self, broken: dict[str, Any]) -> None:
-        failed(attempt(lambda: None)._replace(**broken).run(interrupt=True))
+    def test_so_is_what_is_raised_when_its_class_is_made(self) -> None:
+        cls = type("W", (), {"__init__": lambda self: raising(PanicException())()})
+        outcome = failed(attempt(lambda: None)._replace(cls=cls).run(interrupt=True))
+        assert outcome.failure.type == "PanicException"
+
+    def test_so_is_what_a_validator_raises_when_its_arguments_are_bound(self) -> None:
+        def panic(value: object) -> object:
+            raise PanicException
+
+        @workflow
+        class Binds:
+            @step
+            def s(self, amount: Annotated[int, BeforeValidator(panic)]) -> None: ...
+
+        made = definition_of(Binds)
+        assert made is not None
+        tried = attempt(lambda: None)._replace(
+            definition=made.steps["s"], cls=Binds, input={"amount": 1}
+        )
+        assert failed(tried.run(interrupt=True)).failure.type == "PanicException"
 
     def test_so_is_what_an_output_raises_when_it_is_stored(self) -> None:
         class Output(dict[str, Any]):
@@ -399,6 +413,24 @@ class TestTimeout:
         for at in range(200):
             outcome = attempt(lambda: spin(0.002), timeout=0.0015 + at * 5e-6).run(interrupt=True)
             assert isinstance(outcome, Returned) or outcome.timed_out
+
+    @pytest.mark.parametrize(
+        ("file", "due", "is_interrupted"),
+        [
+            ("/var/task/shop/workflows.py", -math.inf, True),
+            ("/opt/python/pydantic/main.py", -math.inf, True),
+            (fluxio.attempt.__file__, -math.inf, False),
+            (alarm.__file__, -math.inf, False),
+            ("/var/task/shop/workflows.py", math.inf, False),
+        ],
+    )
+    def test_an_interruption_hits_a_step_whose_time_is_over_and_never_the_engine(
+        self, monkeypatch: pytest.MonkeyPatch, file: str, due: float, is_interrupted: bool
+    ) -> None:
+        monkeypatch.setattr(alarm, "_due", due)
+        frame: Any = SimpleNamespace(f_code=SimpleNamespace(co_filename=file))
+        with pytest.raises(StepTimeout) if is_interrupted else nullcontext():
+            alarm._interrupt(signal.SIGURG, frame)
 
     def test_the_alarm_is_the_steps_own(self) -> None:
         """`signal.alarm` and `setitimer` do in a step what they always do."""

@@ -213,7 +213,9 @@ class TestRestored:
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("error")
             process.restore()
-            warnings.warn("as boto3 may", DeprecationWarning, stacklevel=1)
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.warn("as boto3 may", DeprecationWarning, stacklevel=1)
+            assert len(warned) == 1
             with pytest.raises(ResourceWarning):
                 warnings.warn("as the operator wants it", ResourceWarning, stacklevel=1)
 

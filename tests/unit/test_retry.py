@@ -91,6 +91,9 @@ def test_a_type_that_lies_about_its_instances_is_told_as_by_an_except_clause() -
         def __instancecheck__(cls, instance: object) -> bool:
             raise RuntimeError
 
+        def __subclasscheck__(cls, other: type) -> bool:
+            raise RuntimeError
+
     class Lying(Exception, metaclass=Meta):
         pass
 

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -75,7 +76,7 @@ class Alarm:
         self._began = monotonic()
         if self._interrupts:
             _due = self._began + self._seconds
-            _ringer.ring_at(_due)
+            _ringer.see(_due)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,7 +85,6 @@ class Alarm:
         if not self._interrupts:
             return
         _due = math.inf
-        _ringer.ring_at(None)
         # A timer that the step has left behind would go off in the engine.
         if self._timer == (0.0, 0.0):
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -104,37 +104,45 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
 
 
 class _Ringer:
-    """The thread that sends the signal; it begins with the first attempt, and lasts as long as the process."""
+    """The thread that sends the signal; it begins with the first attempt, and lasts as long as the process.
+
+    It is woken only for a time before the one that it waits for anyway. When a step ends it goes on waiting,
+    and looks then what there is to do: as a rule nothing.
+    """
 
     def __init__(self) -> None:
-        self._orders: SimpleQueue[float | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._woken: SimpleQueue[None] = SimpleQueue()
+        self._wakes_at = math.inf
 
-    def ring_at(self, due: float | None) -> None:
-        """Send the signal at this time and then each INTERVAL; None: send none."""
+    def see(self, due: float) -> None:
+        """Take in that `_due` is this now."""
         if self._thread is None or not self._thread.is_alive():  # as in a child process
-            if due is None:
-                return
-            self._orders = SimpleQueue()
-            thread = threading.Thread(target=self._ring, args=(self._orders,), daemon=True)
+            self._woken, self._wakes_at = SimpleQueue(), math.inf
+            thread = threading.Thread(target=self._ring, daemon=True)
             try:
                 thread.start()
             except RuntimeError:
                 return  # steps have left so many threads that there is no room for this one
             self._thread = thread
-        self._orders.put(due)
+        elif due < self._wakes_at:
+            self._woken.put(None)
 
-    @staticmethod
-    def _ring(orders: SimpleQueue[Any]) -> None:
+    def _ring(self) -> None:
         main = threading.main_thread().ident
         assert main is not None
-        due: float | None = None
         while True:
-            try:
-                due = orders.get(timeout=None if due is None else max(due - monotonic(), 0))
-            except Empty:
+            due, now = _due, monotonic()
+            if due <= now:
                 signal.pthread_kill(main, signal.SIGURG)
-                due = monotonic() + INTERVAL
+                wakes_at = now + INTERVAL
+            else:
+                wakes_at = due
+            self._wakes_at = wakes_at
+            if _due != due:
+                continue  # it was set before it could be compared with when this thread wakes
+            with suppress(Empty):
+                self._woken.get(timeout=None if wakes_at == math.inf else wakes_at - now)
 
 
 _ringer = _Ringer()

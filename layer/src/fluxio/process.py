@@ -123,13 +123,13 @@ def environment(name: str, default: str = "") -> str:
 def write_stderr(text: str) -> None:
     """Write to what stderr was when the worker was made.
 
-    What cannot be written is dropped: nothing that happens to a run depends on a line.
+    Raises:
+        Exception: whatever the stream raises, where no worker was made.
     """
-    with suppress(Exception):
-        if _held:
-            _held.streams["stderr"].write(text)
-        else:
-            sys.stderr.write(text)
+    if _held:
+        _held.streams["stderr"].write(text)
+    else:
+        sys.stderr.write(text)
 
 
 def restore() -> None:
