@@ -239,6 +239,43 @@ class TestGet:
         assert run.steps["greet"].duration == 0
 
 
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize(
+    "reasons", [("TransactionConflict", "None"), ("None", "TransactionConflict")]
+)
+def test_two_starts_of_one_id_and_a_long_input_that_meet_are_one_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, same: bool, reasons: tuple[str, str]
+) -> None:
+    """DynamoDB cancels one of two transactions on the same items that are under way at once."""
+    given = {"note": "x" * 1_000}
+    transact = world.dynamodb.transact_write_items
+    canceled = world.dynamodb.exceptions.TransactionCanceledException(
+        {
+            "Error": {"Code": "TransactionCanceledException"},
+            "CancellationReasons": [{"Code": reason} for reason in reasons],
+        },
+        "TransactWriteItems",
+    )
+    others = [given if same else {"note": "y" * 1_000}]
+
+    def met(**arguments: Any) -> Any:
+        if others:
+            other = others.pop()
+            monkeypatch.setattr(world.dynamodb, "transact_write_items", transact)
+            world.client.start("W", other, run_id="order-1")
+            monkeypatch.setattr(world.dynamodb, "transact_write_items", met)
+            raise canceled
+        return transact(**arguments)
+
+    monkeypatch.setattr(world.dynamodb, "transact_write_items", met)
+    if same:
+        assert world.client.start("W", given, run_id="order-1").status is RunStatus.PENDING
+    else:
+        with pytest.raises(RunExists, match="with another input"):
+            world.client.start("W", given, run_id="order-1")
+    assert len([*world.items()]) == 2
+
+
 class TestList:
     """Runs of a workflow, newest first, over all shards of the index."""
 

@@ -338,6 +338,34 @@ class TestRunTimeout:
         assert run.steps["second"].status is not StepStatus.SUCCEEDED
         assert ran == ["first"]
 
+    @pytest.mark.parametrize("minutes", [-10, -600, 10, 600])
+    def test_the_clock_of_the_machine_that_started_it_does_not_count(
+        self, world: World, minutes: int
+    ) -> None:
+        def start() -> str:
+            client = world.client
+            client._now = lambda: world.clock.now() + minutes * 60_000
+            return client.start("Limited").run_id
+
+        in_time, late = start(), ""
+        pump = world.pump(self.make(lambda _: world.clock.advance(50)))
+        pump.drain()
+        assert world.client.get(in_time).status is RunStatus.SUCCEEDED
+        late = start()
+        world.clock.advance(30)
+        world.pump(self.make(lambda _: world.clock.advance(31))).drain()
+        self.expired(world, late)
+
+    def test_a_run_that_is_redriven_before_any_worker_opened_it_has_its_time_anew(
+        self, world: World
+    ) -> None:
+        run_id = world.client.start("Limited").run_id
+        world.pump().lose_patience()
+        world.clock.advance(3_600)
+        world.client.redrive(run_id)
+        world.pump(self.make(lambda _: None)).drain()
+        assert world.client.get(run_id).status is RunStatus.SUCCEEDED
+
     def test_a_run_that_expires_leaves_no_step_taken(self, world: World) -> None:
         late = self.make(lambda _: world.clock.advance(60))
         run = world.run(late, function_timeout=300)

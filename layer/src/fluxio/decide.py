@@ -109,7 +109,7 @@ class Plan(NamedTuple):
     workflow: str
     graph: Graph
     policies: Mapping[str, StepPolicy]
-    #: Milliseconds a run may take from its start; None: as long as it needs.
+    #: Milliseconds a run may take from its start, by AWS's clock; None: as long as it needs.
     timeout: int | None
     #: Steps of a fan-out that run as threads of one invocation; 0: each in its own.
     inline_branches: int
@@ -161,6 +161,8 @@ class Hand:
     received: int
     #: The fence of this holder's claims.
     token: str
+    #: When SQS took the message; None if that is not known.
+    sent_at: int | None = None
     #: Attempts under way in this process, with the time each must have ended by.
     running: dict[str, int] = field(default_factory=dict)
     #: Attempts that have ended here and are not committed yet.
@@ -335,7 +337,7 @@ def _next(
     if run.status is RunStatus.PENDING:
         return _open(run.created_at, hand, plan, now, time_left)
     if run.status is RunStatus.RUNNING and run.deadline is not None and run.deadline <= now:
-        return _expire(run, now)
+        return _expire(run, plan, now)
     if run.status is not RunStatus.RUNNING:
         return Await(max(hand.running.values())) if hand.running else Ack()
     if failure := _left_behind(run):
@@ -402,10 +404,10 @@ def _first(hand: Hand, plan: Plan | Problem | None, now: int, time_left: int) ->
     nudge = hand.nudge
     if hand.received > 1 or not isinstance(plan, Plan) or nudge.occasion:
         return Read()
-    if nudge.step is None and plan.timeout is not None:
-        return Read()  # the deadline counts from the run's own start
+    if nudge.step is None and plan.timeout is not None and hand.sent_at is None:
+        return Read()  # the deadline counts from the run's start
     if nudge.step is None:
-        return _open(None, hand, plan, now, time_left)
+        return _open(now, hand, plan, now, time_left)
     if nudge.step not in plan.policies:
         return Read()
     if not _in_time(plan, nudge.step, time_left):
@@ -485,9 +487,9 @@ def _finish_what_is_held(run: Run, hand: Hand, plan: Plan, now: int) -> Action:
     return Await(max(hand.running.values())) if hand.running else Nack(FENCED_PAUSE)
 
 
-def _expire(run: Run, now: int) -> Write:
+def _expire(run: Run, plan: Plan, now: int) -> Write:
     assert run.deadline is not None
-    seconds = (run.deadline - run.created_at) / 1000
+    seconds = (plan.timeout or run.deadline - run.created_at) / 1000
     missing = sorted({signal for step in run.steps for signal in run.awaiting(step)})
     why = "see which of its steps take long"
     if missing:
@@ -500,17 +502,27 @@ def _expire(run: Run, now: int) -> Write:
     return Write((to.expire(failure, now),))
 
 
-def _open(created_at: int | None, hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
+def _open(created_at: int, hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
     roots = [name for name in plan.graph.roots if name not in plan.graph.awaits]
     if roots and not any(_in_time(plan, name, time_left) for name in roots):
         return _next_invocation(hand, hand.nudge._replace(occasion=f"again:{hand.nonce}"))
     deadline = None
-    if plan.timeout is not None and created_at is not None:
-        deadline = created_at + plan.timeout
+    if plan.timeout is not None:
+        deadline = min(_started(created_at, hand), now) + plan.timeout
     overdue = deadline is not None and deadline <= now  # then it ends next, and nothing may begin
     inline, _ = _divide(None, hand, plan, () if overdue else roots, time_left)
     claims = {name: _claim_values(name, hand, plan, now) for name in inline}
     return Write((to.open_run(plan.workflow, plan.graph, claims, deadline, hand.trace),))
+
+
+def _started(created_at: int, hand: Hand) -> int:
+    """When the run was started, or redriven before it was ever opened.
+
+    `created_at` is by the clock of the machine that started it, which may be minutes off. The first message was
+    sent right afterwards, and when SQS took it AWS's clock says.
+    """
+    first = hand.nudge.occasion == "" or hand.nudge.occasion.startswith("redrive:")
+    return hand.sent_at if first and hand.sent_at is not None else created_at
 
 
 def _commit(run: Run, hand: Hand, plan: Plan, now: int, time_left: int) -> Action:

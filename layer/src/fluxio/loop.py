@@ -112,6 +112,7 @@ class Loop:
         function_timeout: milliseconds an invocation may take.
         trace: what takes the message's part in its run's trace down.
         metrics: where the invocation counts and measures.
+        sent_at: when SQS took the message, in milliseconds since 1970; None if that is not known.
     """
 
     def __init__(
@@ -123,13 +124,14 @@ class Loop:
         function_timeout: int,
         trace: MessageTrace,
         metrics: Metrics,
+        sent_at: int | None = None,
     ) -> None:
         self._services = services
         self._deadline = deadline
         self._function_timeout = function_timeout
         self._trace = trace
         self._metrics = metrics
-        self._hand = Hand(nudge, received, services.new_token())
+        self._hand = Hand(nudge, received, services.new_token(), sent_at)
         self._hand.trace = trace.fresh.text if trace.fresh else None
         self._run: Run | None = None
         self._plan: Plan | Problem | None = None
@@ -322,7 +324,9 @@ class Loop:
         metric, message = _REACHED[change.row.run_to]
         self._metrics.count(metric, run.workflow)
         if change.row.run_to is not RunStatus.WAITING:
-            self._metrics.took("run_duration", now - run.created_at, run.workflow)
+            # The clock of the machine that started it may be ahead of this one.
+            took = max(0, now - run.created_at)
+            self._metrics.took("run_duration", took, run.workflow)
         if change.row.run_to is RunStatus.SUCCEEDED:
             log("INFO", message, run_id=run.run_id, workflow=run.workflow)
             return

@@ -74,8 +74,9 @@ class _Handling:
         self._request_id = request_id
         self._began = services.now()
         self._spent, self._sent = replace(services.store.spent), services.queue.sent
-        if self.received == 1 and "SentTimestamp" in attributes:
-            metrics.took("queue_delay", self._began - int(attributes["SentTimestamp"]))
+        self.sent_at = int(attributes["SentTimestamp"]) if "SentTimestamp" in attributes else None
+        if self.received == 1 and self.sent_at is not None:
+            metrics.took("queue_delay", self._began - self.sent_at)
 
     @property
     def ids(self) -> dict[str, Any]:
@@ -200,7 +201,14 @@ class Worker:
         try:
             nudge = handling.nudge = Nudge.from_json(record["body"])
             loop = handling.loop = Loop(
-                self._services, nudge, received, deadline, function_timeout, trace, handling.metrics
+                self._services,
+                nudge,
+                received,
+                deadline,
+                function_timeout,
+                trace,
+                handling.metrics,
+                handling.sent_at,
             )
             return loop.handle()
         except MalformedNudge as error:
