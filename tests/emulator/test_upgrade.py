@@ -228,10 +228,12 @@ def _look(client: FluxioClient, run_id: str, stand: Callable[[Run], bool]) -> bo
 
 
 def test_the_plan_replaces_nothing_but_the_layer(upgraded: Upgrade) -> None:
-    """What holds runs, messages or names is neither made anew nor touched."""
+    """What holds runs, messages or names is left alone. `terraform_data` is nothing outside of the state."""
     assert sorted(upgraded.changes) == [
+        "module.fluxio.aws_lambda_alias.live[0]: update",
         "module.fluxio.aws_lambda_function.worker[0]: update",
         "module.fluxio.module.layer[0].aws_lambda_layer_version.engine[0]: replace",
+        "module.fluxio.terraform_data.package[0]: replace",
     ]
     assert upgraded.versions == (BEFORE, VERSION)
 
@@ -272,7 +274,7 @@ def test_a_run_in_a_long_backoff_goes_on_when_that_is_over(upgraded: Upgrade) ->
         ExpressionAttributeValues={":now": {"N": str(now_ms())}},
     )
     upgraded.aws.aws("lambda").invoke(
-        FunctionName="upgraded-worker", Payload=json.dumps({"fluxio": "sweep"})
+        FunctionName="upgraded-worker:live", Payload=json.dumps({"fluxio": "sweep"})
     )
     assert ended(upgraded, "Patience").result == {"attempt": 2}
 
