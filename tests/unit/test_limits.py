@@ -77,6 +77,9 @@ EXTREMES: dict[str, Callable[[], Graph]] = {
         {name(at): () for at in range(10)},
         {name(at): [signal(5 * at + of) for of in range(100)] for at in range(10)},
     ),
+    "100 steps that await one signal": lambda: define(
+        {name(at): () for at in range(100)}, {name(at): [signal(0)] for at in range(100)}
+    ),
     "200 steps that await 5 of 150 signals": lambda: define(
         {name(at): () for at in range(200)},
         {name(at): [signal((5 * at + of) % 150) for of in range(5)] for at in range(200)},
@@ -134,6 +137,9 @@ class TestTheLargestWorkflows:
         table.apply(to.open_run("W" * 64, graph, {}, NOW + 31_536_000_000))
         for of in sorted({of for names in graph.awaits.values() for of in names}):
             table.apply(to.signal(of, "x" * layout.INLINE_BYTES, NOW))
+            waiting = tuple(at for at, awaited in graph.awaits.items() if of in awaited)
+            other = "y" * layout.INLINE_BYTES
+            table.apply(to.replace_signal(of, other, waiting, RunStatus.RUNNING, NOW))
         for of in graph.depends_on if not fails else graph.roots:
             table.claim(of, graph)
             table.apply(to.retry(of, TOKEN, 1, WORST, NOW))
@@ -185,6 +191,11 @@ class TestWhatIsRefusedAtDecoration:
         awaits = {name(at): [signal(of) for of in range(91)] for at in range(11)}
         assert sum(map(len, awaits.values())) == MAX_AWAITS_IN_ALL + 1
         with pytest.raises(DefinitionError, match=r"await 1,001 signals in all.*at most 1,000 fit"):
+            define(dict.fromkeys(awaits, ()), awaits)
+
+    def test_a_signal_that_more_steps_await_than_a_replacement_can_ask_for(self) -> None:
+        awaits = {name(at): [signal(0)] for at in range(101)}
+        with pytest.raises(DefinitionError, match=r"101 steps await the signal .* at most 100 may"):
             define(dict.fromkeys(awaits, ()), awaits)
 
     def test_more_dependencies_than_the_graphs_item_holds(self) -> None:

@@ -98,7 +98,8 @@ def expression(changes: Sequence[Change], now: int, retention_days: int) -> Expr
 
 def parts(change: Change) -> int:
     """How many parts a change counts as where a write is measured roughly."""
-    return 8 + len(change.values) + len(change.dependents) + len(change.signals)
+    named = len(change.dependents) + len(change.signals) + len(change.waiting)
+    return 8 + len(change.values) + named
 
 
 def fits(changes: Sequence[Change], now: int) -> bool:

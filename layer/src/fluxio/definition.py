@@ -39,6 +39,9 @@ MAX_DEPENDENTS = 100
 #: Signals that the steps may await, all steps taken together: the run item has a list for each step.
 MAX_AWAITS_IN_ALL = 1_000
 
+#: Steps that may await one signal: replacing its payload asks for each of them in one expression.
+MAX_AWAITING = 100
+
 #: Seconds a run may be given: its long values are kept for a little more than a year.
 MAX_RUN = 31_536_000
 
@@ -269,6 +272,12 @@ def _check_size(name: str, graph: Graph) -> None:
             raise DefinitionError(
                 f"{name}: its steps await {count:,} {what}; at most {most:,} fit the item of a run. Send what "
                 "they bring in fewer signals, or divide the workflow into several."
+            )
+    for signal in {*awaited}:
+        if (count := awaited.count(signal)) > MAX_AWAITING:
+            raise DefinitionError(
+                f"{name}: {count} steps await the signal {signal!r}; at most {MAX_AWAITING} may. Let one step "
+                "await it, and the others depend on that step."
             )
     if (size := len(graph.to_json())) > layout.PAYLOAD_BYTES:
         edges = sum(map(len, graph.depends_on.values()))

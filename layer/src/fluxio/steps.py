@@ -120,7 +120,8 @@ def step(
         timeout: seconds an attempt may take, or a timedelta; above 0 and at most 900 seconds. The worker's
             function must be allowed longer. Default 60, or less if the function's timeout is shorter.
         isolated: whether the step gets an invocation of its own in a fan-out, for heavy steps.
-        awaits: names of signals (`FluxioClient.signal`) that must have arrived, too. Nothing runs meanwhile,
+        awaits: names of signals (`FluxioClient.signal`) that must have arrived, too; at most 100, and 150
+            different ones in a workflow. Nothing runs meanwhile,
             however long that takes. What a signal brings is bound to the parameter of its name, and to no
             other. If it does not fit the parameter's type, the step goes on waiting: send it again.
         retired: whether the step is on its way out: new runs do not have it, runs that were opened with it
