@@ -62,13 +62,14 @@ _EXPRESSIONS = (
     "ProjectionExpression",
 )
 
+# Compiled when a long expression is measured, not when a worker starts.
 #: Operators and functions of a condition. `=` is one here, and an assignment in an update.
-_COMPARES = re.compile(
-    r"<>|<=|>=|[=<>]|\b(?:AND|OR|NOT|IN|BETWEEN)\b|\b(?:attribute_\w+|begins_with|contains|size)\s*\(",
-    re.IGNORECASE,
+_COMPARES = (
+    r"(?i)<>|<=|>=|[=<>]|\b(?:AND|OR|NOT|IN|BETWEEN)\b"
+    r"|\b(?:attribute_\w+|begins_with|contains|size)\s*\("
 )
-_COMPUTES = re.compile(r"[+\-]|\b(?:if_not_exists|list_append)\s*\(", re.IGNORECASE)
-_IN = re.compile(r"\bIN\s*\(([^)]*)\)", re.IGNORECASE)
+_COMPUTES = r"(?i)[+\-]|\b(?:if_not_exists|list_append)\s*\("
+_IN = r"(?i)\bIN\s*\(([^)]*)\)"
 
 
 def text_bytes(text: str) -> int:
@@ -116,7 +117,8 @@ def operators(kind: str, expression: str) -> int:
     Counted at their most: each comparison, each AND and each function. The pages do not say whether AND
     counts.
     """
-    return len((_COMPUTES if kind == "UpdateExpression" else _COMPARES).findall(expression))
+    pattern = _COMPUTES if kind == "UpdateExpression" else _COMPARES
+    return len(re.findall(pattern, expression))
 
 
 def expression_refusals(arguments: Mapping[str, Any]) -> Iterator[str]:
@@ -128,10 +130,10 @@ def expression_refusals(arguments: Mapping[str, Any]) -> Iterator[str]:
         size = text_bytes(expression)
         if size > EXPRESSION_BYTES:
             yield f"{kind} has {size:,} bytes; at most {EXPRESSION_BYTES:,} are accepted"
-        # An operator and what it stands between take 3 characters at the least.
+        # An operator with an operand, and an operand with its comma, take 2 characters at the least.
         if len(expression) > 2 * OPERATORS and (count := operators(kind, expression)) > OPERATORS:
             yield f"{kind} has {count} operators; at most {OPERATORS} are accepted"
-        for operands in _IN.findall(expression):
+        for operands in re.findall(_IN, expression) if len(expression) > 2 * IN_OPERANDS else ():
             if (count := operands.count(",") + 1) > IN_OPERANDS:
                 yield f"{kind} has {count} operands in one IN; at most {IN_OPERANDS} are accepted"
 
