@@ -186,8 +186,11 @@ class TestSufficient:
 
         assert run.status is RunStatus.FAILED
         assert run.error is not None
-        assert run.error.step == "move"
-        assert "AccessDenied" in run.error.message
+        assert run.error.step in (
+            "move",
+            "notify",
+        )  # the write with the step's completion, or by itself
+        assert "AccessDenied" in str(run.error)
         assert "dynamodb:UpdateItem" in run.error.message
 
         # Its first step was retried at once only because the worker may set its message's visibility.

@@ -69,6 +69,14 @@ variable "settings" {
   default     = {}
 }
 
+# What Auto Scaling has set stays, once capacity is scaled.
+module "capacity" {
+  source = "../../../modules/fluxio/modules/capacity"
+  count  = try(var.settings.billing.mode, "") == "PROVISIONED" ? 1 : 0
+
+  name = var.name
+}
+
 module "fluxio" {
   source = "../../../modules/fluxio"
 
@@ -78,7 +86,7 @@ module "fluxio" {
 
   alarms                  = try(var.settings.alarms, null)
   architecture            = try(var.settings.architecture, null)
-  billing                 = try(var.settings.billing, null)
+  billing                 = try(merge(var.settings.billing, { current = one(module.capacity[*].current) }), null)
   log_format              = try(var.settings.log_format, null)
   log_level               = try(var.settings.log_level, null)
   maximum_concurrency     = try(var.settings.maximum_concurrency, null)
