@@ -95,6 +95,8 @@ class Trial:
         self.watch = Watch(self.aws, {definition.name: definition.graph}, timeouts)
         self._tokens = count(1)
         self._in_hand: list[list[dict[str, Any]]] = []
+        #: Those under way: the second one within a call of the first.
+        self._invocations: list[Invocation] = []
         self._worker: Any = None
         self._next_sweep = self.aws.clock.at + MINUTE
         self._signals = list(self.case.signals)
@@ -105,7 +107,7 @@ class Trial:
         self._late: list[tuple[Call, int]] = []
 
     def run(self) -> Trial:
-        with logging_to(self.watch.hear):
+        with logging_to(self._hear):
             self._start()
             if (RUN_ID, "run") in self.aws.table.items:
                 while self.case.early and self._signals:
@@ -113,6 +115,10 @@ class Trial:
                 self._settle()
         self._judge()
         return self
+
+    def _hear(self, line: dict[str, Any]) -> None:
+        invocation = self._invocations[-1] if self._invocations else None
+        self.watch.hear(line, invocation, invocation.ends if invocation else None)
 
     # --- what goes wrong
 
@@ -253,6 +259,7 @@ class Trial:
         context = Invocation(clock, clock.at + self.aws.function_timeout * 1000)
         mapping = self.aws.sqs.client(self._wire)
         self._in_hand.append(records)
+        self._invocations.append(context)
         try:
             try:
                 answer = worker.handle({"Records": records}, context)
@@ -273,6 +280,7 @@ class Trial:
                 self._worker = None
         finally:
             self._in_hand.pop()
+            self._invocations.pop()
 
     def _settle(self) -> None:
         """Deliver, let time pass and sweep, until the run has ended and no message is left."""

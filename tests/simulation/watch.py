@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from fluxio_client import layout
 from fluxio_client.graph import Graph
 from tests.simulation.aws import Aws
 from tests.simulation.expressions import Item
+from tests.simulation.holds import Holds
 
 OPEN = ("PENDING", "RUNNING")
 #: Where a run may go from where; of FAILED and WAITING, only by an operator's redrive.
@@ -51,20 +52,25 @@ class Watch:
     #: When each attempt was claimed, by the table's own clock.
     claimed_at: dict[tuple[str, str, int], int] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
-    #: Attempts whose code raised, or was given up at its timeout, as the worker's log has it.
-    raised: set[tuple[str, str, int]] = field(default_factory=set)
     #: Is told the token of a claim when another claim takes its step over.
     on_takeover: Callable[[str], None] = lambda token: None
+    #: Is told the run's id and its status when that has changed.
+    on_status: Callable[[str, str], None] = lambda run_id, status: None
+    #: The attempts that each operator's redrive left a step with: those up to this one no longer count.
+    counted_from: dict[StepKey, int] = field(default_factory=dict)
     #: Each run as it was last seen.
     _last: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.holds = Holds(self.skew)
         self.aws.dynamodb.watchers.append(self._see)
 
-    def hear(self, line: Mapping[str, Any]) -> None:
-        """Take in a line of a worker's log."""
-        if line.get("message") == "step raised":
-            self.raised.add((line["run_id"], line["step"], line["attempt"]))
+    def hear(
+        self, line: Mapping[str, Any], holder: Hashable = None, deadline: int | None = None
+    ) -> None:
+        """Take in a line that an invocation, which ends at `deadline`, has logged."""
+        now = self.aws.clock.at
+        self.holds.hear(line, holder, now if deadline is None else deadline, now)
 
     def _see(self, table: str, key: tuple[str, str], old: Item | None, new: Item | None) -> None:
         if table != Aws.TABLE:
@@ -76,6 +82,8 @@ class Watch:
             after = self._last[key[0]] = plain(new, old, before)
             for problem in self._run_problems(key[0], before, after):
                 self._blame(f"run {key[0]}: {problem}")
+            if after["status"] != before.get("status"):
+                self.on_status(key[0], after["status"])
         elif old is not None and "payload" in old and old["payload"] != new["payload"]:
             # Two attempts never share an output item, and one writes it once, or again the same.
             self._blame(f"the item {key} was overwritten with another value")
@@ -117,6 +125,12 @@ class Watch:
         if steps.keys() != self.graphs[new["workflow"]].depends_on.keys():
             yield f"has the steps {sorted(steps)}"
             return
+        if status == "RUNNING":
+            if before in ("FAILED", "WAITING"):
+                self._redriven(run_id, old.get("steps", {}))
+            failed = sorted(name for name, step in steps.items() if step["status"] == "FAILED")
+            if failed:
+                yield f"is RUNNING with {failed} FAILED: nothing will ever end it"
         done = {name for name, step in steps.items() if step["status"] == "SUCCEEDED"}
         if status == "SUCCEEDED" and done != steps.keys():
             yield f"succeeded without {sorted(steps.keys() - done)}"
@@ -127,6 +141,12 @@ class Watch:
             was = old.get("steps", {}).get(name, {"status": "PENDING", "attempt": 0})
             for problem in self._step_problems(run_id, new, name, was, step, done):
                 yield f"step {name} {problem}"
+
+    def _redriven(self, run_id: str, steps: dict[str, Any]) -> None:
+        for name, step in steps.items():
+            if step["status"] in ("FAILED", "RUNNING"):
+                under_way = step["status"] == "RUNNING"
+                self.counted_from[run_id, name] = step["attempt"] - under_way
 
     def _step_problems(
         self,
@@ -170,7 +190,9 @@ class Watch:
                 yield f"waits for {new['total_deps']} of {deps}"
         if before == "RUNNING" and status in ("PENDING", "FAILED"):
             lost = status == "FAILED" and json.loads(new["error"])["type"] == "WorkerLost"
-            if not lost and (run_id, name, new["attempt"]) not in self.raised:
+            if lost and (broken := self.holds.broken((run_id, name, old["attempt"]))):
+                yield broken
+            if not lost and (run_id, name, new["attempt"]) not in self.holds.raised:
                 yield f"is {status} after attempt {new['attempt']}, which has not failed: {new}"
         if claimed:
             yield from self._claim_problems(run_id, run, name, old, new, done.issuperset(deps))
@@ -199,7 +221,10 @@ class Watch:
         if (run_id, name, attempt) in self.claimed_at:
             yield f"was claimed twice for attempt {attempt}"
         self.claimed_at[run_id, name, attempt] = now
+        self.holds.leases[run_id, name, attempt] = new["lease_until"]
         if old["status"] == "RUNNING":
+            if broken := self.holds.broken((run_id, name, old["attempt"])):
+                yield broken
             self.takeovers += 1
             self.on_takeover(old["token"])
             # Since the claim was decided on: the write itself may have been long on its way.

@@ -45,6 +45,8 @@ class Task:
     ready_at: int
     #: When Lambda ends the invocation, by the true time.
     deadline: int | None = None
+    #: The invocation that a thread belongs to.
+    parent: Task | None = None
     waits: bool = False
     #: Until when it stands still, if it does.
     still_until: int = 0
@@ -181,7 +183,8 @@ class Branches:
             if self._parent.waits:
                 self._parent.ready_at = self._hub.clock.at
 
-        self._hub.spawn(f"{self._parent.name}/{name}", self._parent.process, work)
+        parent = self._parent
+        self._hub.spawn(f"{parent.name}/{name}", parent.process, work, parent=parent)
 
     def wait(self, seconds: float) -> list[tuple[Attempt, Returned | Failed]]:
         if not self._ended:

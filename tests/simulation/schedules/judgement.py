@@ -61,7 +61,7 @@ def _undue_failure(schedule: Schedule, run: Any) -> Iterator[str]:
         yield f"{run.run_id} failed for a step that did not: {run.error}"
         return
     attempts = schedule.plans[found.name].retry.max + 1
-    had = found.attempt - found.redriven_at
+    had = found.attempt - schedule.watch.counted_from.get((run.run_id, found.name), 0)
     key = (run.run_id, found.name, found.attempt)
     end = schedule.steps.ends.get(key)
     if found.error.type == "WorkerLost":

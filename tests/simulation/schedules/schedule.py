@@ -191,12 +191,14 @@ class Schedule:
         )
 
     def _log(self, line: dict[str, Any]) -> None:
-        self.watch.hear(line)
+        task = self.hub.current
+        if task is None:
+            return  # a process that was killed logs what its frames do on their way out
+        self.watch.hear(line, task, task.deadline)
         if self.hub.tells and "level" in line and line["message"] != "message handled":
             hidden = ("level", "message", "frames")
             said = " ".join(f"{name}={part}" for name, part in line.items() if name not in hidden)
-            name = self.hub.current.name
-            self.hub.say(f"{name}:     log {line['level']} {line['message']} {said}")
+            self.hub.say(f"{task.name}:     log {line['level']} {line['message']} {said}")
 
     # --- invocations
 

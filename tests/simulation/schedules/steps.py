@@ -46,6 +46,8 @@ class Steps:
         hub.say(f"{task.name}: runs {ctx.run_id} {plan.name} attempt {ctx.attempt}")
         if self.executions[key] > 1:
             hub.problems.append(f"the code of {key} ran twice")
+        holder = task.parent or task
+        self._watch.holds.begins(key, holder, holder.deadline)
         self._check(key, plan, given)
         lasts = rng.choice([0, 1, 50, 800])
         timeout = self._watch.timeouts[NAME, plan.name]
