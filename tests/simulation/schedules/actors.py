@@ -82,6 +82,40 @@ class Actors:
 
         hub.spawn(process.name, process, work)
 
+    def hurry(self, times: int) -> None:
+        """Operators redrive each run as often, at once when it has FAILED, while its branches are under way."""
+        left: dict[str, int] = {}
+
+        def see(run_id: str, status: str) -> None:
+            left.setdefault(run_id, times)
+            if status == "FAILED" and left[run_id] > 0:
+                left[run_id] -= 1
+                self._redrive_at_once(run_id)
+
+        self._watch.on_status = see
+
+    def _redrive_at_once(self, run_id: str) -> None:
+        hub = self._hub
+        process, client = self._caller(f"operator{next(hub.numbers)}-{run_id}")
+
+        def work() -> None:
+            hub.pause(self._rng.randint(1, self._rng.choice([5, 50, 500, 5_000])))
+            for _ in range(100):
+                try:
+                    client.redrive(run_id)
+                    hub.figures["redrives"] += 1
+                    return
+                except RunEnded:
+                    return
+                except Exception as error:  # noqa: BLE001 - it may be called again
+                    hub.say(f"{process.name}: redrive raised {type(error).__name__}")
+                except Death:
+                    self._dies(process)
+                hub.pause(1_000)
+            hub.problems.append(f"the redrive of {run_id} never succeeded")
+
+        hub.spawn(process.name, process, work)
+
     def signal(self, run_id: str, name: str) -> None:
         """Somebody signals the run, early or late, and again until it is heard."""
         hub = self._hub

@@ -152,6 +152,30 @@ def draw_signals(seed: int, plans: list[StepPlan]) -> list[StepPlan]:
     ]
 
 
+def draw_haste(seed: int, weather: Weather) -> int:
+    """How often an operator redrives a run the moment it has FAILED: in one schedule of four; else never.
+
+    Only where the sweeper runs: two redrives within a second send one message.
+    """
+    rng = random.Random(f"haste of {seed}")
+    return rng.randint(1, 5) if weather.sweeper and rng.random() < 0.5 else 0
+
+
+def draw_failures(seed: int, plans: list[StepPlan]) -> list[StepPlan]:
+    """For hasty operators: many steps fail until they have been redriven some times, and soon."""
+    rng = random.Random(f"failures of {seed}")
+    return [
+        replace(
+            plan,
+            retry=Retry(plan.retry.max % 2, rng.choice([0.0, 0.3]), 2.0, 1.0),
+            raises=frozenset(range(1, rng.choice([2, 3, 5, 9]))),
+        )
+        if rng.random() < 0.6
+        else plan
+        for plan in plans
+    ]
+
+
 def define(
     plans: list[StepPlan], timeout: float | None, body: Callable[..., Any]
 ) -> WorkflowDefinition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
@@ -10,12 +11,13 @@ from tests.simulation.aws import Call
 from tests.simulation.platform import Death
 from tests.simulation.schedules.drawing import Weather
 from tests.simulation.schedules.hub import Hub, Process
-from tests.simulation.schedules.transcript import asked
+from tests.simulation.schedules.transcript import asked, filled
 
 #: Calls of one invocation that no workflow here needs.
 MANY_CALLS = 250
 #: Calls that change nothing.
 READS = ("get_item", "query")
+_RUN_FAILS = re.compile(r"(SET |,)status=FAILED")
 
 
 class Faults:
@@ -97,6 +99,7 @@ class Faults:
         twice = self.strikes(weather.twice)
         if call.operation not in READS and self.strikes(weather.late):
             self._spawn_copy(call)
+        hub.figures["late failures"] += self._fails_late(call)
         try:
             answer = call.land()
         except ClientError as error:
@@ -123,6 +126,17 @@ class Faults:
         if hub.storm:
             hub.pause(self.latency())
         return answer
+
+    def _fails_late(self, call: Call) -> bool:
+        """Whether it fails a step but not its run, which it takes for FAILED; redriven, that is RUNNING."""
+        values = call.arguments.get("ExpressionAttributeValues", {})
+        if call.operation != "update_item" or {"S": "FAILED"} not in values.values():
+            return False
+        item = self._hub.aws.table.items.get(
+            tuple(part["S"] for part in call.arguments["Key"].values()), {}
+        )
+        sets = filled(call.arguments["UpdateExpression"], call.arguments)
+        return item.get("status") == {"S": "RUNNING"} and not _RUN_FAILS.search(sets)
 
     def _spawn_copy(self, call: Call) -> None:
         """The SDK lost patience with a request that was only slow: it lands, too, and perhaps much later."""

@@ -12,7 +12,7 @@ NAMED = (
     "deaths", "invocations timed out", "takeovers", "duplicates", "answers lost", "unanswered",
     "throttled", "late copies", "half-sent batches", "deletes lost", "stale deletes",
     "back too late", "runs failed",
-    "cancels", "redrives", "signals", "dead letters",
+    "cancels", "redrives", "late failures", "signals", "dead letters",
     "saved by the sweeper",
 )  # fmt: skip
 

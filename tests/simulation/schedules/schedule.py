@@ -19,6 +19,8 @@ from tests.simulation.schedules.actors import SKEW, Actors
 from tests.simulation.schedules.drawing import (
     NAME,
     define,
+    draw_failures,
+    draw_haste,
     draw_signals,
     draw_steps,
     draw_weather,
@@ -54,7 +56,11 @@ class Schedule:
         self._strict = strict
         rng = self.rng = random.Random(seed)
         weather = self.weather = draw_weather(rng)
-        self.plans = {plan.name: plan for plan in draw_signals(seed, draw_steps(rng, weather))}
+        haste = draw_haste(seed, weather)
+        plans = draw_signals(seed, draw_steps(rng, weather))
+        if haste:
+            plans = draw_failures(seed, plans)
+        self.plans = {plan.name: plan for plan in plans}
         self.definition = define(
             list(self.plans.values()), weather.timeout, lambda *given: self.steps.run(*given)
         )
@@ -78,6 +84,7 @@ class Schedule:
         self.faults = Faults(self.hub, weather)
         self.watch.on_takeover = self.faults.comes_back
         self.actors = Actors(self.hub, self.faults, weather, self.watch)
+        self.actors.hurry(haste)
         self.steps = Steps(self.hub, self.faults, weather, self.watch)
         self.run_ids = [f"r{number}" for number in range(weather.runs)]
         self.problems = self.hub.problems

@@ -22,7 +22,7 @@ def asked(call: Call) -> str:
         return f"{arguments['ReceiptHandle']} {arguments.get('VisibilityTimeout', '')}"
     if call.operation == "transact_write_items":
         return " + ".join(
-            f"{kind} {_filled(each.get('UpdateExpression', ''), each)}"
+            f"{kind} {filled(each.get('UpdateExpression', ''), each)}"
             for entry in arguments["TransactItems"]
             for kind, each in entry.items()
         )
@@ -30,12 +30,13 @@ def asked(call: Call) -> str:
         return f"{arguments.get('IndexName', '')} {arguments['ExpressionAttributeValues']}"
     key = arguments.get("Key") or {n: arguments["Item"][n] for n in ("pk", "sk")}
     at = "/".join(part["S"] for part in key.values())
-    condition = _filled(arguments.get("ConditionExpression", ""), arguments)
-    update = _filled(arguments.get("UpdateExpression", ""), arguments)
+    condition = filled(arguments.get("ConditionExpression", ""), arguments)
+    update = filled(arguments.get("UpdateExpression", ""), arguments)
     return f"{at} {update}" + (f" IF {condition}" if condition else "")
 
 
-def _filled(expression: str, arguments: dict[str, Any]) -> str:
+def filled(expression: str, arguments: dict[str, Any]) -> str:
+    """An expression with the names and values that its placeholders stand for."""
     for alias, name in sorted(arguments.get("ExpressionAttributeNames", {}).items(), reverse=True):
         expression = expression.replace(alias, name)
     values = arguments.get("ExpressionAttributeValues", {})
