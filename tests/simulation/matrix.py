@@ -90,9 +90,7 @@ class Trial:
         assert definition is not None
         self.definition = definition
         self.aws = Aws()
-        steps = definition.steps
-        timeouts = {(definition.name, n): int(1000 * (s.timeout or 60)) for n, s in steps.items()}
-        self.watch = Watch(self.aws, {definition.name: definition.graph}, timeouts)
+        self.watch = Watch(self.aws, [definition])
         self._tokens = count(1)
         self._in_hand: list[list[dict[str, Any]]] = []
         #: Those under way: the second one within a call of the first.

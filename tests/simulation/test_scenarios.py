@@ -92,12 +92,7 @@ class World:
         definitions = [definition_of(Two), definition_of(Pair), definition_of(LongChain)]
         known = {each.name: each for each in definitions if each is not None}
         self.workflows = Workflows(known)
-        timeouts = {
-            (each.name, name): int(1000 * (step.timeout or 60))
-            for each in known.values()
-            for name, step in each.steps.items()
-        }
-        self.watch = Watch(self.aws, {n: each.graph for n, each in known.items()}, timeouts)
+        self.watch = Watch(self.aws, known.values())
         #: What becomes of a call before it lands; a test sets it.
         self.before: Callable[[Call], None] = lambda call: None
         #: And after it has landed.

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fluxio.decide import TIME_MARGIN
+from fluxio.definition import DEFAULT_TIMEOUT, WorkflowDefinition
+from fluxio.deployment import START_UP
 from fluxio_client import layout
 from fluxio_client.graph import Graph
 from tests.simulation.aws import Aws
@@ -36,14 +39,12 @@ class Watch:
 
     Args:
         aws: whose table is watched.
-        graphs: the graph of each workflow, by name.
-        timeouts: milliseconds an attempt may take, by workflow and step.
+        definitions: the workflows, each in all versions that are deployed.
         skew: milliseconds by which two workers' clocks differ at most.
     """
 
     aws: Aws
-    graphs: Mapping[str, Graph]
-    timeouts: Mapping[tuple[str, str], int]
+    definitions: Iterable[WorkflowDefinition]
     skew: int = 0
     violations: list[str] = field(default_factory=list)
     #: How often each step went from RUNNING to SUCCEEDED.
@@ -54,8 +55,8 @@ class Watch:
     statuses: dict[str, str] = field(default_factory=dict)
     #: Is told the token of a claim when another claim takes its step over.
     on_takeover: Callable[[str], None] = lambda token: None
-    #: Is told the run's id and its status when that has changed.
-    on_status: Callable[[str, str], None] = lambda run_id, status: None
+    #: Are told the run's id and its status when that has changed.
+    on_status: list[Callable[[str, str], None]] = field(default_factory=list)
     #: The attempts that each operator's redrive left a step with: those up to this one no longer count.
     counted_from: dict[StepKey, int] = field(default_factory=dict)
     #: Each run as it was last seen.
@@ -63,6 +64,17 @@ class Watch:
 
     def __post_init__(self) -> None:
         self.holds = Holds(self.skew)
+        longest = self.aws.function_timeout * 1000 - TIME_MARGIN - START_UP
+        #: By workflow and version.
+        self.graphs: dict[tuple[str, str], Graph] = {}
+        #: Milliseconds an attempt may take, by workflow and step.
+        self.timeouts: dict[tuple[str, str], int] = {}
+        for definition in self.definitions:
+            self.graphs[definition.name, definition.graph.version] = definition.graph
+            for name, step in definition.steps.items():
+                default = min(1000 * DEFAULT_TIMEOUT, longest)
+                timeout = round(1000 * step.timeout) if step.timeout else default
+                self.timeouts[definition.name, name] = timeout
         self.aws.dynamodb.watchers.append(self._see)
 
     def hear(
@@ -83,10 +95,20 @@ class Watch:
             for problem in self._run_problems(key[0], before, after):
                 self._blame(f"run {key[0]}: {problem}")
             if after["status"] != before.get("status"):
-                self.on_status(key[0], after["status"])
+                for told in self.on_status:
+                    told(key[0], after["status"])
         elif old is not None and "payload" in old and old["payload"] != new["payload"]:
             # Two attempts never share an output item, and one writes it once, or again the same.
             self._blame(f"the item {key} was overwritten with another value")
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """A run as it was last written, with Python's own values."""
+        return self._last[run_id]
+
+    def graph(self, run_id: str) -> Graph:
+        """The graph that a run goes by."""
+        run = self._last[run_id]
+        return self.graphs[run["workflow"], run["version"]]
 
     def _blame(self, problem: str) -> None:
         self.violations.append(problem)
@@ -122,7 +144,7 @@ class Watch:
             return
         if not steps:
             return
-        if steps.keys() != self.graphs[new["workflow"]].depends_on.keys():
+        if steps.keys() != self.graph(run_id).depends_on.keys():
             yield f"has the steps {sorted(steps)}"
             return
         if status == "RUNNING":
@@ -158,7 +180,7 @@ class Watch:
         done: set[str],
     ) -> Iterator[str]:
         before, status = old["status"], new["status"]
-        deps = self.graphs[run["workflow"]].depends_on[name]
+        deps = self.graph(run_id).depends_on[name]
         if before == "SUCCEEDED":
             if new != old:
                 yield f"was changed after its commit: {old} to {new}"
@@ -215,7 +237,7 @@ class Watch:
             yield f"has attempt {attempt} without a claim: {new}"
         if not released:
             yield "was claimed before what it depends on had succeeded"
-        for signal in self.graphs[run["workflow"]].awaits.get(name, ()):
+        for signal in self.graph(run_id).awaits.get(name, ()):
             if f"signal:{signal}" not in run:
                 yield f"was claimed before its signal {signal} had arrived"
         if (run_id, name, attempt) in self.claimed_at:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fluxio_client.errors import RunEnded, RunNotFound, SignalExists
 from tests.simulation.platform import Death, make_client
-from tests.simulation.schedules.drawing import NAME, Weather
+from tests.simulation.schedules.drawing import Weather
 from tests.simulation.schedules.faults import Faults
 from tests.simulation.schedules.hub import Hub, Process
 from tests.simulation.watch import Watch
@@ -34,7 +34,7 @@ class Actors:
         #: What operators were asked to do: (run id, "cancel" or "redrive").
         self.asked: set[tuple[str, str]] = set()
 
-    def start(self, run_id: str, given: dict[str, Any]) -> None:
+    def start(self, run_id: str, workflow: str, given: dict[str, Any]) -> None:
         """A caller starts the run, and again until it hears that it is started, or has given up."""
         hub, process, client = self._hub, *self._caller(f"caller-{run_id}")
 
@@ -42,7 +42,7 @@ class Actors:
             hub.pause(self._rng.randint(0, 3_000))
             for _ in range(100):
                 try:
-                    client.start(NAME, given, run_id=run_id)
+                    client.start(workflow, given, run_id=run_id)
                     return
                 except Exception as error:  # noqa: BLE001 - whatever start raises, it may be called again
                     hub.say(f"{process.name}: start raised {type(error).__name__}")
@@ -90,11 +90,12 @@ class Actors:
             left.setdefault(run_id, times)
             if status == "FAILED" and left[run_id] > 0:
                 left[run_id] -= 1
-                self._redrive_at_once(run_id)
+                self.redrive(run_id)
 
-        self._watch.on_status = see
+        self._watch.on_status.append(see)
 
-    def _redrive_at_once(self, run_id: str) -> None:
+    def redrive(self, run_id: str) -> None:
+        """An operator redrives a run at once, until it is heard."""
         hub = self._hub
         process, client = self._caller(f"operator{next(hub.numbers)}-{run_id}")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from inspect import Parameter
 from typing import Any
 
 from fluxio import Retry, StepContext, step, workflow
@@ -29,6 +31,12 @@ class StepPlan:
     long: bool
     transacts: bool
     awaits: tuple[str, ...] = ()
+    retired: bool = False
+    #: Parameters that it cannot do without; and names that its output has besides its own.
+    requires: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
+    #: Whether it kills its process each time, until its code is mended.
+    kills: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,8 +184,25 @@ def draw_failures(seed: int, plans: list[StepPlan]) -> list[StepPlan]:
     ]
 
 
+def draw_poison(
+    seed: int, weather: Weather, plans: list[StepPlan]
+) -> tuple[Weather, list[StepPlan]] | None:
+    """In one schedule of ten a step kills its process each time, and nothing else ever does; else None."""
+    rng = random.Random(f"poison of {seed}")
+    if rng.random() > 0.1:
+        return None
+    victim = rng.choice(plans).name
+    weather = replace(weather, dies=0.0, stalls=0.0, timeout=None, cancels=0.0, redrives=0.0)
+    return weather, [
+        replace(plan, raises=frozenset(), overruns=0.0, kills=plan.name == victim) for plan in plans
+    ]
+
+
 def define(
-    plans: list[StepPlan], timeout: float | None, body: Callable[..., Any]
+    plans: Iterable[StepPlan],
+    timeout: float | None,
+    body: Callable[..., Any],
+    name: str = NAME,
 ) -> WorkflowDefinition:
     """The class that a user would have written."""
 
@@ -186,16 +211,20 @@ def define(
             return body(plan, ctx, kwargs)
 
         run.__name__ = plan.name
+        this, ctx, rest = inspect.signature(run).parameters.values()
+        required = [Parameter(one, Parameter.KEYWORD_ONLY) for one in plan.requires]
+        run.__signature__ = inspect.Signature([this, ctx, *required, rest])  # type: ignore[attr-defined]
         decorated = step(
             depends_on=plan.depends_on,
             retry=plan.retry,
             timeout=plan.timeout,
             isolated=plan.isolated,
             awaits=plan.awaits,
+            retired=plan.retired,
         )
         return decorated(run)
 
-    cls = type(NAME, (), {plan.name: method(plan) for plan in plans})
+    cls = type(name, (), {plan.name: method(plan) for plan in plans})
     found = definition_of(workflow(timeout=timeout)(cls))
     assert found is not None
     return found

@@ -31,6 +31,8 @@ class Process:
     name: str
     skew: int
     worker: Any = None
+    #: The code it has loaded.
+    code: Any = None
     busy: bool = False
     tasks: list[Task] = field(default_factory=list)
 

@@ -9,7 +9,6 @@ from typing import Any
 from tests.simulation.aws import Aws
 from tests.simulation.platform import (
     Invocation,
-    Workflows,
     acknowledged,
     logging_to,
     make_worker,
@@ -18,16 +17,17 @@ from tests.simulation.platform import (
 from tests.simulation.schedules.actors import SKEW, Actors
 from tests.simulation.schedules.drawing import (
     NAME,
-    define,
     draw_failures,
     draw_haste,
+    draw_poison,
     draw_signals,
     draw_steps,
     draw_weather,
 )
 from tests.simulation.schedules.faults import Faults
 from tests.simulation.schedules.hub import Branches, Hub, Process, virtual_alarm
-from tests.simulation.schedules.judgement import judge
+from tests.simulation.schedules.judgement import judge, lost_innocently
+from tests.simulation.schedules.rollout import Code, Rollout, draw_rollout
 from tests.simulation.schedules.steps import Steps
 from tests.simulation.schedules.transcript import shown
 from tests.simulation.watch import Watch
@@ -37,7 +37,8 @@ MINUTE = 60_000
 PATIENCE = 8 * 3600 * 1000
 #: Turns after which a schedule counts as one that goes on for ever.
 TURNS = 30_000
-ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
+#: Where a run may be when nothing goes on any more.
+AT_REST = ("SUCCEEDED", "FAILED", "CANCELLED", "WAITING")
 
 
 class Schedule:
@@ -55,31 +56,33 @@ class Schedule:
         self.seed = seed
         self._strict = strict
         rng = self.rng = random.Random(seed)
-        weather = self.weather = draw_weather(rng)
-        haste = draw_haste(seed, weather)
+        weather = draw_weather(rng)
+        body = lambda *given: self.steps.run(*given)  # noqa: E731
         plans = draw_signals(seed, draw_steps(rng, weather))
+        haste = draw_haste(seed, weather)
+        poison = None if haste else draw_poison(seed, weather, plans)
         if haste:
             plans = draw_failures(seed, plans)
-        self.plans = {plan.name: plan for plan in plans}
-        self.definition = define(
-            list(self.plans.values()), weather.timeout, lambda *given: self.steps.run(*given)
-        )
+        if poison:
+            weather, plans = poison
+        self.weather = weather
+        self.poison = [plan.name for plan in plans if plan.kills]
         self.aws = Aws(weather.function_timeout)
         self.aws.dynamodb.lag = weather.lag
         if not weather.sweeper:
             self.aws.queue.max_receive_count = 10_000  # nobody would find what is there
-        longest = weather.function_timeout * 1000 - 3_000
-        self.watch = Watch(
-            self.aws,
-            {NAME: self.definition.graph},
-            {
-                (NAME, plan.name): int(1000 * plan.timeout)
-                if plan.timeout
-                else min(60_000, longest)
-                for plan in self.plans.values()
-            },
-            SKEW,
-        )
+        self.plans = {plan.name: plan for plan in plans}
+        self.rollout: Rollout | None = None
+        if not (haste or poison):
+            self.rollout = draw_rollout(seed, self.plans, weather.timeout, body, self.aws.clock.at)
+        if self.rollout:
+            self.codes = [self.rollout.old, self.rollout.new]
+            self.plans = self.rollout.old.plans | self.rollout.new.plans
+        else:
+            self.codes = [Code.of(self.plans, weather.timeout, body, NAME)]
+        definitions = [one for code in self.codes for one in code.definitions.values()]
+        self.watch = Watch(self.aws, definitions, SKEW)
+        self.watch.on_status.append(self._sees)
         self.hub = Hub(self.aws, rng, tell)
         self.faults = Faults(self.hub, weather)
         self.watch.on_takeover = self.faults.comes_back
@@ -104,6 +107,8 @@ class Schedule:
         if not self.problems:
             self.problems += judge(self)
         self.figures["schedules"] += 1
+        self.figures["rollouts"] += self.rollout is not None
+        self.figures["poisoned"] += bool(self.poison)
         self.figures["takeovers"] += self.watch.takeovers
         self.figures["with a takeover"] += self.watch.takeovers > 0
         self.figures["needed the sweeper"] += self.figures["nudged by a sweep"] > 0
@@ -112,8 +117,8 @@ class Schedule:
     def _begin(self) -> None:
         rng, weather = self.rng, self.weather
         for run_id in self.run_ids:
-            long = self.seed % 7 == 0
-            self.actors.start(run_id, {"of": run_id, "text": "i" * (600 if long else 3)})
+            given = {"of": run_id, "text": "i" * (600 if self.seed % 7 == 0 else 3)}
+            self.actors.start(run_id, self._workflow(run_id), given)
             if rng.random() < weather.cancels:
                 self.actors.operate(run_id, "cancel")
             if rng.random() < weather.redrives:
@@ -122,6 +127,15 @@ class Schedule:
                 self.actors.signal(run_id, name)
                 if rng.random() < 0.3:
                     self.actors.signal(run_id, name)  # with another payload: one of them stands
+
+    def _workflow(self, run_id: str) -> str:
+        names = list(self.codes[-1].definitions)
+        return names[self.run_ids.index(run_id) % len(names) - 1]
+
+    def _sees(self, run_id: str, status: str) -> None:
+        if self.rollout:
+            run = self.watch.run(run_id)
+            self.problems += self.rollout.wrong(run_id, run, self.aws.clock.at)
 
     def _go_round(self) -> None:
         hub, weather, rng, clock = self.hub, self.weather, self.rng, self.aws.clock
@@ -133,7 +147,9 @@ class Schedule:
             if self.problems or self.watch.violations:
                 return
             if self._quiet():
-                return
+                if not self._mend():
+                    return
+                over_at = clock.at
             if not (self.sweeper or hub.tasks or self.aws.queue.messages or self._strict):
                 # Messages alone did not do: a deadline passed while all waited for signals, or three
                 # deliveries of one message and a lost answer met. That is what the sweeper is there for.
@@ -186,8 +202,31 @@ class Schedule:
         return (
             not self.hub.tasks
             and not self.aws.queue.messages
-            and all(self.watch.statuses.get(run_id) in ENDED for run_id in self.run_ids)
+            and all(self.watch.statuses.get(run_id) in AT_REST for run_id in self.run_ids)
         )
+
+    def _mend(self) -> bool:
+        """What kept runs from going on is mended, and they are redriven; False if there is nothing to mend."""
+        runs = {run_id: self.watch.run(run_id) for run_id in self.run_ids}
+        stopped = []
+        if self.rollout:
+            stays = self.rollout.stays
+            (other,) = {self.rollout.old, self.rollout.new} - {stays}
+            stopped = [
+                run_id
+                for run_id, run in runs.items()
+                if run["status"] in ("WAITING", "FAILED") and stays.lacks(run)
+            ]
+            self.rollout.stays = other if stopped else stays
+        elif self.poison and not self.steps.mended:
+            stopped = [run_id for run_id, run in runs.items() if run["status"] == "FAILED"]
+            self.problems += lost_innocently(self, stopped)
+            self.steps.mended = True
+        for run_id in stopped:
+            self.hub.say(f"--- {run_id} is redriven, with code that can go on with it")
+            self.figures["mended"] += 1
+            self.actors.redrive(run_id)
+        return bool(stopped)
 
     def _due(self) -> bool:
         # A sweep that finds nothing does nothing; only now and then is one made all the same.
@@ -210,14 +249,16 @@ class Schedule:
     # --- invocations
 
     def _process(self) -> Process:
-        idle = [process for process in self.hub.processes if not process.busy]
+        codes = self.rollout.current(self.aws.clock.at) if self.rollout else self.codes
+        idle = [one for one in self.hub.processes if not one.busy and one.code in codes]
         if idle and self.rng.random() < 0.9:
             return self.rng.choice(idle)
         number = next(self.hub.numbers)
         process = Process(f"p{number}", self.rng.randint(-SKEW, SKEW))
+        process.code = codes[0] if len(codes) == 1 else self.rng.choice(codes)
         process.worker = make_worker(
             self.aws,
-            Workflows({NAME: self.definition}),
+            process.code.workflows,
             self.weather.inline_branches,
             wire=self.faults.wire,
             now=lambda: self.aws.clock.at + process.skew,

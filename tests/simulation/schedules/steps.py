@@ -10,7 +10,7 @@ from fluxio import StepContext
 from fluxio.errors import StepTimeout
 from tests.simulation.aws import Aws
 from tests.simulation.platform import Death
-from tests.simulation.schedules.drawing import NAME, StepPlan, Weather
+from tests.simulation.schedules.drawing import StepPlan, Weather
 from tests.simulation.schedules.faults import Faults
 from tests.simulation.schedules.hub import Hub
 from tests.simulation.watch import Watch
@@ -37,6 +37,8 @@ class Steps:
         self.executions: Counter[Attempt] = Counter()
         #: How each attempt's code ended: "returned", "raised" or "overran"; missing: its worker died.
         self.ends: dict[Attempt, str] = {}
+        #: Whether the code that kills its process has been mended.
+        self.mended = False
 
     def run(self, plan: StepPlan, ctx: StepContext, given: Mapping[str, Any]) -> dict[str, Any]:
         """The code of every step."""
@@ -50,12 +52,15 @@ class Steps:
         self._watch.holds.begins(key, holder, holder.deadline)
         self._check(key, plan, given)
         lasts = rng.choice([0, 1, 50, 800])
-        timeout = self._watch.timeouts[NAME, plan.name]
+        timeout = self._watch.timeouts[ctx.workflow, plan.name]
         if rng.random() < plan.overruns:
             lasts = timeout + rng.choice([100, 5_000, 20_000])
         began = hub.clock.at
         if hub.storm and rng.random() < self._weather.dies:
             hub.pause(min(lasts, timeout) // 2)
+            raise Death
+        if plan.kills and not self.mended:
+            hub.pause(lasts)
             raise Death
         if self._faults.strikes(self._weather.stalls):
             lasts = self._faults.stall(rng.choice([15_000, 45_000]))
@@ -75,13 +80,13 @@ class Steps:
             raise RuntimeError(f"planned for attempt {ctx.attempt}")
         if plan.transacts:
             ctx.transact(_count(ctx.run_id, plan.name))
-        output: dict[str, Any] = {f"by_{plan.name}": ctx.attempt}
+        output: dict[str, Any] = dict.fromkeys((f"by_{plan.name}", *plan.says), ctx.attempt)
         return output | ({f"text_{plan.name}": "o" * 600} if plan.long else {})
 
     def _check(self, key: Attempt, plan: StepPlan, given: Mapping[str, Any]) -> None:
         """It is given what was committed, and of its own run."""
         problems, run_id = self._hub.problems, key[0]
-        for dep in plan.depends_on:
+        for dep in self._watch.graph(run_id).depends_on[plan.name]:
             item = self._hub.aws.table.items[run_id, "run"]
             committed = item["steps"]["M"][dep]["M"]["attempt"]["N"]
             if given.get(f"by_{dep}") != int(committed):
