@@ -103,6 +103,7 @@ BREAKING: dict[Guard, list[dict[str, Any]]] = {
     Guard.WAKE_SEEN: [{"wake_at": NOW}, {"wake_at": None, "due": None}],
     Guard.END_SEEN: [{"ended_at": NOW}],
     Guard.RUN_SEEN: [{"status": "FAILED"}, {"status": "CANCELLED"}],
+    Guard.REDRIVE_SEEN: [{"mine__redriven_at": 1}],
 }
 
 GUARDED = [

@@ -130,8 +130,8 @@ class Watch:
             yield f"is {status} with ended_at={new.get('ended_at')}"
         if ("ttl" in new) is not ("ended_at" in new):
             yield f"is {status} with ttl={new.get('ttl')}"
-        parked = status == "CANCELLED" and before == "WAITING"  # it still says why
-        if ("error" in new) is not (status in ("FAILED", "WAITING") or parked) and before != status:
+        was_parked = status == "CANCELLED" and "error" in old  # it still says why
+        if ("error" in new) is not (status in ("FAILED", "WAITING") or was_parked):
             yield f"is {status} with error={new.get('error')}"
         if ("result" in new or "result_ref" in new) is not (status == "SUCCEEDED"):
             yield f"is {status} with a result, or without"

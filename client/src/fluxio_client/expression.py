@@ -185,6 +185,10 @@ def _change_step(made: Expression, change: Change, now: int, counted: dict[str, 
     if row.guards & {Guard.FENCE, Guard.ATTEMPT, Guard.LEASE_OVER}:
         assert change.attempt is not None
         made.require(f"{at('attempt')}={made.value(change.attempt)}")
+    if Guard.REDRIVE_SEEN in row.guards:
+        seen = f"{at('redriven_at')}={made.value(change.redrive_seen)}"
+        never = f"attribute_not_exists({at('redriven_at')})"
+        made.require(seen if change.redrive_seen else f"({never} OR {seen})")
     if Guard.BARRIER in row.guards:
         if step in counted:  # conditions are read before the write: count what this write adds
             assert change.total_deps is not None

@@ -66,6 +66,9 @@ class Guard(Enum):
     END_SEEN = "end_seen"
     #: The run's status is the one the caller saw: no redrive has come in between.
     RUN_SEEN = "run_seen"
+    #: The step's `redriven_at` is what the caller saw: no redrive has given it its attempts again in between,
+    #: which leaves the statuses of a run and of a step under way as they were.
+    REDRIVE_SEEN = "redrive_seen"
 
 
 class Transition(NamedTuple):
@@ -165,7 +168,7 @@ TABLE: Mapping[str, Transition] = {
             _ANY,
             step_from=frozenset({_STEP.RUNNING}),
             step_to=_STEP.FAILED,
-            guards=frozenset({_G.FENCE, _G.RUN_SEEN}),
+            guards=frozenset({_G.FENCE, _G.RUN_SEEN, _G.REDRIVE_SEEN}),
             drops=_CLAIM,
         ),
         Transition(
@@ -173,7 +176,7 @@ TABLE: Mapping[str, Transition] = {
             _RUNNING,
             step_from=frozenset({_STEP.RUNNING}),
             step_to=_STEP.FAILED,
-            guards=frozenset({_G.LEASE_OVER}),
+            guards=frozenset({_G.LEASE_OVER, _G.REDRIVE_SEEN}),
             drops=_CLAIM,
         ),
         # --- the run ends, or waits for an operator
@@ -235,6 +238,8 @@ class Change(NamedTuple):
     run_seen: RunStatus | None = None
     #: The run's `ended_at` as the caller knows it; the guard END_SEEN asks for it.
     end_seen: int | None = None
+    #: The step's `redriven_at` as the caller knows it; the guard REDRIVE_SEEN asks for it.
+    redrive_seen: int = 0
     #: Steps whose `completed_deps` this change counts up.
     dependents: tuple[str, ...] = ()
     #: The signals that the guards SIGNALLED and UNSIGNALLED ask for, or that the row takes out of the run.
@@ -339,17 +344,31 @@ def refuse_signal(
 
 
 def fail(
-    step: str, token: str, attempt: int, failure: Failure, run_seen: RunStatus, now: int
+    step: str,
+    token: str,
+    attempt: int,
+    failure: Failure,
+    run_seen: RunStatus,
+    now: int,
+    redrive_seen: int = 0,
 ) -> Change:
     """Give a step up after its last attempt failed, in a run whose status is still `run_seen`."""
     values: Values = {"ended_at": now, "error": failure.to_json()}
-    return Change(TABLE["fail"], step, values, token, attempt, run_seen=run_seen)
+    return Change(
+        TABLE["fail"],
+        step,
+        values,
+        token,
+        attempt,
+        run_seen=run_seen,
+        redrive_seen=redrive_seen,
+    )
 
 
-def give_up(step: str, attempt: int, failure: Failure, now: int) -> Change:
+def give_up(step: str, attempt: int, failure: Failure, now: int, redrive_seen: int = 0) -> Change:
     """Give a step up whose workers died in every attempt it has."""
     values: Values = {"ended_at": now, "error": failure.to_json()}
-    return Change(TABLE["give_up"], step, values, attempt=attempt)
+    return Change(TABLE["give_up"], step, values, attempt=attempt, redrive_seen=redrive_seen)
 
 
 def finish(result: tuple[str, str], now: int) -> Change:

@@ -553,7 +553,8 @@ def _committing(
     changes: list[Change] = []
     ends: Failure | None = None
     for name, outcome in outcomes.items():
-        attempt = run.steps[name].attempt
+        step = run.steps[name]
+        attempt = step.attempt
         if isinstance(outcome, Succeeded):
             dependents = plan.graph.dependents[name]
             changes.append(to.complete(name, hand.token, attempt, outcome.output, dependents, now))
@@ -568,7 +569,9 @@ def _committing(
             )
         else:
             failure = outcome.failure
-            changes.append(to.fail(name, hand.token, attempt, failure, run.status, now))
+            changes.append(
+                to.fail(name, hand.token, attempt, failure, run.status, now, step.redriven_at)
+            )
             ends = ends or outcome.failure
     if run.status is not RunStatus.RUNNING:
         return tuple(changes)
@@ -672,7 +675,8 @@ def _give_up(step: Step, now: int) -> Write:
         step.name,
         step.attempt,
     )
-    return Write((to.give_up(step.name, step.attempt, failure, now), to.fail_run(failure, now)))
+    give_up = to.give_up(step.name, step.attempt, failure, now, step.redriven_at)
+    return Write((give_up, to.fail_run(failure, now)))
 
 
 def _divide(
