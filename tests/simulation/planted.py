@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import pytest
 
 import fluxio.decide
+import fluxio.loop
 import fluxio.sweeper
 import fluxio_client.client
 import fluxio_client.expression
 import fluxio_client.queue
 import fluxio_client.transitions as to
 from fluxio.decide import Hand, Nack, Write
+from fluxio.loop import Loop
 from fluxio.worker import Worker
 from fluxio_client.client import FluxioClient
 from fluxio_client.expression import Expression
@@ -25,8 +27,8 @@ from fluxio_client.store import Store
 from fluxio_client.transitions import Guard
 
 Patch = pytest.MonkeyPatch
-#: Something that may go wrong: a seed of the random schedules, or a case of the matrix and its faults.
-Place: TypeAlias = int | tuple[str, dict[int, str]]
+#: Something that may go wrong: a seed of the random schedules, a case of the matrix and its faults, or a drill.
+Place: TypeAlias = int | str | tuple[str, dict[int, str]]
 
 
 @dataclass(frozen=True)
@@ -174,32 +176,81 @@ def _give_the_step_up_alone(step: Any, now: int) -> Write:
     return Write((to.give_up(step.name, step.attempt, failure, now),))
 
 
+def _drop_branches(run: Run, hand: Hand, *_: Any) -> Nack:
+    return Nack(1)
+
+
+def _park_at_once(patch: Patch) -> None:
+    def blocked(run: Run, hand: Hand, problem: Any, now: int) -> Any:
+        if run.status not in (to.RunStatus.PENDING, to.RunStatus.RUNNING):
+            return fluxio.decide.Ack()
+        failure = problem.failure
+        return Write((to.park(failure) if problem.parks else to.fail_run(failure, now),))
+
+    patch.setattr(fluxio.decide, "_blocked", blocked)
+
+
+def _together(sound: Any, run: Any, hand: Hand, plan: Any, ready: Any, time_left: int) -> Any:
+    """Branches that were lost with their worker are taken over by one worker, as if they were fresh."""
+    if run is None:
+        return sound(run, hand, plan, ready, time_left)
+    fresh = {
+        name: replace(step, status=to.StepStatus.PENDING) if name in ready else step
+        for name, step in run.steps.items()
+    }
+    return sound(replace(run, steps=fresh), hand, plan, ready, time_left)
+
+
+def _shards_in_a_row(sound: Any, *args: Any) -> Any:
+    """Each shard is swept to its end before the next, from the first one on."""
+    return sound(*args, side_by_side=_first_shard)
+
+
+def _first_shard(page: Any, shards: Sequence[int]) -> list[Any]:
+    first = page(min(shards))
+    rest = [
+        fluxio.sweeper.SweptPage(shard, [], full=True) for shard in shards if shard != first.shard
+    ]
+    return [first, *rest]
+
+
+def _no_reprieves(sound: Any, run: Run) -> Any:
+    fresh, _ = sound(run)
+    return fresh, []
+
+
+def _looks_away(sound: Any, run: Any, hand: Hand, plan: Any, now: int, time_left: int) -> Any:
+    action = sound(run, hand, plan, now, time_left)
+    ends = isinstance(action, Write) and [change.row.name for change in action.changes]
+    return fluxio.decide.Ack() if ends == ["fail_run"] else action
+
+
 AGAIN = "a step that fails twice and is tried again at once"
 PLANTED = [
     # --- the fence
     Planted(
         "a completion does not ask whose claim it is",
         _without("complete", Guard.FENCE),
-        (AGAIN, {9: "crossed"}),
+        (AGAIN, {10: "crossed"}),
         "was committed for attempt 4 with the output {'attempt': 3}",
     ),
     Planted(
         "a retry does not ask whose claim it is",
         _without("retry", Guard.FENCE),
-        ("a step that fails once", {6: "crossed"}),
+        ("a step that fails once", {7: "crossed"}),
         "is PENDING after attempt 2, which has not failed",
     ),
     Planted(
         "a failure does not ask whose claim it is",
         _without("fail", Guard.FENCE),
-        ("a step that fails for good", {6: "crossed"}),
+        ("a step that fails for good", {7: "crossed"}),
         "is FAILED after attempt 2, which has not failed",
     ),
-    Planted("a fence does not ask for the token", _unasked("token"), 1436, "but s0 committed 2"),
+    Planted("a fence does not ask for the token", _unasked("token"), 1174, "but s1 committed 2"),
     Planted(
         "a fence does not ask for the attempt",
         _unasked("attempt"),
-        (AGAIN, {5: "late"}),
+        (AGAIN, {6: "late"}),
         "is PENDING after attempt 3, which has not failed",
     ),
     Planted(
@@ -222,7 +273,7 @@ PLANTED = [
     Planted(
         "a take-over does not ask whether the lease is over",
         _without("take_over", Guard.LEASE_OVER),
-        65,
+        0,
         "within its timeout",
     ),
     Planted(
@@ -234,7 +285,7 @@ PLANTED = [
     Planted(
         "a claim does not ask whether the backoff is over",
         _without("claim", Guard.DUE),
-        155,
+        76,
         "before its backoff was over",
     ),
     Planted(
@@ -297,7 +348,7 @@ PLANTED = [
     Planted(
         "a message is acknowledged while somebody else runs its step",
         _wrap(fluxio.decide, "_put_back", _ack_instead),
-        ("order, branches inline", {4: "unanswered"}),
+        ("signals, early", {15: "unanswered"}),
         "it never came to rest",
     ),
     Planted(
@@ -305,7 +356,7 @@ PLANTED = [
         lambda patch: patch.setattr(
             Hand, "answers_for", lambda self, step: step.name == self.nudge.step
         ),
-        ("order, branches inline", {4: "unanswered"}),
+        ("signals, early", {15: "unanswered"}),
         "it never came to rest",
     ),
     Planted(
@@ -321,11 +372,11 @@ PLANTED = [
         ("order, two branches inline", {}),
         "it never came to rest",
     ),
-    Planted("entries that SQS refused are not sent again", _send_once, 9, "still at it"),
+    Planted("entries that SQS refused are not sent again", _send_once, 110, "still at it"),
     Planted(
         "a redelivered message does not look whether others were nudged",
         _wrap(fluxio.decide, "_todo", _own_step_alone),
-        ("order, two branches inline", {5: "after"}),
+        ("signals when all waits for them", {}),
         "it never came to rest",
     ),
     Planted(
@@ -368,19 +419,91 @@ PLANTED = [
             patch.setattr(fluxio.decide, "_give_up", _give_the_step_up_alone),
             patch.setattr(fluxio.decide, "_left_behind", lambda run: None),
         ),
-        301,
-        "something never came to its end",
+        1,
+        "is RUNNING with",
     ),
     Planted(
         "a step is given up after one death",
         lambda patch: patch.setattr(fluxio.decide, "_lost_for_good", lambda *_: True),
-        ("order, branches inline", {4: "after"}),
+        ("order, branches inline", {5: "after"}),
         "(attempt 1): WorkerLost",
     ),
     Planted(
         "the writes of ctx.transact go before the completion, not with it",
         _wrap(Store, "apply", _write_first),
-        ("transactions in a chain", {5: "after"}),
+        ("transactions in a chain", {6: "after"}),
         "account from has -14 instead of -7",
+    ),
+    # --- what a worker has in hand
+    Planted(
+        "a commit that failed is not made again",
+        lambda patch: patch.setattr(Loop, "_will_repeat", lambda *_: False),
+        ("signals, early", {17: "throttled"}),
+        "was let go by a live worker",
+    ),
+    Planted(
+        "a worker that has lost one branch drops the others",
+        lambda patch: patch.setattr(fluxio.decide, "_finish_what_is_held", _drop_branches),
+        1715,
+        "was let go by a live worker",
+    ),
+    Planted(
+        "branches that were lost with their worker are taken over together",
+        _wrap(fluxio.decide, "_divide", _together),
+        212,
+        "taken along by",
+    ),
+    # --- operators
+    Planted(
+        "a step fails in a run that was redriven meanwhile",
+        _without("fail", Guard.RUN_SEEN),
+        4,
+        "is RUNNING with",
+    ),
+    Planted(
+        "a step fails for attempts that a redrive has just given back",
+        _without("fail", Guard.REDRIVE_SEEN),
+        553,
+        "failed of 2 attempts",
+    ),
+    Planted(
+        "a redrive forgets the steps under way",
+        _wrap(fluxio_client.client, "_fresh_attempts", _no_reprieves),
+        343,
+        "is RUNNING with",
+    ),
+    Planted(
+        "a worker leaves a run RUNNING that has a FAILED step",
+        _wrap(fluxio.loop, "decide", _looks_away),
+        "a_failed_step_in_a_running_run",
+        "no message is left",
+    ),
+    # --- deployments
+    Planted(
+        "a run is parked at once by code that cannot go on with it",
+        _park_at_once,
+        227,
+        "the code that stays has all that it needs",
+    ),
+    Planted(
+        "arguments that do not fit another version count at once",
+        lambda patch: patch.setattr(Loop, "_foreign", lambda self, failed: failed),
+        316,
+        "BindingError",
+    ),
+    # --- fairness
+    Planted(
+        "the sweep does not go on before a shard is done",
+        _wrap(fluxio.sweeper, "sweep", _shards_in_a_row),
+        "backlog_of_sweeps",
+        "was never swept",
+    ),
+    Planted(
+        "the signals of a run share a group",
+        lambda patch: patch.setattr(
+            Nudge, "group_id", property(lambda self: f"{self.run_id}/{self.occasion[:6]}")
+        ),
+        "a_signal_behind_another",
+        "while the message of another signal is held",
     ),
 ]

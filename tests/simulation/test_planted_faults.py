@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.simulation import matrix
+from tests.simulation import drills, matrix
 from tests.simulation.conftest import Report
 from tests.simulation.matrix import Trial
 from tests.simulation.planted import PLANTED, Place, Planted
@@ -26,6 +26,8 @@ SEEDS = 3000
 def _problems(place: Place) -> list[str]:
     if isinstance(place, int):
         return Schedule(place, strict=True).run().problems
+    if isinstance(place, str):
+        return drills.problems(place)
     name, faults = place
     (case,) = (case for case in CASES if case.name == name)
     return Trial(case, faults).run().problems
@@ -36,6 +38,8 @@ def _places(first: Place) -> Iterator[Place]:
     yield first
     if isinstance(first, int):
         yield from range(SEEDS)
+        return
+    if isinstance(first, str):
         return
     for case in CASES:
         yield case.name, {}
@@ -53,7 +57,7 @@ def test_a_planted_fault_is_caught(
         for problem in _problems(place):
             if fault.shows in problem:
                 found = "" if tried == 1 else f" (remember this one, it took {tried} tries)"
-                where = f"seed {place}" if isinstance(place, int) else "{}, {}".format(*place)
+                where = "{}, {}".format(*place) if isinstance(place, tuple) else place
                 report(f"planted: {fault.what}: caught at {where}{found}: {problem[:200]}")
                 return
     pytest.fail(f"{fault.what}: nothing shows that {fault.shows!r}")

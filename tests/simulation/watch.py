@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fluxio.decide import TIME_MARGIN
-from fluxio.definition import DEFAULT_TIMEOUT, WorkflowDefinition
+from fluxio.definition import WorkflowDefinition
 from fluxio.deployment import START_UP
+from fluxio.steps import DEFAULT_TIMEOUT
 from fluxio_client import layout
 from fluxio_client.graph import Graph
 from tests.simulation.aws import Aws

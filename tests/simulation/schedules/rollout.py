@@ -112,7 +112,13 @@ def draw_rollout(
     rng = random.Random(f"rollout of {seed}")
     if rng.random() > 1 / 8:
         return None
-    kind = rng.choice(list(_CHANGES))
+    kind = rng.choice([*_CHANGES, PARAMETERS, PARAMETERS])
+    # Many invocations, so that workers of both take part in a run.
+    share = 1.0 if kind == PARAMETERS else 0.5
+    plans = {
+        name: replace(plan, isolated=plan.isolated or rng.random() < share)
+        for name, plan in plans.items()
+    }
     changed = _CHANGES[kind](rng, plans)
     if changed is None:
         kind = "a step is added"

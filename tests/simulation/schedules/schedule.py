@@ -250,12 +250,13 @@ class Schedule:
 
     def _process(self) -> Process:
         codes = self.rollout.current(self.aws.clock.at) if self.rollout else self.codes
-        idle = [one for one in self.hub.processes if not one.busy and one.code in codes]
+        code = codes[0] if len(codes) == 1 else self.rng.choice(codes)
+        idle = [one for one in self.hub.processes if not one.busy and one.code is code]
         if idle and self.rng.random() < 0.9:
             return self.rng.choice(idle)
         number = next(self.hub.numbers)
         process = Process(f"p{number}", self.rng.randint(-SKEW, SKEW))
-        process.code = codes[0] if len(codes) == 1 else self.rng.choice(codes)
+        process.code = code
         process.worker = make_worker(
             self.aws,
             process.code.workflows,

@@ -60,7 +60,7 @@ class Steps:
             hub.pause(min(lasts, timeout) // 2)
             raise Death
         if plan.kills and not self.mended:
-            hub.pause(lasts)
+            hub.pause(1)  # before its siblings are done
             raise Death
         if self._faults.strikes(self._weather.stalls):
             lasts = self._faults.stall(rng.choice([15_000, 45_000]))

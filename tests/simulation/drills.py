@@ -1,0 +1,165 @@
+"""Situations that neither the matrix nor a random schedule comes to; each says what is wrong in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+from fluxio import step, sweeper, workflow
+from fluxio.metrics import Metrics
+from fluxio.sweeper import MARGIN
+from fluxio_client import layout
+from fluxio_client.queue import Queue
+from fluxio_client.store import Store
+from tests.simulation.aws import Aws, Call
+from tests.simulation.platform import (
+    InPlace,
+    Invocation,
+    Workflows,
+    acknowledged,
+    logging_to,
+    make_client,
+    make_worker,
+    records_of,
+    unheard,
+)
+
+MINUTE = 60_000
+
+
+@workflow
+class Signalled:
+    @step(awaits=["first"])
+    def one(self) -> dict:
+        return {}
+
+    @step(awaits=["second"])
+    def two(self) -> dict:
+        return {}
+
+
+@workflow
+class Branches:
+    @step(isolated=True)
+    def left(self) -> dict:
+        return {}
+
+    @step(isolated=True)
+    def right(self) -> dict:
+        return {}
+
+
+class Stage:
+    """A deployment that nothing happens to but what the drill does."""
+
+    def __init__(self, *classes: type) -> None:
+        self.aws = Aws()
+        self.clock = self.aws.clock
+        self.client = make_client(self.aws)
+        self._workflows = Workflows.of(*classes)
+        self._tokens = count(1)
+
+    def deliver(self) -> bool:
+        """Hand the next message over; False if none is visible."""
+        queue_url, sqs = self.aws.queue.url, self.aws.sqs.client()
+        records = records_of(sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=1))
+        if not records:
+            return False
+        worker = make_worker(
+            self.aws,
+            self._workflows,
+            10,
+            now=self.clock.now,
+            new_token=lambda: f"t{next(self._tokens)}",
+            chance=lambda: 0.0,
+            new_threads=lambda: InPlace(self.clock, True),
+            sleep=self.clock.advance,
+        )
+        context = Invocation(self.clock, self.clock.at + 120_000)
+        answer = worker.handle({"Records": records}, context)
+        for record in acknowledged(records, answer):
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=record["receiptHandle"])
+        return True
+
+
+def backlog_of_sweeps() -> Iterator[str]:
+    """Runs of all shards are due, far more than a sweep has the time for: each shard is swept all the same."""
+    stage = Stage()
+    aws, clock = stage.aws, stage.clock
+    for number in range(600):
+        stage.client.start("Signalled", {}, run_id=f"r{number}")
+    clock.advance(600)
+    swept: Counter[int] = Counter()
+
+    def wire(call: Call) -> dict[str, Any]:
+        if call.operation == "update_item":
+            clock.advance(1)  # so that a sweep gets through some fifty of them
+            swept[layout.shard(call.arguments["Key"]["pk"]["S"])] += 1
+        return call.land()
+
+    store = Store(aws.dynamodb.client(wire), Aws.TABLE)
+    queue = Queue(aws.sqs.client(), aws.queue.url)
+    for _ in range(8):
+        begin, ends = clock.at, clock.at + 50_000 + MARGIN
+        sweeper.sweep(
+            store, queue, clock.now, lambda ends=ends: ends - clock.at, Metrics(clock.now)
+        )
+        clock.at = max(clock.at, begin + MINUTE)
+    for shard in range(layout.SHARDS):
+        if not swept[shard]:
+            yield f"shard {shard} was never swept: {dict(sorted(swept.items()))}"
+
+
+def a_signal_behind_another() -> Iterator[str]:
+    """The message of a run's first signal is held for a backoff: the second one's step begins all the same."""
+    stage = Stage(Signalled)
+    run_id = stage.client.start("Signalled").run_id
+    while stage.deliver():
+        pass
+    stage.client.signal(run_id, "first")
+    (held,) = stage.aws.queue.messages
+    held.visible_at = stage.clock.at + 100_000
+    stage.client.signal(run_id, "second")
+    stage.deliver()
+    step = stage.client.get(run_id).steps["two"]
+    if step.status != "SUCCEEDED":
+        yield f"step two is {step.status} while the message of another signal is held"
+
+
+def a_failed_step_in_a_running_run() -> Iterator[str]:
+    """An earlier version left a run RUNNING with a FAILED step: it fails, and can be redriven to its end."""
+    stage = Stage(Branches)
+    run_id = stage.client.start("Branches").run_id
+    stage.deliver()  # opens the run and sends a message for each branch
+    steps = stage.aws.table.items[run_id, layout.RUN]["steps"]["M"]
+    steps["left"]["M"] |= {
+        "status": {"S": "FAILED"},
+        "attempt": {"N": "1"},
+        "error": {"S": '{"type":"E","message":"no","step":"left","attempt":1}'},
+    }
+    while stage.deliver():
+        pass
+    run = stage.client.get(run_id)
+    if run.status != "FAILED":
+        yield f"the run is {run.status} with its step left FAILED, and no message is left"
+        return
+    stage.client.redrive(run_id)
+    while stage.deliver():
+        pass
+    run = stage.client.get(run_id)
+    if run.status != "SUCCEEDED":
+        yield f"redriven, the run is {run.status}: {run.error}"
+
+
+DRILLS: dict[str, Callable[[], Iterator[str]]] = {
+    drill.__name__: drill
+    for drill in (backlog_of_sweeps, a_signal_behind_another, a_failed_step_in_a_running_run)
+}
+
+
+def problems(name: str) -> list[str]:
+    """What is wrong in a drill."""
+    with logging_to(unheard):
+        return [*DRILLS[name]()]
