@@ -285,7 +285,7 @@ PLANTED = [
     Planted(
         "a claim does not ask whether the backoff is over",
         _without("claim", Guard.DUE),
-        76,
+        116,
         "before its backoff was over",
     ),
     Planted(
@@ -450,7 +450,7 @@ PLANTED = [
     Planted(
         "branches that were lost with their worker are taken over together",
         _wrap(fluxio.decide, "_divide", _together),
-        212,
+        50,
         "taken along by",
     ),
     # --- operators
@@ -463,7 +463,7 @@ PLANTED = [
     Planted(
         "a step fails for attempts that a redrive has just given back",
         _without("fail", Guard.REDRIVE_SEEN),
-        553,
+        1784,
         "failed of 2 attempts",
     ),
     Planted(

@@ -36,7 +36,7 @@ class Counted(Schedule):
 
 @pytest.mark.parametrize("block", range(5))
 def test_without_faults_everything_is_counted_exactly(block: int) -> None:
-    for seed in range(block * 10, block * 10 + 10):
+    for seed in range(block * 14, block * 14 + 14):
         schedule = Counted(seed)
         schedule.hub.storm = False
         schedule.run()

@@ -1,6 +1,6 @@
 """Random schedules of random workflows break no promise; a seed that did would replay its schedule.
 
-`FLUXIO_SCHEDULES` says how many (default 3,000). More: `python -m tests.simulation.schedules --count 100000`.
+`FLUXIO_SCHEDULES` says how many (default 2,400). More: `python -m tests.simulation.schedules --count 100000`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.simulation import schedules
 from tests.simulation.conftest import Report
 from tests.simulation.schedules import Schedule
 
-COUNT = int(os.environ.get("FLUXIO_SCHEDULES", "3000"))
+COUNT = int(os.environ.get("FLUXIO_SCHEDULES", "2400"))
 BLOCKS = 10
 
 
@@ -42,6 +42,7 @@ def test_everything_that_may_go_wrong_did(figures: Counter[str], report: Report)
         "deaths", "takeovers", "duplicates", "answers lost", "unanswered", "throttled", "cancels",
         "half-sent batches", "deletes lost", "stale deletes", "needed the sweeper", "redrives",
         "runs failed", "dead letters", "invocations timed out", "late copies", "back too late",
+        "late failures", "rollouts", "poisoned", "mended",
     ):  # fmt: skip
         assert figures[name] >= COUNT / 200, f"{name}: {figures[name]} in {COUNT} schedules"
     # Half of the schedules have no sweeper, and hardly any of them needs one.
@@ -59,10 +60,11 @@ def test_a_seed_replays_its_schedule_step_by_step(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "seed", [22, 66, 98, 106, 157, 2733, 2866, 3999, 16265, 36923, 39237, 40798]
+    "seed",
+    [22, 66, 98, 106, 157, 530, 553, 1784, 2265, 2733, 2866, 3999, 16265, 36923, 39237, 40798],
 )
 def test_a_schedule_that_once_broke_a_promise_keeps_it(seed: int) -> None:
-    """A livelock, false timeouts, a lost step taken again where it still ran, a redrive that came late."""
+    """A livelock, false timeouts, a lost step taken again where it still ran, redrives that met failures."""
     schedule = Schedule(seed).run()
     assert not schedule.problems, str(schedule)
 
@@ -73,4 +75,4 @@ def test_without_faults_nothing_needs_the_sweeper_or_a_takeover() -> None:
         schedule.hub.storm = False
         schedule.run()
         assert not schedule.problems, str(schedule)
-        assert not schedule.figures["deaths"]
+        assert schedule.poison or not schedule.figures["deaths"]

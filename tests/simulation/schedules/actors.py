@@ -98,6 +98,7 @@ class Actors:
         """An operator redrives a run at once, until it is heard."""
         hub = self._hub
         process, client = self._caller(f"operator{next(hub.numbers)}-{run_id}")
+        self.asked.add((run_id, "redrive"))
 
         def work() -> None:
             hub.pause(self._rng.randint(1, self._rng.choice([5, 50, 500, 5_000])))
