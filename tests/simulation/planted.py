@@ -40,6 +40,8 @@ class Planted:
     seen_at: Place
     #: Words of the violation: what it must be caught for, not for any other reason.
     shows: str
+    #: The kinds of schedules that come to it, see `Schedule.kind`; empty: all.
+    kinds: tuple[str, ...] = ()
 
 
 def _without(row: str, guard: Guard) -> Callable[[Patch], None]:
@@ -267,7 +269,7 @@ PLANTED = [
             lambda sound, self, nudge, received, _: sound(self, nudge, received, "t"),
         ),
         9,
-        "ran twice",
+        "something never came to its end",
     ),
     # --- claims
     Planted(
@@ -421,6 +423,7 @@ PLANTED = [
         ),
         1,
         "is RUNNING with",
+        ("poison",),
     ),
     Planted(
         "a step is given up after one death",
@@ -452,6 +455,7 @@ PLANTED = [
         _wrap(fluxio.decide, "_divide", _together),
         50,
         "taken along by",
+        ("poison",),
     ),
     # --- operators
     Planted(
@@ -459,18 +463,21 @@ PLANTED = [
         _without("fail", Guard.RUN_SEEN),
         4,
         "is RUNNING with",
+        ("haste",),
     ),
     Planted(
         "a step fails for attempts that a redrive has just given back",
         _without("fail", Guard.REDRIVE_SEEN),
         1784,
         "failed of 2 attempts",
+        ("haste",),
     ),
     Planted(
         "a redrive forgets the steps under way",
         _wrap(fluxio_client.client, "_fresh_attempts", _no_reprieves),
-        343,
+        495,
         "is RUNNING with",
+        ("haste",),
     ),
     Planted(
         "a worker leaves a run RUNNING that has a FAILED step",
@@ -484,12 +491,14 @@ PLANTED = [
         _park_at_once,
         227,
         "the code that stays has all that it needs",
+        ("a step is added", "a step is inserted", "a step is removed", "a step is renamed"),
     ),
     Planted(
         "arguments that do not fit another version count at once",
         lambda patch: patch.setattr(Loop, "_foreign", lambda self, failed: failed),
-        316,
+        150,
         "BindingError",
+        ("a parameter is renamed",),
     ),
     # --- fairness
     Planted(

@@ -67,6 +67,7 @@ class Schedule:
             weather, plans = poison
         self.weather = weather
         self.poison = [plan.name for plan in plans if plan.kills]
+        self.haste = haste
         self.aws = Aws(weather.function_timeout)
         self.aws.dynamodb.lag = weather.lag
         if not weather.sweeper:
@@ -94,6 +95,13 @@ class Schedule:
         self.figures = self.hub.figures
         self.sweeper = weather.sweeper
         self._next_sweep = self.aws.clock.at + MINUTE
+
+    @property
+    def kind(self) -> str:
+        """What it tries besides the weather: what a rollout changes, or "poison", or "haste"."""
+        if self.rollout:
+            return self.rollout.kind
+        return "poison" if self.poison else "haste" if self.haste else ""
 
     def run(self) -> Schedule:
         """Begin, and go on until everything has come to its end or a promise is broken."""
