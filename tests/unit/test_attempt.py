@@ -22,6 +22,7 @@ import pytest
 from pydantic import BeforeValidator
 
 import fluxio.attempt
+import fluxio.process
 from fluxio import Retry, StepContext, alarm, step, workflow
 from fluxio.attempt import Attempt, Returned, Threads
 from fluxio.decide import Failed
@@ -212,6 +213,16 @@ class TestWhateverIsRaised:
         cls = type("W", (), {"__init__": lambda self: raising(PanicException())()})
         outcome = failed(attempt(lambda: None)._replace(cls=cls).run(interrupt=True))
         assert outcome.failure.type == "PanicException"
+
+    def test_a_binding_error_of_the_steps_own_code_refuses_no_signal(self) -> None:
+        outcome = failed(
+            attempt(raising(BindingError("no", signals=("approved",)))).run(interrupt=True)
+        )
+        assert (outcome.failure.type, outcome.refused, outcome.unbound) == (
+            "BindingError",
+            (),
+            False,
+        )
 
     def test_so_is_what_a_validator_raises_when_its_arguments_are_bound(self) -> None:
         def panic(value: object) -> object:
@@ -448,15 +459,40 @@ class TestTimeout:
         def body() -> None:
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_REAL, 60)
+            for number in (signal.SIGVTALRM, signal.SIGPROF, signal.SIGCHLD):
+                signal.signal(number, lambda *_: raising(KeyError())())
+            for timer in timers:
+                signal.setitimer(timer, 60)
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGURG])
 
-        kept = (signal.SIGALRM, signal.SIGPIPE)
+        timers = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+        kept = (signal.SIGALRM, signal.SIGPIPE, signal.SIGVTALRM, signal.SIGPROF, signal.SIGCHLD)
         before = [signal.getsignal(number) for number in kept]
         attempt(body).run(interrupt=True)
         assert [signal.getsignal(number) for number in kept] == before
-        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+        assert [signal.getitimer(timer) for timer in timers] == [(0, 0)] * 3
         assert failed(attempt(lambda: spin(5), timeout=0.1).run(interrupt=True)).timed_out
+
+    @pytest.mark.parametrize("threads", [False, True], ids=["alone", "branch"])
+    @pytest.mark.parametrize("hook", ["trace", "profile"])
+    def test_what_traces_a_step_is_not_called_in_the_engine(self, hook: str, threads: bool) -> None:
+        def hooked(frame: Any, *_: Any) -> None:
+            if frame.f_code.co_filename in (fluxio.attempt.__file__, fluxio.process.__file__):
+                raise KeyboardInterrupt
+
+        def body() -> None:
+            getattr(sys, f"set{hook}")(hooked)
+
+        before = getattr(sys, f"get{hook}")()
+        tried = attempt(body)
+        if threads:
+            side_by_side = Threads()
+            side_by_side.start(tried)
+            ((_, outcome),) = side_by_side.wait(10)
+        else:
+            outcome = tried.run(interrupt=True)
+        assert outcome == Returned("null", ())
+        assert getattr(sys, f"get{hook}")() is before
 
     def test_in_a_thread_nothing_is_interrupted(self) -> None:
         found: list[Any] = []

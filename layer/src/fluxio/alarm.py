@@ -26,9 +26,19 @@ from fluxio.errors import StepTimeout
 #: Seconds between two interruptions of a step: what it may take to clean up after one.
 INTERVAL = 1.0
 
-#: Signals whose handlers an attempt leaves as it found them. SIGPIPE would end the worker at the first
-#: connection that DynamoDB closes, if a step had its default action come back.
-_KEPT = (signal.SIGALRM, signal.SIGPIPE)
+#: Signals whose handlers an attempt leaves as it found them: those that come without being asked for once the
+#: step has ended. SIGPIPE would end the worker at the first connection that DynamoDB closes, if a step had its
+#: default action come back; SIGCHLD comes when a process ends that a step has left behind.
+_KEPT = (
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGPIPE,
+    signal.SIGCHLD,
+)
+
+#: Timers that send some of these signals.
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 #: When the step that runs in the main thread is to be interrupted, by the monotonic clock. Nothing else
 #: turns interruptions on or off, so a signal that comes late does nothing.
@@ -40,12 +50,16 @@ _ENGINE = {__file__, str(Path(__file__).with_name("attempt.py"))}
 
 def call_step(function: Callable[..., Any], instance: object, arguments: Mapping[str, Any]) -> Any:
     """Call a step; of the engine's own frames, this is the one in which an alarm interrupts."""
-    limit = sys.getrecursionlimit()
+    limit, trace, profile = sys.getrecursionlimit(), sys.gettrace(), sys.getprofile()
     try:
         return function(instance, **arguments)
     finally:
         if sys.getrecursionlimit() < limit:
             sys.setrecursionlimit(limit)  # first of all: no more than this call may be left
+        if sys.getprofile() is not profile:
+            sys.setprofile(profile)  # these would be called, and may raise, in the engine
+        if sys.gettrace() is not trace:
+            sys.settrace(trace)
 
 
 class Alarm:
@@ -69,7 +83,7 @@ class Alarm:
         global _due
         if self._interrupts:
             self._handlers = {of: signal.getsignal(of) for of in _KEPT}
-            self._timer = signal.getitimer(signal.ITIMER_REAL)
+            self._idle = [of for of in _TIMERS if signal.getitimer(of) == (0.0, 0.0)]
             self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGURG])
             if signal.getsignal(signal.SIGURG) is not _interrupt:
                 signal.signal(signal.SIGURG, _interrupt)
@@ -86,10 +100,11 @@ class Alarm:
             return
         _due = math.inf
         # A timer that the step has left behind would go off in the engine.
-        if self._timer == (0.0, 0.0):
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer in self._idle:
+            signal.setitimer(timer, 0)
         for of, handler in self._handlers.items():
-            if handler is not None and signal.getsignal(of) is not handler:
+            # None: the handler is not one of Python, but of a profiler in C for example, and is left to it.
+            if handler is not None and signal.getsignal(of) not in (handler, None):
                 signal.signal(of, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 

@@ -57,6 +57,8 @@ class Raised(NamedTuple):
     interrupted: bool
     #: What a process ends with that ends by it.
     exit_code: int
+    #: Whether the step's code has not run, because its arguments could not be bound.
+    unbound: bool = False
     #: The signals whose payloads were refused.
     refused: tuple[str, ...] = ()
 
@@ -123,9 +125,13 @@ class Attempt(NamedTuple):
         context = self.context
         what = f"run {context.run_id} step {context.step} (attempt {context.attempt}): the output"
         try:
-            arguments = self.definition.bind(
-                self.input, self.outputs, context, self.signals, self.earlier
-            )
+            try:
+                arguments = self.definition.bind(
+                    self.input, self.outputs, context, self.signals, self.earlier
+                )
+            except BindingError as error:
+                # Told here: a step's own code may raise one as well, and that is a failure like any other.
+                return self._raised(error)._replace(unbound=True, refused=error.signals)
             value = call_step(self.definition.function, self.cls(), arguments)
             return Returned(layout.encode(value, what), tuple(context.operations))
         except BaseException as error:  # noqa: BLE001 - a step may raise what it likes
@@ -139,7 +145,6 @@ class Attempt(NamedTuple):
             self._retry_after(error),
             is_one_of(error, [StepTimeout]),
             exit_code(error),
-            error.signals if type(error) is BindingError else (),
         )
 
     def _retry_after(self, error: BaseException) -> int | None:
@@ -158,7 +163,7 @@ class Attempt(NamedTuple):
     def _failed(self, raised: Raised) -> Failed:
         context = self.context
         failure = Failure(raised.type, raised.message, context.step, context.attempt)
-        return Failed(failure, raised.retry_after, refused=raised.refused)
+        return Failed(failure, raised.retry_after, unbound=raised.unbound, refused=raised.refused)
 
     def timed_out(self, raised: Raised | None = None) -> Failed:
         """The outcome of an attempt that took longer than its timeout.

@@ -143,6 +143,8 @@ class Failed(NamedTuple):
     retry_after: int | None
     #: Whether it took longer than its timeout.
     timed_out: bool = False
+    #: Whether the step's code has not run, because its arguments could not be bound.
+    unbound: bool = False
     #: Whether the run is of another version than the deployed code, which may be the reason.
     foreign: bool = False
     #: The signals whose payloads do not fit: not the step is to blame, it waits for them anew.

@@ -39,7 +39,6 @@ from fluxio.decide import (
     repeat_at,
 )
 from fluxio.deployment import Deployment
-from fluxio.errors import BindingError
 from fluxio.log import log
 from fluxio.metrics import Metrics
 from fluxio.tracing import MessageTrace
@@ -512,7 +511,7 @@ class Loop:
         run = self._run
         assert run is not None
         deployed = self._services.deployment.definition(run.workflow).graph.version
-        if failed.failure.type != BindingError.__name__ or run.version == deployed:
+        if not failed.unbound or run.version == deployed:
             return failed
         return failed._replace(retry_after=FOREIGN_PAUSE, foreign=True)
 
