@@ -13,7 +13,7 @@ from fluxio.sweeper import MARGIN
 from fluxio_client import layout
 from fluxio_client.queue import Queue
 from fluxio_client.store import Store
-from tests.simulation.aws import Aws, Call
+from tests.simulation.aws import Aws, Call, Wire, sound
 from tests.simulation.platform import (
     InPlace,
     Invocation,
@@ -51,6 +51,17 @@ class Branches:
         return {}
 
 
+@workflow
+class Inline:
+    @step
+    def left(self) -> dict:
+        return {}
+
+    @step
+    def right(self) -> dict:
+        return {}
+
+
 class Stage:
     """A deployment that nothing happens to but what the drill does."""
 
@@ -61,8 +72,8 @@ class Stage:
         self._workflows = Workflows.of(*classes)
         self._tokens = count(1)
 
-    def deliver(self) -> bool:
-        """Hand the next message over; False if none is visible."""
+    def deliver(self, wire: Wire = sound, together: bool = True) -> bool:
+        """Hand the next message over; False if none is visible. `together`: as of `InPlace`."""
         queue_url, sqs = self.aws.queue.url, self.aws.sqs.client()
         records = records_of(sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=1))
         if not records:
@@ -71,10 +82,11 @@ class Stage:
             self.aws,
             self._workflows,
             10,
+            wire=wire,
             now=self.clock.now,
             new_token=lambda: f"t{next(self._tokens)}",
             chance=lambda: 0.0,
-            new_threads=lambda: InPlace(self.clock, True),
+            new_threads=lambda: InPlace(self.clock, together),
             sleep=self.clock.advance,
         )
         context = Invocation(self.clock, self.clock.at + 120_000)
@@ -128,6 +140,26 @@ def a_signal_behind_another() -> Iterator[str]:
         yield f"step two is {step.status} while the message of another signal is held"
 
 
+def a_branch_lost_to_another_worker() -> Iterator[str]:
+    """Another worker has taken one of two branches over: the other is committed by the worker that ran it."""
+    stage = Stage(Inline)
+    run_id = stage.client.start("Inline").run_id
+    writes = count(1)
+
+    def wire(call: Call) -> dict[str, Any]:
+        if (
+            call.operation == "update_item" and next(writes) == 2
+        ):  # the first one has opened the run
+            steps = stage.aws.table.items[run_id, layout.RUN]["steps"]["M"]
+            steps["left"]["M"] |= {"token": {"S": "another"}, "attempt": {"N": "2"}}
+        return call.land()
+
+    stage.deliver(wire, together=False)
+    right = stage.client.get(run_id).steps["right"]
+    if right.status != "SUCCEEDED":
+        yield f"step right is {right.status}, because its worker lost step left"
+
+
 def a_failed_step_in_a_running_run() -> Iterator[str]:
     """An earlier version left a run RUNNING with a FAILED step: it fails, and can be redriven to its end."""
     stage = Stage(Branches)
@@ -155,7 +187,12 @@ def a_failed_step_in_a_running_run() -> Iterator[str]:
 
 DRILLS: dict[str, Callable[[], Iterator[str]]] = {
     drill.__name__: drill
-    for drill in (backlog_of_sweeps, a_signal_behind_another, a_failed_step_in_a_running_run)
+    for drill in (
+        backlog_of_sweeps,
+        a_signal_behind_another,
+        a_branch_lost_to_another_worker,
+        a_failed_step_in_a_running_run,
+    )
 }
 
 

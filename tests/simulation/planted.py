@@ -447,8 +447,8 @@ PLANTED = [
     Planted(
         "a worker that has lost one branch drops the others",
         lambda patch: patch.setattr(fluxio.decide, "_finish_what_is_held", _drop_branches),
-        1715,
-        "was let go by a live worker",
+        "a_branch_lost_to_another_worker",
+        "because its worker lost step left",
     ),
     Planted(
         "branches that were lost with their worker are taken over together",

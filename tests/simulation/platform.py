@@ -106,17 +106,24 @@ def make_worker(
     return Worker(Services(store, queue, deployment, now, new_token, chance, new_threads, sleep))
 
 
-def make_client(aws: Aws, wire: Wire = sound) -> FluxioClient:
-    """The thin client, in a process of its own."""
-    return FluxioClient(
+def make_client(
+    aws: Aws,
+    wire: Wire = sound,
+    sleep: Callable[[float], None] | None = None,
+    chance: Callable[[], float] = lambda: 0.0,
+) -> FluxioClient:
+    """The thin client, in a process of its own; where it waits, time passes, unless `sleep` does otherwise."""
+    client = FluxioClient(
         Aws.TABLE,
         aws.queue.url,
         dynamodb=aws.dynamodb.client(wire),
         sqs=aws.sqs.client(wire),
         now=aws.clock.now,
-        sleep=aws.clock.advance,
+        sleep=sleep or aws.clock.advance,
         monotonic=lambda: aws.clock.now() / 1000,
     )
+    client._store._chance = chance
+    return client
 
 
 def records_of(answer: dict[str, Any]) -> list[dict[str, Any]]:

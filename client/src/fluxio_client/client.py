@@ -91,7 +91,7 @@ class FluxioClient:
         table = settings.setting(settings.TABLE_NAME, table_name)
         url = settings.queue_url(queue_url)
         kept = settings.retention_days(retention_days)
-        self._store = Store(dynamodb or settings.aws_client("dynamodb"), table, kept)
+        self._store = Store(dynamodb or settings.aws_client("dynamodb"), table, kept, sleep)
         self._sqs = sqs or settings.aws_client("sqs")
         self._queue = Queue(self._sqs, url)
         self._now = now

@@ -150,7 +150,13 @@ class Actors:
 
     def _caller(self, name: str) -> tuple[Process, Any]:
         process = Process(name, self._rng.randint(-SKEW, SKEW))
-        return process, make_client(self._hub.aws, self._faults.wire)
+        client = make_client(
+            self._hub.aws,
+            self._faults.wire,
+            lambda seconds: self._hub.pause(round(1000 * seconds)),
+            self._rng.random,
+        )
+        return process, client
 
     def _dies(self, process: Process) -> None:
         self._hub.say(f"{process.name}: dies, and is begun again")
