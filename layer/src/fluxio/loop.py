@@ -130,7 +130,8 @@ class Loop:
         self._function_timeout = function_timeout
         self._trace = trace
         self._metrics = metrics
-        self._hand = Hand(nudge, received, services.new_token(), sent_at)
+        self._hand = Hand(nudge, received, services.new_token())
+        self._hand.sent_at = sent_at
         self._hand.trace = trace.fresh.text if trace.fresh else None
         self._run: Run | None = None
         self._plan: Plan | Problem | None = None
