@@ -21,7 +21,7 @@ from fluxio_client import (
     SignalExists,
     StepStatus,
 )
-from tests.moto.pump import Calls, World
+from tests.moto.pump import Calls, Killed, World
 
 YES = {"approver": "lee", "limit": 5}
 
@@ -357,6 +357,60 @@ class TestAPayloadThatDoesNotFit:
         run = signalled(world, run_id, "second", "two")
         assert (run.awaiting("add"), run.signals) == (("second",), {"first": 1})
         assert signalled(world, run_id, "second", 2).result == 3
+
+    def test_steps_that_refuse_it_together_wait_for_it_together(self, world: World) -> None:
+        @workflow
+        class Both:
+            @step(awaits=["approved"])
+            def one(self, approved: int) -> int:
+                return approved
+
+            @step(awaits=["approved"])
+            def other(self, approved: bool | int) -> int:
+                return approved
+
+        run_id = world.client.start("Both").run_id
+        world.client.signal(run_id, "approved", "maybe")
+        pump = world.pump(Both)
+        pump.drain()
+        run = world.client.get(run_id)
+        assert {one.status for one in run.steps.values()} == {StepStatus.PENDING}
+        assert run.awaiting("one") == run.awaiting("other") == ("approved",)
+        world.client.signal(run_id, "approved", 1)
+        pump.drain()
+        assert world.client.get(run_id).status is RunStatus.SUCCEEDED
+
+    def test_a_step_that_is_taken_over_after_another_refused_it_waits_for_it_again(
+        self, world: World
+    ) -> None:
+        @workflow
+        class Apart:
+            @step(awaits=["approved"], timeout=30)
+            def dies(self, approved: Any, ctx: StepContext) -> Any:
+                if approved == "maybe":
+                    raise Killed
+                return ctx.attempt
+
+            @step(awaits=["approved", "note"])
+            def refuses(self, approved: int, note: Any) -> int:
+                return approved
+
+        run_id = world.client.start("Apart").run_id
+        world.client.signal(run_id, "approved", "maybe")
+        pump = world.pump(Apart)
+        pump.drain()
+        world.client.signal(run_id, "note", 1)
+        pump.drain()
+        pump.pass_time(900, step=10)
+        run = world.client.get(run_id)
+        assert run.status is RunStatus.RUNNING
+        assert (run.steps["dies"].status, run.awaiting("dies")) == (
+            StepStatus.PENDING,
+            ("approved",),
+        )
+        world.client.signal(run_id, "approved", 1)
+        pump.drain()
+        assert world.client.get(run_id).result == {"dies": 3, "refuses": 1}
 
     def test_while_it_waits_again_nothing_is_spent(self, world: World, calls: Calls) -> None:
         signalled(world, world.run(Typed).run_id, "approved", "maybe")

@@ -188,8 +188,10 @@ class Attempt(NamedTuple):
         return self._failed(refused)
 
     def not_begun(self, error: Exception) -> Failed:
-        """The outcome of an attempt for which there was no thread, or whose input cannot be read."""
+        """The outcome of an attempt for which there was no thread, or no input that can be read."""
         raised = self._raised(error)
+        if isinstance(error, BindingError):
+            raised = raised._replace(unbound=True, refused=error.signals)
         log("WARN", "step not begun", **self._about(raised))
         return self._failed(raised)
 

@@ -554,6 +554,7 @@ def _committing(
 ) -> tuple[Change, ...]:
     changes: list[Change] = []
     ends: Failure | None = None
+    refused: set[str] = set()
     for name, outcome in outcomes.items():
         step = run.steps[name]
         attempt = step.attempt
@@ -566,9 +567,12 @@ def _committing(
                 to.retry(name, hand.token, attempt, outcome.failure, now + outcome.retry_after)
             )
         elif outcome.refused:
-            changes.append(
-                to.refuse_signal(name, hand.token, attempt, outcome.failure, outcome.refused)
+            # Steps that await the same signal may refuse it together, and one write takes it out once.
+            signals = tuple(
+                one for one in outcome.refused if one in run.signals_json and one not in refused
             )
+            refused.update(signals)
+            changes.append(to.refuse_signal(name, hand.token, attempt, outcome.failure, signals))
         else:
             failure = outcome.failure
             changes.append(

@@ -39,6 +39,7 @@ from fluxio.decide import (
     repeat_at,
 )
 from fluxio.deployment import Deployment
+from fluxio.errors import BindingError
 from fluxio.log import log
 from fluxio.metrics import Metrics
 from fluxio.tracing import MessageTrace
@@ -80,7 +81,7 @@ class _Given(NamedTuple):
     outputs: dict[str, Any]
     signals: dict[str, Any]
     #: Why it cannot be had.
-    unreadable: PayloadError | None = None
+    unreadable: PayloadError | BindingError | None = None
 
 
 class Services(NamedTuple):
@@ -407,6 +408,17 @@ class Loop:
         assert run is not None
         assert isinstance(plan, Plan)
         outputs, signals = {}, {}
+        if gone := run.awaiting(name):
+            return _Given(
+                None,
+                {},
+                {},
+                BindingError(
+                    f"signal {', '.join(gone)}: another step has refused its payload, which did not fit. The "
+                    "step waits for it again: send a payload that fits.",
+                    signals=tuple(gone),
+                ),
+            )
         try:
             for dep in plan.graph.depends_on[name]:
                 step = run.steps[dep]
