@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from fluxio.context import StepContext
-from fluxio.decide import Hand
+from fluxio.hand import Hand
 from fluxio.tracing import MessageTrace
 from fluxio_client import Run, RunStatus, Step, StepStatus
 from fluxio_client.queue import Nudge

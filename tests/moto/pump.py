@@ -11,12 +11,12 @@ from typing import Any
 from uuid import uuid4
 
 from fluxio import FluxioEngine
-from fluxio.decide import PATIENCE
 from fluxio.definition import definition_of
 from fluxio.deployment import Deployment
 from fluxio.errors import UnknownWorkflow
 from fluxio.loop import Services
 from fluxio.manifest import Manifest
+from fluxio.plan import PATIENCE
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient, Run
 from fluxio_client.queue import Queue

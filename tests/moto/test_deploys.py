@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fluxio import step, workflow
-from fluxio.decide import PATIENCE
 from fluxio.definition import definition_of
+from fluxio.plan import PATIENCE
 from fluxio_client import RunStatus
 from fluxio_client import transitions as to
 from fluxio_client.store import Store

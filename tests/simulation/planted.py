@@ -9,14 +9,18 @@ from typing import Any, TypeAlias
 
 import pytest
 
+import fluxio.claims
 import fluxio.decide
 import fluxio.loop
+import fluxio.message
+import fluxio.outage
 import fluxio.sweeper
 import fluxio_client.client
 import fluxio_client.expression
 import fluxio_client.queue
 import fluxio_client.transitions as to
-from fluxio.decide import Hand, Nack, Write
+from fluxio.actions import Ack, Nack, Write
+from fluxio.hand import Hand
 from fluxio.loop import Loop
 from fluxio.worker import Worker
 from fluxio_client.client import FluxioClient
@@ -185,11 +189,11 @@ def _drop_branches(run: Run, hand: Hand, *_: Any) -> Nack:
 def _park_at_once(patch: Patch) -> None:
     def blocked(run: Run, hand: Hand, problem: Any, now: int) -> Any:
         if run.status not in (to.RunStatus.PENDING, to.RunStatus.RUNNING):
-            return fluxio.decide.Ack()
+            return Ack()
         failure = problem.failure
         return Write((to.park(failure) if problem.parks else to.fail_run(failure, now),))
 
-    patch.setattr(fluxio.decide, "_blocked", blocked)
+    patch.setattr(fluxio.outage, "blocked", blocked)
 
 
 def _together(sound: Any, run: Any, hand: Hand, plan: Any, ready: Any, time_left: int) -> Any:
@@ -224,7 +228,7 @@ def _no_reprieves(sound: Any, run: Run) -> Any:
 def _looks_away(sound: Any, run: Any, hand: Hand, plan: Any, now: int, time_left: int) -> Any:
     action = sound(run, hand, plan, now, time_left)
     ends = isinstance(action, Write) and [change.row.name for change in action.changes]
-    return fluxio.decide.Ack() if ends == ["fail_run"] else action
+    return Ack() if ends == ["fail_run"] else action
 
 
 AGAIN = "a step that fails twice and is tried again at once"
@@ -280,7 +284,7 @@ PLANTED = [
     ),
     Planted(
         "a lease is over when it begins",
-        lambda patch: patch.setattr(fluxio.decide, "LEASE_MARGIN", -60_000),
+        lambda patch: patch.setattr(fluxio.claims, "LEASE_MARGIN", -60_000),
         ("order, branches inline", {}),
         "was taken over 0 ms after its claim, within its timeout",
     ),
@@ -294,7 +298,7 @@ PLANTED = [
         "neither the policy nor a claim asks whether all dependencies are done",
         _both(
             _without("claim", Guard.BARRIER),
-            lambda patch: patch.setattr(fluxio.decide, "_ready", lambda *_: True),
+            lambda patch: patch.setattr(fluxio.claims, "is_ready", lambda *_: True),
         ),
         ("diamond, branches inline", {}),
         "was claimed before what it depends on had succeeded",
@@ -349,7 +353,7 @@ PLANTED = [
     # --- acknowledgements
     Planted(
         "a message is acknowledged while somebody else runs its step",
-        _wrap(fluxio.decide, "_put_back", _ack_instead),
+        _wrap(fluxio.message, "put_back", _ack_instead),
         ("signals, early", {15: "unanswered"}),
         "it never came to rest",
     ),
@@ -377,7 +381,7 @@ PLANTED = [
     Planted("entries that SQS refused are not sent again", _send_once, 110, "still at it"),
     Planted(
         "a redelivered message does not look whether others were nudged",
-        _wrap(fluxio.decide, "_todo", _own_step_alone),
+        _wrap(fluxio.claims, "due_steps", _own_step_alone),
         ("signals when all waits for them", {}),
         "it never came to rest",
     ),
@@ -418,8 +422,8 @@ PLANTED = [
     Planted(
         "a step is given up but its run does not fail",
         lambda patch: (
-            patch.setattr(fluxio.decide, "_give_up", _give_the_step_up_alone),
-            patch.setattr(fluxio.decide, "_left_behind", lambda run: None),
+            patch.setattr(fluxio.claims, "give_up", _give_the_step_up_alone),
+            patch.setattr(fluxio.claims, "left_behind", lambda run: None),
         ),
         1,
         "is RUNNING with",
@@ -427,7 +431,7 @@ PLANTED = [
     ),
     Planted(
         "a step is given up after one death",
-        lambda patch: patch.setattr(fluxio.decide, "_lost_for_good", lambda *_: True),
+        lambda patch: patch.setattr(fluxio.claims, "lost_for_good", lambda *_: True),
         ("order, branches inline", {5: "after"}),
         "(attempt 1): WorkerLost",
     ),
@@ -452,7 +456,7 @@ PLANTED = [
     ),
     Planted(
         "branches that were lost with their worker are taken over together",
-        _wrap(fluxio.decide, "_divide", _together),
+        _wrap(fluxio.claims, "divide", _together),
         50,
         "taken along by",
         ("poison",),

@@ -13,10 +13,10 @@ from typing import Any
 
 import fluxio.log
 from fluxio.attempt import Attempt, Returned
-from fluxio.decide import Failed
 from fluxio.definition import WorkflowDefinition, definition_of
 from fluxio.deployment import Deployment
 from fluxio.errors import UnknownWorkflow
+from fluxio.hand import Failed
 from fluxio.loop import Services
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fluxio.decide import TIME_MARGIN
+from fluxio.claims import TIME_MARGIN
 from fluxio.definition import WorkflowDefinition
 from fluxio.deployment import START_UP
 from fluxio.steps import DEFAULT_TIMEOUT

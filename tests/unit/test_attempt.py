@@ -25,9 +25,9 @@ import fluxio.attempt
 import fluxio.process
 from fluxio import Retry, StepContext, alarm, step, workflow
 from fluxio.attempt import Attempt, Returned, Threads
-from fluxio.decide import Failed
 from fluxio.definition import definition_of
 from fluxio.errors import BindingError, StepTimeout, TransactError
+from fluxio.hand import Failed
 
 #: Python's own groups, or before 3.11 those of the package that pytest brings.
 GROUPS: Any = (

@@ -8,33 +8,25 @@ from typing import Any, ClassVar, NamedTuple
 
 import pytest
 
-from fluxio.decide import (
-    BLOCKED,
-    FOREIGN_PAUSE,
-    HOLD,
-    LAST_MOMENT,
-    LONGEST_PAUSE,
-    PATIENCE,
-    RENEW_AFTER,
+from fluxio.actions import (
     Ack,
     Action,
     Await,
     Execute,
-    Hand,
     Nack,
     Pause,
-    Plan,
-    Problem,
     Read,
     Send,
-    StepPolicy,
     StoreOutput,
     StoreResult,
-    Succeeded,
     Write,
-    decide,
-    repeat_at,
 )
+from fluxio.commits import FOREIGN_PAUSE
+from fluxio.decide import decide
+from fluxio.hand import Hand, Succeeded
+from fluxio.message import HOLD, RENEW_AFTER
+from fluxio.outage import BLOCKED, LAST_MOMENT, LONGEST_PAUSE, repeat_at
+from fluxio.plan import PATIENCE, Plan, Problem, StepPolicy
 from fluxio_client import Failure, Run, RunStatus, StepStatus
 from fluxio_client.expression import expression
 from fluxio_client.queue import Nudge

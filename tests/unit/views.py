@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from fluxio.decide import Failed, Hand, Plan, StepPolicy, Succeeded
+from fluxio.hand import Failed, Hand, Succeeded
+from fluxio.plan import Plan, StepPolicy
 from fluxio_client import Failure, Run, RunStatus, Step, StepStatus
 from fluxio_client.graph import Graph
 from fluxio_client.queue import Nudge

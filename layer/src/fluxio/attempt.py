@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from fluxio import alarm, process
 from fluxio.alarm import Alarm, call_step
 from fluxio.context import StepContext
-from fluxio.decide import Failed
 from fluxio.errors import BindingError, StepTimeout, TransactError
+from fluxio.hand import Failed
 from fluxio.log import log, log_payload
 from fluxio.raised import exit_code, frames_of, is_one_of, leaves_of, text_of, type_name
 from fluxio.steps import StepDefinition

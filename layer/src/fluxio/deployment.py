@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fluxio.decide import PATIENCE, TIME_MARGIN, Plan, Problem, StepPolicy
+from fluxio.claims import TIME_MARGIN
 from fluxio.definition import WorkflowDefinition
 from fluxio.errors import DeploymentError, UnknownWorkflow
 from fluxio.manifest import Manifest
+from fluxio.plan import PATIENCE, Plan, Problem, StepPolicy
 from fluxio.retry import ATTEMPTS_UNDER_CRASHES
 from fluxio.steps import DEFAULT_TIMEOUT, StepDefinition
 from fluxio_client.graph import Graph

@@ -6,7 +6,6 @@ would be lost. Otherwise the error leaves the loop, and the message goes back.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import secrets
@@ -14,52 +13,42 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fluxio.attempt import Attempt, Returned, Threads
-from fluxio.context import StepContext
-from fluxio.decide import (
-    FOREIGN_PAUSE,
+from fluxio.actions import (
     Ack,
     Await,
     Execute,
     ExpirePayloads,
-    Failed,
-    Hand,
     Nack,
     Pause,
-    Plan,
-    Problem,
     Read,
     Send,
     StoreOutput,
     StoreResult,
-    Succeeded,
     Write,
-    blocked_since,
-    decide,
-    repeat_at,
 )
+from fluxio.attempt import Attempt, Returned, Threads
+from fluxio.commits import FOREIGN_PAUSE
+from fluxio.context import StepContext
+from fluxio.decide import decide
 from fluxio.deployment import Deployment
-from fluxio.errors import BindingError
+from fluxio.given import Given, Inputs
+from fluxio.hand import Failed, Hand, Succeeded
 from fluxio.log import log
 from fluxio.metrics import Metrics
+from fluxio.outage import blocked_since, repeat_at
+from fluxio.plan import Plan, Problem
+from fluxio.telling import Telling
 from fluxio.tracing import MessageTrace
 from fluxio_client import layout
 from fluxio_client.errors import FluxioError, MalformedNudge, PayloadError
 from fluxio_client.queue import Nudge, Queue
-from fluxio_client.run import ENDED, Failure, Run, RunStatus, Step, StepStatus
+from fluxio_client.run import ENDED, Failure, Run, Step, StepStatus
 from fluxio_client.store import Store, TransactionFailed
 from fluxio_client.transient import error_code, is_transient
-from fluxio_client.transitions import Change, Guard, Values
+from fluxio_client.transitions import Guard, Values
 
 #: Writes refused in a row after which the worker lets the message come back instead of trying on.
 REFUSALS = 20
-
-#: Where a write of the worker's may bring a run to: what counts that, and what the log says.
-_REACHED = {
-    RunStatus.SUCCEEDED: ("runs_succeeded", "run succeeded"),
-    RunStatus.FAILED: ("runs_failed", "run failed"),
-    RunStatus.WAITING: ("runs_parked", "run parked"),
-}
 
 
 class Stuck(FluxioError):
@@ -67,21 +56,11 @@ class Stuck(FluxioError):
 
 
 def _place() -> str:
-    """Where a step ran, for who looks for its log: the end of this Lambda instance's log stream's name."""
+    """The end of this Lambda instance's log stream name, by which an operator finds the log of a step."""
     stream = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")[
         -6:
     ]  # enough to find it by, and paid for in each step
     return stream if stream.isalnum() else f"{os.getpid():x}"
-
-
-class _Given(NamedTuple):
-    """What a step is given: the run's input, and by name what its dependencies returned and signals brought."""
-
-    input: Any
-    outputs: dict[str, Any]
-    signals: dict[str, Any]
-    #: Why it cannot be had.
-    unreadable: PayloadError | BindingError | None = None
 
 
 class Services(NamedTuple):
@@ -110,7 +89,7 @@ class Loop:
         received: how often it was received, this time included.
         deadline: when the invocation ends, in milliseconds since 1970.
         function_timeout: milliseconds an invocation may take.
-        trace: what takes the message's part in its run's trace down.
+        trace: records the message's segment of its run's trace.
         metrics: where the invocation counts and measures.
         sent_at: when SQS took the message, in milliseconds since 1970; None if that is not known.
     """
@@ -130,7 +109,7 @@ class Loop:
         self._deadline = deadline
         self._function_timeout = function_timeout
         self._trace = trace
-        self._metrics = metrics
+        self._told = Telling(metrics)
         self._hand = Hand(nudge, received, services.new_token())
         self._hand.sent_at = sent_at
         self._hand.trace = trace.fresh.text if trace.fresh else None
@@ -138,7 +117,7 @@ class Loop:
         self._plan: Plan | Problem | None = None
         self._threads = services.new_threads()
         self._attempts: dict[str, Attempt] = {}
-        self._payloads: dict[str, str] = {}
+        self._inputs = Inputs(services.store, nudge.run_id)
         self._refusals = 0
         #: Writes that failed, with their times: each may have been applied all the same.
         self._unanswered: list[tuple[Write, int]] = []
@@ -233,7 +212,7 @@ class Loop:
                 "first message is sent: was the message sent by hand, or the run deleted?"
             )
         self._run = run
-        self._tell_fenced(run)
+        self._told.fenced(run, self._hand, self._attempts)
         self._hand.settle(run)
         self._trace.found(run, self._hand)
         self._see(run, run.workflow)
@@ -273,7 +252,8 @@ class Loop:
             for earlier, at in [*self._unanswered, (action, now)]:
                 applied = written.applied and earlier is action
                 if applied or self._landed(earlier, written.run):
-                    self._tell(earlier, written.run, at)
+                    before = self._run
+                    self._told.wrote(earlier, before, written.run, at, self._hand, self._attempts)
                     break
         self._unanswered.clear()
         self._refusals = 0 if written.applied else self._refusals + 1
@@ -304,86 +284,13 @@ class Loop:
             for name, (status, values) in wrote.items()
         )
 
-    def _tell(self, action: Write, run: Run, now: int) -> None:
-        """Count and log what a write has brought about.
-
-        Args:
-            action: the write.
-            run: the run after it.
-            now: when it was made.
-        """
-        for change in action.changes:
-            if change.row.step_to is not None:
-                self._tell_step(change, run, now)
-            elif change.row.name == "open":
-                self._metrics.count("runs_started", run.workflow)
-            elif change.row.run_to is not None:
-                self._tell_run(change, run, now)
-
-    def _tell_run(self, change: Change, run: Run, now: int) -> None:
-        assert change.row.run_to is not None
-        metric, message = _REACHED[change.row.run_to]
-        self._metrics.count(metric, run.workflow)
-        if change.row.run_to is not RunStatus.WAITING:
-            # The clock of the machine that started it may be ahead of this one.
-            took = max(0, now - run.created_at)
-            self._metrics.took("run_duration", took, run.workflow)
-        if change.row.run_to is RunStatus.SUCCEEDED:
-            log("INFO", message, run_id=run.run_id, workflow=run.workflow)
-            return
-        error = Failure.from_json(str(change.values["error"]))
-        log(
-            "ERROR",
-            message,
-            run_id=run.run_id,
-            workflow=run.workflow,
-            step=error.step,
-            attempt=error.attempt,
-            error=error.type,
-            # fluxio's own words where no step is to blame; a step's may hold what it worked on
-            reason=None if error.step else error.message,
-        )
-
-    def _tell_step(self, change: Change, run: Run, now: int) -> None:
-        assert change.step is not None
-        step = run.steps[change.step]
-        if change.row.name == "take_over":
-            self._metrics.count("takeovers")
-            log(
-                "WARN",
-                "step taken over",
-                run_id=run.run_id,
-                workflow=run.workflow,
-                step=step.name,
-                attempt=step.attempt,
-                taken_from=self._run.steps[step.name].ran_in if self._run else None,
-            )
-        if change.row.name == "retry":
-            self._metrics.count("step_retries", run.workflow, step.name)
-        if change.row.step_to is StepStatus.FAILED:
-            self._metrics.count("step_failures", run.workflow, step.name)
-        outcome = self._hand.outcomes.get(step.name)
-        if outcome is None:
-            return
-        if isinstance(outcome, Succeeded) and outcome.operations:
-            log("INFO", "step returned", **self._attempts[step.name].ids)
-        if isinstance(outcome, Failed) and outcome.timed_out:
-            self._metrics.count("step_timeouts", run.workflow, step.name)
-        if step.started_at is not None:
-            took = now - step.started_at
-            self._metrics.took("step_duration", took, run.workflow, step.name)
-
-    def _tell_fenced(self, run: Run) -> None:
-        """Count and log the outcomes that can no longer be committed: another worker took their steps over."""
-        for name in self._hand.outcomes:
-            if name not in run.steps or run.steps[name].token != self._hand.token:
-                self._metrics.count("fenced_commits")
-                log("WARN", "commit fenced", **self._attempts[name].ids)
-
     # --- steps
 
     def _execute(self, steps: tuple[str, ...]) -> None:
-        given = {name: self._given(name) for name in steps}
+        run, plan = self._run, self._plan
+        assert run is not None
+        assert isinstance(plan, Plan)
+        given = {name: self._inputs.given(name, run, plan.graph) for name in steps}
         # What they are given may have taken long to read: their time begins when they do.
         now = self._services.now()
         begun = []
@@ -403,54 +310,7 @@ class Loop:
             self._hand.running[attempt.context.step] = attempt.context.deadline
             self._threads.start(attempt)
 
-    def _given(self, name: str) -> _Given:
-        run, plan = self._run, self._plan
-        assert run is not None
-        assert isinstance(plan, Plan)
-        outputs, signals = {}, {}
-        if gone := run.awaiting(name):
-            return _Given(
-                None,
-                {},
-                {},
-                BindingError(
-                    f"signal {', '.join(gone)}: another step has refused its payload, which did not fit. The "
-                    "step waits for it again: send a payload that fits.",
-                    signals=tuple(gone),
-                ),
-            )
-        try:
-            for dep in plan.graph.depends_on[name]:
-                step = run.steps[dep]
-                outputs[dep] = self._value(step.output_json, step.output_ref)
-            for signal in run.steps[name].awaits:
-                text = run.signals_json[signal] or None
-                signals[signal] = self._value(text, layout.signal_ref(signal))
-            return _Given(self._value(run.input_json, run.input_ref), outputs, signals)
-        except (FluxioError, ValueError, RecursionError) as error:
-            attempt = run.steps[name].attempt
-            return _Given(
-                None,
-                {},
-                {},
-                PayloadError(
-                    f"run {run.run_id} step {name} (attempt {attempt}): what it is given cannot be read "
-                    f"from the table: {error}. Mend the item, and redrive the run."
-                ),
-            )
-
-    def _earlier(self, name: str, run: Run, plan: Plan) -> dict[str, Any]:
-        """What the steps returned that a step depends on through others, the nearest last."""
-        found: dict[str, Any] = {}
-        front = {*plan.graph.depends_on[name]}
-        while front:
-            front = {dep for each in front for dep in plan.graph.depends_on[each]} - found.keys()
-            for each in front:
-                step = run.steps[each]
-                found[each] = self._value(step.output_json, step.output_ref)
-        return dict(reversed(found.items()))
-
-    def _attempt(self, name: str, given: _Given, now: int) -> Attempt:
+    def _attempt(self, name: str, given: Given, now: int) -> Attempt:
         run, plan = self._run, self._plan
         assert run is not None
         assert isinstance(plan, Plan)
@@ -473,18 +333,10 @@ class Loop:
             tries=run.steps[name].attempt - run.steps[name].redriven_at,
             chance=self._services.chance(),
             signals=given.signals,
-            earlier=lambda: self._earlier(name, run, plan),
+            earlier=lambda: self._inputs.earlier(name, run, plan.graph),
         )
         self._attempts[name] = attempt
         return attempt
-
-    def _value(self, text: str | None, ref: str | None) -> Any:
-        if text is None and ref is not None:
-            if ref not in self._payloads:
-                run_id = self._hand.nudge.run_id
-                self._payloads[ref] = self._services.store.get_payload(run_id, ref)
-            text = self._payloads[ref]
-        return None if text is None else json.loads(text)
 
     def _await(self, until: int, now: int) -> None:
         ended = self._threads.wait((until - now) / 1000)
@@ -514,7 +366,7 @@ class Loop:
             )
             return
         ref = layout.output_ref(context.step, context.attempt)
-        self._payloads[ref] = outcome.text
+        self._inputs.keep(ref, outcome.text)
         self._hand.outcomes[context.step] = Succeeded(
             ("output_ref", ref), outcome.operations, unstored=outcome.text
         )
@@ -542,10 +394,7 @@ class Loop:
         run, plan = self._run, self._plan
         assert run is not None
         assert isinstance(plan, Plan)
-        parts = {
-            name: self._value(run.steps[name].output_json, run.steps[name].output_ref)
-            for name in plan.graph.leaves
-        }
+        parts = {name: self._inputs.output(run.steps[name]) for name in plan.graph.leaves}
         try:
             text = layout.encode(parts, f"the result of run {run.run_id}")
         except PayloadError as error:

@@ -33,7 +33,7 @@ from fluxio_client.trace import HEADER_VARIABLE, Trace
 
 if TYPE_CHECKING:
     from fluxio.context import StepContext
-    from fluxio.decide import Hand
+    from fluxio.hand import Hand
 
 Method = TypeVar("Method", bound=Callable[..., None])
 

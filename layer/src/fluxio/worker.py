@@ -14,12 +14,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fluxio import process
-from fluxio.decide import PATIENCE, Ack, Nack
+from fluxio.actions import Ack, Nack
 from fluxio.deployment import Deployment
 from fluxio.log import log
 from fluxio.loop import Loop, Services
 from fluxio.manifest import Manifest
 from fluxio.metrics import Metrics
+from fluxio.plan import PATIENCE
 from fluxio.sweeper import SideBySide, SweptPage, sweep
 from fluxio.tracing import MessageTrace
 from fluxio_client import layout, settings

@@ -15,7 +15,7 @@ import greenlet
 import fluxio.attempt
 from fluxio.alarm import Alarm
 from fluxio.attempt import Attempt, Returned
-from fluxio.decide import Failed
+from fluxio.hand import Failed
 from tests.dying import stands_for_death
 from tests.simulation.aws import Aws
 from tests.simulation.platform import Death

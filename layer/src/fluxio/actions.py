@@ -1,0 +1,85 @@
+"""What the holder of a message may do next; `decide` says what, the loop performs it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from fluxio_client.queue import Nudge
+from fluxio_client.transitions import Change
+
+
+class Read:
+    """Read the run."""
+
+
+class Write(NamedTuple):
+    """Apply rows of the transition table, all or none."""
+
+    changes: tuple[Change, ...]
+    operations: tuple[dict[str, object], ...] = ()
+
+
+class Send(NamedTuple):
+    """Send nudges."""
+
+    nudges: tuple[Nudge, ...]
+
+
+class Execute(NamedTuple):
+    """Run these claimed steps: alone in this thread if it is the only one, else each in a thread."""
+
+    steps: tuple[str, ...]
+
+
+class Await(NamedTuple):
+    """Wait for a running step to end, until `until` at the latest."""
+
+    until: int
+
+
+class Pause(NamedTuple):
+    """Do nothing until `until`."""
+
+    until: int
+
+
+class StoreOutput(NamedTuple):
+    """Store the output of a step that has ended here in an item of its own."""
+
+    step: str
+
+
+class StoreResult:
+    """Store the run's result in an item of its own."""
+
+
+class ExpirePayloads(NamedTuple):
+    """Let items with long values go when their run goes, which ended at `ended_at`."""
+
+    sort_keys: tuple[str, ...]
+    ended_at: int
+
+
+class Ack:
+    """Let SQS delete the message."""
+
+
+class Nack(NamedTuple):
+    """Put the message back, to return after so many seconds."""
+
+    seconds: int
+
+
+Action: TypeAlias = (
+    Read
+    | Write
+    | Send
+    | Execute
+    | Await
+    | Pause
+    | StoreOutput
+    | StoreResult
+    | ExpirePayloads
+    | Ack
+    | Nack
+)

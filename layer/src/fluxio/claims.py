@@ -1,0 +1,159 @@
+"""Which steps a worker takes: those it must act on, which of them here, which in other invocations."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from fluxio.actions import Write
+from fluxio.hand import Hand
+from fluxio.plan import Plan
+from fluxio_client import transitions as to
+from fluxio_client.expression import fits
+from fluxio_client.graph import Graph
+from fluxio_client.run import Failure, Run, Step, StepStatus
+from fluxio_client.transitions import Change
+
+#: Milliseconds a lease holds beyond the step's timeout: the commit takes some, and two workers' clocks may
+#: differ by the rest.
+LEASE_MARGIN = 10_000
+
+#: Milliseconds an invocation must have left beyond a step's timeout for the step to be begun in it.
+TIME_MARGIN = 2_000
+
+
+def due_steps(run: Run, hand: Hand, plan: Plan, now: int) -> list[Step]:
+    """Steps that this worker must take, or send a nudge for."""
+    # A worker without a claim of its own looks at every step; one with claims at what its own commits released,
+    # since other workers answer for what they release.
+    working = any(step.token == hand.token for step in run.steps.values())
+    found = []
+    for name in plan.graph.depends_on:
+        step = run.steps[name]
+        if (name, step.attempt + 1) in hand.sent:
+            continue
+        if name in hand.running:
+            # Taken over by another worker while it ran here, and free again. If it were claimed now, its next
+            # attempt would be mistaken for the one that still runs, which ends first and is fenced.
+            continue
+        if step.status is StepStatus.PENDING:
+            mine = (
+                not working
+                or hand.answers_for(step)
+                or (not plan.graph.depends_on[name] and hand.nudge.step is None)
+                or any(run.steps[dep].token == hand.token for dep in plan.graph.depends_on[name])
+            )
+            if mine and is_ready(run, step) and (step.not_before or 0) <= now:
+                found.append(step)
+        elif step.status is StepStatus.RUNNING and not hand.holds(step):
+            mine = not working or hand.answers_for(step)
+            if mine and (step.lease_until or 0) <= now:
+                found.append(step)
+    return found
+
+
+def is_ready(run: Run, step: Step) -> bool:
+    """Whether all that a step waits for is there: the steps before it, and its signals."""
+    return step.completed_deps == step.total_deps and not run.awaiting(step.name)
+
+
+def left_behind(run: Run) -> Failure | None:
+    """Why a step of a running run failed: it did so just as a redrive reopened the run."""
+    for step in run.steps.values():
+        if step.status is StepStatus.FAILED:
+            return step.error or Failure("StepFailed", "why is unknown", step.name, step.attempt)
+    return None
+
+
+def lost_for_good(step: Step, plan: Plan) -> bool:
+    """Whether a step has no attempt left after the one that was lost with its worker."""
+    return (
+        step.status is StepStatus.RUNNING
+        and step.attempt - step.redriven_at >= plan.policies[step.name].attempts_under_crashes
+    )
+
+
+def give_up(step: Step, now: int) -> Write:
+    """End a step, and its run, whose workers died in every attempt it has."""
+    failure = Failure(
+        "WorkerLost",
+        f"the worker died or overran its lease in attempt {step.attempt}, the last one this step "
+        "has. Look for timeouts and memory in the worker's log.",
+        step.name,
+        step.attempt,
+    )
+    give_up = to.give_up(step.name, step.attempt, failure, now, step.redriven_at)
+    return Write((give_up, to.fail_run(failure, now)))
+
+
+def divide(
+    run: Run | None, hand: Hand, plan: Plan, ready: Collection[str], time_left: int
+) -> tuple[list[str], list[str]]:
+    """Which of the ready steps run in this invocation, and which get a nudge and run in others."""
+    busy = 0
+    if run is not None:
+        busy = sum(hand.holds(s) and s.name not in hand.outcomes for s in run.steps.values())
+    room = max(plan.inline_branches, 1) - busy
+    lost = {
+        name for name in ready if run is not None and run.steps[name].status is StepStatus.RUNNING
+    }
+    # The step a message names is claimed by its holder; sending it on would go round in a circle. One that was
+    # lost with its worker comes last: it may be what killed it, so it takes no other along, and goes alone.
+    names = sorted(ready, key=lambda name: (name != hand.nudge.step, name in lost))
+    inline: list[str] = []
+    elsewhere: list[str] = []
+    for name in names:
+        named = name == hand.nudge.step
+        apart = plan.policies[name].isolated and not named
+        here = len(inline) < room and lost.isdisjoint(inline)
+        if name in lost:
+            here = not busy and not inline
+        if here and not apart and in_time(plan, name, time_left):
+            inline.append(name)
+        elif not named:
+            elsewhere.append(name)
+    return inline, elsewhere
+
+
+def in_time(plan: Plan, name: str, time_left: int) -> bool:
+    """Whether what is left of the invocation is enough for the step's timeout."""
+    return plan.policies[name].timeout + TIME_MARGIN <= time_left
+
+
+def claim_values(name: str, hand: Hand, plan: Plan, now: int) -> dict[str, str | int]:
+    """What the holder of a message writes on a step that it claims."""
+    lease_until = now + plan.policies[name].timeout + LEASE_MARGIN
+    return to.claim_values(hand.token, lease_until, hand.owner, now)
+
+
+def claim(step: Step, hand: Hand, plan: Plan, now: int) -> Change:
+    """Take a step: one that is ready, or one whose lease has expired."""
+    values = claim_values(step.name, hand, plan, now)
+    if step.status is StepStatus.RUNNING:
+        return to.take_over(step.name, values, step.attempt)
+    return to.claim(step.name, values, awaits=step.awaits)
+
+
+def fitting(changes: Sequence[Change], taken: Sequence[Change], now: int) -> int:
+    """How many of the taken go into one write with the changes; one alone always does."""
+    counts = range(len(taken), 0, -1)
+    return next((count for count in counts if fits((*changes, *taken[:count]), now)), 0)
+
+
+def to_begin(run: Run, hand: Hand, plan: Plan, now: int) -> tuple[str, ...]:
+    """Steps that are claimed here and not begun, and whose leases still hold for their whole timeouts.
+
+    The answer to a claim may come so late that one does not; then another worker takes the step over.
+    """
+    return tuple(
+        step.name
+        for step in run.steps.values()
+        if hand.holds(step)
+        and step.name not in hand.running
+        and (step.lease_until or 0) - now >= plan.policies[step.name].timeout
+    )
+
+
+def in_order(graph: Graph, names: Iterable[str]) -> list[str]:
+    """The names in the order in which the workflow has its steps."""
+    wanted = set(names)
+    return [name for name in graph.depends_on if name in wanted]

@@ -1,0 +1,146 @@
+"""What becomes of outcomes: the write that commits them, and takes what becomes ready, or ends the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from fluxio import claims
+from fluxio.actions import Action, StoreOutput, StoreResult, Write
+from fluxio.hand import Failed, Hand, Outcome, Succeeded
+from fluxio.plan import Plan
+from fluxio_client import layout
+from fluxio_client import transitions as to
+from fluxio_client.expression import fits
+from fluxio_client.run import Failure, Run, RunStatus, StepStatus
+from fluxio_client.transitions import Change
+
+#: Attempts that a step has whose arguments do not fit the deployed code, which is of another version than the
+#: run: with `FOREIGN_PAUSE` milliseconds between them, about as long as `PATIENCE`.
+FOREIGN_ATTEMPTS = 10
+
+FOREIGN_PAUSE = 30_000
+
+
+def commit(run: Run, hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
+    """Commit what has ended here, and in the same write take what becomes ready, or end the run."""
+    for name, outcome in hand.outcomes.items():
+        if isinstance(outcome, Succeeded) and outcome.unstored is not None:
+            return StoreOutput(name)
+    for name, outcome in hand.outcomes.items():
+        if isinstance(outcome, Succeeded) and outcome.operations:
+            changes = _committing(run, {name: outcome}, hand, plan, now, time_left)
+            return Write(changes, outcome.operations)
+    outcomes = dict(hand.outcomes)
+    while True:
+        changes = _committing(run, outcomes, hand, plan, now, time_left)
+        if len(outcomes) == 1 or fits(changes, now):
+            return Write(changes)
+        outcomes.popitem()
+
+
+def _committing(
+    run: Run,
+    outcomes: Mapping[str, Outcome],
+    hand: Hand,
+    plan: Plan,
+    now: int,
+    time_left: int,
+) -> tuple[Change, ...]:
+    changes: list[Change] = []
+    ends: Failure | None = None
+    refused: set[str] = set()
+    for name, outcome in outcomes.items():
+        step = run.steps[name]
+        attempt = step.attempt
+        if isinstance(outcome, Succeeded):
+            dependents = plan.graph.dependents[name]
+            changes.append(to.complete(name, hand.token, attempt, outcome.output, dependents, now))
+        elif _tries_again(run, name, outcome, plan):
+            assert outcome.retry_after is not None
+            changes.append(
+                to.retry(name, hand.token, attempt, outcome.failure, now + outcome.retry_after)
+            )
+        elif outcome.refused:
+            # Steps that await the same signal may refuse it together, and one write takes it out once.
+            signals = tuple(
+                one for one in outcome.refused if one in run.signals_json and one not in refused
+            )
+            refused.update(signals)
+            changes.append(to.refuse_signal(name, hand.token, attempt, outcome.failure, signals))
+        else:
+            failure = outcome.failure
+            changes.append(
+                to.fail(name, hand.token, attempt, failure, run.status, now, step.redriven_at)
+            )
+            ends = ends or outcome.failure
+    if run.status is not RunStatus.RUNNING:
+        return tuple(changes)
+    if ends is not None:
+        return (*changes, to.fail_run(ends, now))
+    done = {name for name, outcome in outcomes.items() if isinstance(outcome, Succeeded)}
+    succeeded = done | {s.name for s in run.steps.values() if s.status is StepStatus.SUCCEEDED}
+    if len(succeeded) == len(run.steps):
+        result = _result(run, outcomes, plan)
+        return (*changes, to.finish(result, now)) if result else tuple(changes)
+    if hand.fenced or (run.deadline is not None and run.deadline <= now):
+        return tuple(changes)  # the message goes back, or the run ends next: nothing may begin
+    ready = [
+        name
+        for name in claims.in_order(plan.graph, (d for n in done for d in plan.graph.dependents[n]))
+        if succeeded.issuperset(plan.graph.depends_on[name]) and not run.awaiting(name)
+    ]
+    inline, _ = claims.divide(run, hand, plan, ready, time_left)
+    taken = [
+        to.claim(
+            name,
+            claims.claim_values(name, hand, plan, now),
+            len(plan.graph.depends_on[name]),
+            run.steps[name].awaits,
+        )
+        for name in inline
+    ]
+    return (*changes, *taken[: claims.fitting(changes, taken, now)])
+
+
+def _tries_again(run: Run, name: str, outcome: Failed, plan: Plan) -> bool:
+    if outcome.retry_after is None or run.status is not RunStatus.RUNNING:
+        return False
+    step = run.steps[name]
+    attempts = plan.policies[name].attempts
+    if outcome.foreign:
+        attempts = max(attempts, FOREIGN_ATTEMPTS)
+    return step.attempt - step.redriven_at < attempts
+
+
+def end(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
+    """End the run if all of its steps have succeeded; None if they have not."""
+    if any(step.status is not StepStatus.SUCCEEDED for step in run.steps.values()):
+        return None
+    if hand.result_failure:
+        return Write((to.fail_run(hand.result_failure, now),))
+    if hand.result_stored:
+        return Write((to.finish(("result_ref", layout.RESULT), now),))
+    result = _result(run, {}, plan)
+    return Write((to.finish(result, now),)) if result else StoreResult()
+
+
+def _result(run: Run, outcomes: Mapping[str, Outcome], plan: Plan) -> tuple[str, str] | None:
+    """The run's result, where it can be had from the run item alone: what the leaves returned."""
+    outputs: dict[str, tuple[str, str]] = {}
+    for name in plan.graph.leaves:
+        outcome, step = outcomes.get(name), run.steps[name]
+        if isinstance(outcome, Succeeded):
+            outputs[name] = outcome.output
+        elif step.output_json is not None:
+            outputs[name] = ("output", step.output_json)
+        elif step.output_ref is not None:
+            outputs[name] = ("output_ref", step.output_ref)
+    if len(outputs) == 1:
+        kind, text = next(iter(outputs.values()))
+        return ("result", text) if kind == "output" else ("result_ref", text)
+    if any(kind == "output_ref" for kind, _ in outputs.values()):
+        return None
+    parts = ",".join(f"{json.dumps(name)}:{text}" for name, (_, text) in outputs.items())
+    text = "{" + parts + "}"
+    return ("result", text) if layout.fits_inline(text) else None

@@ -1,0 +1,45 @@
+"""When items of long values are to be deleted: with their run, or when nothing can refer to them any more."""
+
+from __future__ import annotations
+
+from fluxio.actions import Action, ExpirePayloads, Nack
+from fluxio.claims import TIME_MARGIN
+from fluxio.hand import Hand
+from fluxio_client import layout
+from fluxio_client.run import Run, StepStatus
+
+#: Milliseconds that it may take to write one item's time to live.
+EXPIRY_TIME = 20
+
+
+def expire_payloads(run: Run, hand: Hand, now: int, time_left: int) -> Action | None:
+    """What is to be done with items of long values before the message is given back.
+
+    The worker that ends a run sees to all of its items; so does the holder of a message that comes back and
+    finds the run ended, because the one before may have died in between. A worker that commits after the run
+    has ended sees to its own output. An output that was stored and can no longer be committed belongs to
+    nothing, whatever becomes of the run.
+    """
+    if not run.ended:
+        keys = {layout.output_ref(*at) for at in hand.stored if _abandoned(run, *at)}
+        return ExpirePayloads(tuple(sorted(keys)), now) if keys else None
+    keys = {layout.output_ref(*at) for at in hand.stored}
+    if hand.result_stored:
+        keys.add(layout.RESULT)
+    if hand.ending or hand.received > 1:
+        keys.update(layout.payload_keys(run))
+    keys -= hand.expired
+    if not keys:
+        return None
+    if time_left < TIME_MARGIN + len(keys) * EXPIRY_TIME:
+        return Nack(0)  # to an invocation that has the time
+    assert run.ended_at is not None
+    return ExpirePayloads(tuple(sorted(keys)), run.ended_at)
+
+
+def _abandoned(run: Run, name: str, attempt: int) -> bool:
+    """Whether an attempt of a step can no longer be committed."""
+    step = run.steps[name]
+    if step.attempt > attempt:
+        return step.output_ref != layout.output_ref(name, attempt)
+    return step.status in (StepStatus.PENDING, StepStatus.FAILED)

@@ -1,0 +1,86 @@
+"""What a step is given: the run's input, outputs of earlier steps and signals, wherever they are stored."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from fluxio.errors import BindingError
+from fluxio_client import layout
+from fluxio_client.errors import FluxioError, PayloadError
+from fluxio_client.graph import Graph
+from fluxio_client.run import Run, Step
+from fluxio_client.store import Store
+
+
+class Given(NamedTuple):
+    """The run's input, and by name what the step's dependencies returned and what its signals brought."""
+
+    input: Any
+    outputs: dict[str, Any]
+    signals: dict[str, Any]
+    #: Why it cannot be had.
+    unreadable: PayloadError | BindingError | None = None
+
+
+class Inputs:
+    """What the steps of one run are given; a long value is read from its item once.
+
+    Args:
+        store: where items of long values are.
+        run_id: the run.
+    """
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._read: dict[str, str] = {}
+
+    def keep(self, sort_key: str, text: str) -> None:
+        """Remember a long value, so that it need not be read again."""
+        self._read[sort_key] = text
+
+    def given(self, name: str, run: Run, graph: Graph) -> Given:
+        """What a step of the run is given."""
+        step = run.steps[name]
+        if gone := run.awaiting(name):
+            refused = BindingError(
+                f"signal {', '.join(gone)}: another step has refused its payload, which did not fit. The "
+                "step waits for it again: send a payload that fits.",
+                signals=tuple(gone),
+            )
+            return Given(None, {}, {}, refused)
+        try:
+            outputs = {dep: self.output(run.steps[dep]) for dep in graph.depends_on[name]}
+            signals = {
+                signal: self._value(run.signals_json[signal] or None, layout.signal_ref(signal))
+                for signal in step.awaits
+            }
+            return Given(self._value(run.input_json, run.input_ref), outputs, signals)
+        except (FluxioError, ValueError, RecursionError) as error:
+            unreadable = PayloadError(
+                f"run {run.run_id} step {name} (attempt {step.attempt}): what it is given cannot be read "
+                f"from the table: {error}. Mend the item, and redrive the run."
+            )
+            return Given(None, {}, {}, unreadable)
+
+    def earlier(self, name: str, run: Run, graph: Graph) -> dict[str, Any]:
+        """What the steps returned that a step depends on through others, the nearest last."""
+        found: dict[str, Any] = {}
+        front = {*graph.depends_on[name]}
+        while front:
+            front = {dep for each in front for dep in graph.depends_on[each]} - found.keys()
+            for each in front:
+                found[each] = self.output(run.steps[each])
+        return dict(reversed(found.items()))
+
+    def output(self, step: Step) -> Any:
+        """What a step returned; None if it has not."""
+        return self._value(step.output_json, step.output_ref)
+
+    def _value(self, text: str | None, sort_key: str | None) -> Any:
+        if text is None and sort_key is not None:
+            if sort_key not in self._read:
+                self._read[sort_key] = self._store.get_payload(self._run_id, sort_key)
+            text = self._read[sort_key]
+        return None if text is None else json.loads(text)

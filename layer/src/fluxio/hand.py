@@ -1,0 +1,102 @@
+"""What the holder of a message has in hand: attempts under way, outcomes to commit, nudges sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from fluxio_client.queue import Nudge
+from fluxio_client.run import Failure, Run, Step, StepStatus
+
+
+class Succeeded(NamedTuple):
+    """An attempt returned. `output` is ("output", text) or ("output_ref", sort key)."""
+
+    output: tuple[str, str]
+    operations: tuple[dict[str, object], ...] = ()
+    #: The text that must be stored under the sort key before the commit.
+    unstored: str | None = None
+
+
+class Failed(NamedTuple):
+    """An attempt raised; `retry_after` milliseconds it may be tried again, None: never."""
+
+    failure: Failure
+    retry_after: int | None
+    #: Whether it took longer than its timeout.
+    timed_out: bool = False
+    #: Whether the step's code has not run, because its arguments could not be bound.
+    unbound: bool = False
+    #: Whether the run is of another version than the deployed code, which may be the reason.
+    foreign: bool = False
+    #: The signals whose payloads do not fit: not the step is to blame, it waits for them anew.
+    refused: tuple[str, ...] = ()
+
+
+Outcome: TypeAlias = Succeeded | Failed
+
+
+@dataclass
+class Hand:
+    """One message and what its holder knows beyond the run."""
+
+    nudge: Nudge
+    #: How often the message was received, this time included.
+    received: int
+    #: The fence of this holder's claims.
+    token: str
+    #: When SQS took the message; None if that is not known.
+    sent_at: int | None = None
+    #: Attempts under way in this process, with the time each must have ended by.
+    running: dict[str, int] = field(default_factory=dict)
+    #: Attempts that have ended here and are not committed yet.
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    #: (step, attempt) of the nudges sent; the step is "" for a nudge of the run as a whole.
+    sent: set[tuple[str, int]] = field(default_factory=set)
+    fenced: bool = False
+    result_stored: bool = False
+    #: Why the result could not be stored.
+    result_failure: Failure | None = None
+    #: The trace that a run begins which this holder opens, if it is in none yet.
+    trace: str | None = None
+    #: (step, attempt) of outputs in items of their own: stored here, or perhaps by a worker that was lost.
+    stored: set[tuple[str, int]] = field(default_factory=set)
+    #: Whether this holder has tried to end the run.
+    ending: bool = False
+    #: Sort keys of the items that this holder has given the run's time to live.
+    expired: set[str] = field(default_factory=set)
+    #: Calls that have failed in a row, and when the last of them is to be repeated.
+    failures: int = 0
+    resume_at: int = 0
+
+    @property
+    def nonce(self) -> str:
+        """What tells this holder's messages from others': the token without the place in front."""
+        return self.token.rpartition(".")[2]
+
+    @property
+    def owner(self) -> str:
+        """What this holder writes as `owner` on the steps it claims."""
+        return self.nudge.step or ""
+
+    def has_sent(self, nudge: Nudge) -> bool:
+        """Whether this holder has sent a nudge for this step and attempt."""
+        return (nudge.step or "", nudge.attempt) in self.sent
+
+    def holds(self, step: Step) -> bool:
+        """Whether the step is RUNNING under this holder's claim."""
+        return step.status is StepStatus.RUNNING and step.token == self.token
+
+    def answers_for(self, step: Step) -> bool:
+        """Whether this message must bring the step back if its worker dies."""
+        return step.owner == self.owner or step.name == self.nudge.step
+
+    def settle(self, run: Run) -> None:
+        """Drop the outcomes that a fresh look at the run shows to be committed, or fenced off."""
+        for name in list(self.outcomes):
+            step = run.steps.get(name)
+            if step is not None and self.holds(step):
+                continue  # still to be committed
+            del self.outcomes[name]
+            if step is None or step.token != self.token:
+                self.fenced = True

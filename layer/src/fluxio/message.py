@@ -1,0 +1,122 @@
+"""What a message owes: when it comes back, what is nudged in its place, and when the sweeper looks."""
+
+from __future__ import annotations
+
+from fluxio import claims
+from fluxio.actions import Ack, Action, Nack, Send, Write
+from fluxio.hand import Hand
+from fluxio.plan import Plan
+from fluxio_client import transitions as to
+from fluxio_client.queue import Nudge
+from fluxio_client.run import Run, StepStatus
+
+#: A backoff up to this (milliseconds) is waited for by the message's own visibility; a longer one by the
+#: run's `wake_at` and the sweeper, so that no message is held for long.
+HOLD = 120_000
+
+#: A message received this often is replaced by a fresh one before it is put back again, so that waiting
+#: never brings a healthy run to the dead-letter queue (the module's maxReceiveCount is 10).
+RENEW_AFTER = 5
+
+#: Milliseconds between two looks of the sweeper at a run that waits for nothing but a signal: the signal
+#: wakes it, so this only bounds how long a defect could keep it asleep.
+SIGNAL_WATCH = 86_400_000
+
+
+def next_invocation(hand: Hand, again: Nudge) -> Action:
+    """What is left of this invocation is too short: let the message come back at once, to another."""
+    if hand.received < RENEW_AFTER:
+        return Nack(0)
+    return Ack() if hand.has_sent(again) else Send((again,))
+
+
+def occasion(hand: Hand) -> str:
+    """Under which occasion the holder of a message sends others.
+
+    After a sweep or a redrive under theirs: what was sent before may have been acknowledged while the run
+    stood still, and SQS would take the same nudge for a duplicate for five minutes.
+    """
+    return hand.nudge.occasion if hand.nudge.occasion.startswith(("sweep:", "redrive:")) else ""
+
+
+def nudge(run: Run, name: str, occasion: str = "") -> Nudge:
+    """A nudge for a step's next attempt."""
+    return Nudge(run.run_id, run.workflow, name, run.steps[name].attempt + 1, occasion)
+
+
+def wait_until(run: Run, hand: Hand, now: int) -> int:
+    """Until when to wait for a running step: one overruns, or another's backoff ends."""
+    backoffs = [
+        step.not_before
+        for step in run.steps.values()
+        if step.status is StepStatus.PENDING
+        and step.not_before is not None
+        and step.not_before > now
+        and hand.answers_for(step)
+    ]
+    return min([*hand.running.values(), *backoffs])
+
+
+def put_back(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
+    """Put the message back while something it answers for is unfinished."""
+    held: dict[str, int] = {}
+    gone_on_with = _gone_on_with(run, hand, plan)
+    for step in run.steps.values():
+        if not hand.answers_for(step) and step.name not in gone_on_with:
+            continue
+        if step.status is StepStatus.RUNNING:
+            held[step.name] = step.lease_until or now
+        elif step.status is StepStatus.PENDING and now < (step.not_before or 0) <= now + HOLD:
+            held[step.name] = step.not_before or 0
+    # A step that was nudged under its next attempt has a message of its own.
+    held = {n: t for n, t in held.items() if (n, run.steps[n].attempt + 1) not in hand.sent}
+    if not held:
+        return None
+    if hand.received >= RENEW_AFTER:
+        return Send(tuple(nudge(run, name, f"again:{hand.nonce}") for name in held))
+    return Nack(max(0, -(-(min(held.values()) - now) // 1000)))
+
+
+def _gone_on_with(run: Run, hand: Hand, plan: Plan) -> set[str]:
+    """All steps downstream of the one the message names, if another worker completed that one.
+
+    Whoever did it went on with them under another message, which may be gone: a duplicate's holder goes on
+    after the other one has acknowledged. This message is still there, so it answers for them, too.
+    """
+    named = run.steps.get(hand.nudge.step or "")
+    if named is None or named.status is not StepStatus.SUCCEEDED or named.token == hand.token:
+        return set()
+    behind: set[str] = set()
+    front = [named.name]
+    while front:
+        new = {name for step in front for name in plan.graph.dependents[step]} - behind
+        behind |= new
+        front = list(new)
+    return behind
+
+
+def sleep(run: Run, now: int) -> Action | None:
+    """Let the sweeper wake the run at its deadline, or when a backoff or a signal is all it waits for."""
+    if run.wake_at is None:
+        return None
+    waits: list[int] = []
+    underway = False  # something else goes on, which the watchdog must keep an eye on
+    for step in run.steps.values():
+        if step.status is StepStatus.PENDING and (step.not_before or 0) > now + HOLD:
+            waits.append(step.not_before or 0)
+        elif step.status is StepStatus.RUNNING or (
+            step.status is StepStatus.PENDING and claims.is_ready(run, step)
+        ):
+            underway = True
+        elif step.status is StepStatus.PENDING and step.completed_deps == step.total_deps:
+            # For a signal. What is far off already is left: each look would move it by a little.
+            far = run.wake_at > now + SIGNAL_WATCH // 2
+            waits.append(run.wake_at if far else now + SIGNAL_WATCH)
+    candidates = [*waits, *([] if run.deadline is None else [run.deadline])]
+    if not candidates:
+        return None
+    until = min(candidates)
+    # Later than the watchdog only where there is nothing it could find: no message that may be lost.
+    if run.wake_at == until or (run.wake_at < until and (underway or not waits)):
+        return None
+    return Write((to.wake(until, run.wake_at),))
