@@ -77,7 +77,7 @@ class Function:
         """What it wrote so far, to stdout and stderr."""
         return self._log.read_text(errors="replace")
 
-    def invoke(self, event: object, *, function_timeout: float = 60.0) -> Answer:
+    def invoke(self, event: object, *, function_timeout: float = 120.0) -> Answer:
         """Hand it one event and wait for its answer, as long as the function may run.
 
         Raises:
