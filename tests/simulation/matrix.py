@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from fluxio.definition import definition_of
 from tests.simulation.aws import Aws, Call
+from tests.simulation.cases import ANY, Case
 from tests.simulation.platform import (
     Death,
     InPlace,
@@ -32,7 +33,6 @@ from tests.simulation.platform import (
     records_of,
 )
 from tests.simulation.watch import Watch
-from tests.simulation.workflows import ANY, Case
 
 #: What may go wrong at a call.
 FAULTS = {

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.simulation import matrix
+from tests.simulation.cases import CASES, Case
 from tests.simulation.conftest import Report
 from tests.simulation.matrix import FAULTS, Trial
-from tests.simulation.workflows import CASES, Case
 
 pytestmark = pytest.mark.once
 

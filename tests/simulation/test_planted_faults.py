@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.simulation import drills, matrix
+from tests.simulation.cases import CASES
 from tests.simulation.conftest import Report
 from tests.simulation.matrix import Trial
 from tests.simulation.planted import PLANTED, Place, Planted
 from tests.simulation.schedules import Schedule
-from tests.simulation.workflows import CASES
 
 pytestmark = pytest.mark.once
 

@@ -1,0 +1,368 @@
+# ruff: noqa: N803 - the arguments are those of boto3
+"""DynamoDB in this process."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from fluxio_client import limits
+from tests.simulation import expressions
+from tests.simulation.clients import Clock, DynamoDBClient, Wire, client_error, sound
+from tests.simulation.expressions import Invalid, Item, Unfit
+
+#: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+CLIENT_TOKEN_MS = 600_000
+
+
+@dataclass(frozen=True)
+class Index:
+    """A global secondary index; None projects everything, a tuple these attributes besides the keys."""
+
+    hash_key: str
+    range_key: str
+    projected: tuple[str, ...] = ()
+
+
+#: As modules/fluxio makes them.
+INDEXES = {
+    "by_workflow": Index("workflow_shard", "created_at", ("status", "ended_at")),
+    "due": Index("due", "wake_at"),
+    "failed": Index("failed", "ended_at", ("status", "created_at")),
+}
+#: The types of the index keys; an item whose attribute has another one is refused.
+INDEX_TYPES = {
+    "workflow_shard": "S",
+    "created_at": "N",
+    "due": "N",
+    "wake_at": "N",
+    "failed": "S",
+    "ended_at": "N",
+}
+
+Key = tuple[str, str]
+#: Told of every write that was applied: table, key, the item before it and after it.
+Watcher = Callable[[str, Key, "Item | None", "Item | None"], None]
+
+
+@dataclass
+class Table:
+    """Items by (pk, sk); `lagging` are those that indexes and eventually consistent reads still show."""
+
+    name: str
+    indexes: dict[str, Index] = field(default_factory=dict)
+    items: dict[Key, Item] = field(default_factory=dict)
+    lagging: deque[tuple[int, Key, Item | None]] = field(default_factory=deque)
+
+
+class DynamoDB:
+    """The service: tables with a hash key `pk` and a range key `sk`, both strings."""
+
+    name = "dynamodb"
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.tables: dict[str, Table] = {}
+        self.watchers: list[Watcher] = []
+        #: Milliseconds by which indexes and eventually consistent reads are behind.
+        self.lag = 0
+        self._client_tokens: dict[str, int] = {}
+        self._token_numbers = count()
+
+    def client(self, wire: Wire = sound) -> DynamoDBClient:
+        return DynamoDBClient(self, wire)
+
+    def create_table(self, name: str, indexes: dict[str, Index] | None = None) -> Table:
+        self.tables[name] = Table(name, indexes or {})
+        return self.tables[name]
+
+    def new_client_token(self) -> str:
+        return f"client-token-{next(self._token_numbers)}"
+
+    # --- reads
+
+    def get_item(
+        self, *, TableName: str, Key: Item, ConsistentRead: bool = False
+    ) -> dict[str, Any]:
+        table = self._table("GetItem", TableName)
+        key = _key(Key)
+        item = table.items.get(key) if ConsistentRead else self._behind(table).get(key)
+        return {"Item": item} if item is not None else {}
+
+    def query(
+        self,
+        *,
+        TableName: str,
+        KeyConditionExpression: str,
+        ExpressionAttributeValues: Item,
+        ExpressionAttributeNames: dict[str, str] | None = None,
+        IndexName: str | None = None,
+        FilterExpression: str | None = None,
+        Limit: int | None = None,
+        ScanIndexForward: bool = True,
+        ConsistentRead: bool = False,
+        ExclusiveStartKey: Item | None = None,
+    ) -> dict[str, Any]:
+        table = self._table("Query", TableName)
+        names, values = ExpressionAttributeNames or {}, ExpressionAttributeValues
+        try:
+            matches, used = expressions.parse_condition(KeyConditionExpression)
+            wanted = [used]
+            if FilterExpression is not None:
+                keeps, more = expressions.parse_condition(FilterExpression)
+                wanted.append(more)
+            expressions.check_placeholders(wanted, names, values)
+        except Invalid as error:
+            raise client_error("Query", "ValidationException", str(error)) from None
+        index = None if IndexName is None else table.indexes[IndexName]
+        if index is not None and ConsistentRead:
+            raise client_error(
+                "Query",
+                "ValidationException",
+                "Consistent reads are not supported on global secondary indexes",
+            )
+        items = table.items if ConsistentRead else self._behind(table)
+        found = [
+            (_order(item, index), item)
+            for item in items.values()
+            if (index is None or (index.hash_key in item and index.range_key in item))
+            and matches(item, names, values)
+        ]
+        found.sort(key=lambda entry: entry[0], reverse=not ScanIndexForward)
+        if ExclusiveStartKey is not None:
+            start = _order(ExclusiveStartKey, index)
+            found = [
+                entry
+                for entry in found
+                if (entry[0] > start if ScanIndexForward else entry[0] < start)
+            ]
+        page = found if Limit is None else found[:Limit]
+        answer: dict[str, Any] = {
+            "Items": [
+                _projected(item, index)
+                for _, item in page
+                if FilterExpression is None or keeps(item, names, values)
+            ]
+        }
+        if len(page) < len(found) or (Limit is not None and len(page) == Limit):
+            last = page[-1][1]
+            keys = ["pk", "sk", *([index.hash_key, index.range_key] if index else [])]
+            answer["LastEvaluatedKey"] = {name: last[name] for name in keys}
+        return answer
+
+    def _behind(self, table: Table) -> dict[Key, Item]:
+        """The items as an index or an eventually consistent read shows them."""
+        while table.lagging and table.lagging[0][0] <= self._clock.at - self.lag:
+            table.lagging.popleft()
+        if not table.lagging:
+            return table.items
+        behind = dict(table.items)
+        for _, key, old in reversed(table.lagging):
+            if old is None:
+                behind.pop(key, None)
+            else:
+                behind[key] = old
+        return behind
+
+    # --- writes
+
+    def put_item(self, *, TableName: str, Item: Item, **more: Any) -> dict[str, Any]:
+        return self._write("PutItem", "Put", {"TableName": TableName, "Item": Item, **more})
+
+    def update_item(
+        self, *, TableName: str, Key: Item, ReturnValues: str = "NONE", **more: Any
+    ) -> dict[str, Any]:
+        arguments = {"TableName": TableName, "Key": Key, **more}
+        answer = self._write("UpdateItem", "Update", arguments)
+        if ReturnValues == "ALL_NEW":
+            answer["Attributes"] = self.tables[TableName].items[_key(Key)]
+        elif ReturnValues != "NONE":
+            raise NotImplementedError(f"ReturnValues={ReturnValues}")
+        return answer
+
+    def delete_item(self, *, TableName: str, Key: Item, **more: Any) -> dict[str, Any]:
+        return self._write("DeleteItem", "Delete", {"TableName": TableName, "Key": Key, **more})
+
+    def _write(self, operation: str, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        arguments.pop("ReturnConsumedCapacity", None)
+        try:
+            refusal, write = self._prepared(kind, **arguments)
+        except Invalid as error:
+            raise client_error(operation, "ValidationException", str(error)) from None
+        if refusal is not None:
+            code, message = f"{refusal.pop('Code')}Exception", refusal.pop("Message")
+            raise client_error(operation, code, message, **refusal)
+        self._apply(*write)
+        return {}
+
+    def transact_write_items(
+        self,
+        *,
+        TransactItems: list[dict[str, dict[str, Any]]],
+        ClientRequestToken: str,
+        ReturnConsumedCapacity: str = "NONE",
+    ) -> dict[str, Any]:
+        operation = "TransactWriteItems"
+        landed = self._client_tokens.get(ClientRequestToken)
+        if landed is not None and landed > self._clock.at - CLIENT_TOKEN_MS:
+            return {}
+        if not 1 <= len(TransactItems) <= limits.TRANSACTION_OPERATIONS:
+            raise client_error(operation, "ValidationException", "1 to 100 items")
+        reasons: list[dict[str, Any]] = []
+        writes = []
+        for entry in TransactItems:
+            ((kind, arguments),) = entry.items()
+            try:
+                refusal, write = self._prepared(kind, **arguments)
+            except Unfit as error:
+                refusal, write = {"Code": "ValidationError", "Message": str(error)}, None
+            except Invalid as error:
+                raise client_error(operation, "ValidationException", str(error)) from None
+            reasons.append(refusal or {"Code": "None"})
+            writes.append(write)
+        long = [write[3] for write in writes if write and write[3] and _may_be_long(write[3])]
+        if sum(map(limits.item_bytes, long)) > limits.TRANSACTION_BYTES:
+            message = "Collection size has exceeded the maximum of 4 MB"
+            raise client_error(operation, "ValidationException", message)
+        touched = [write[:2] for write in writes if write is not None]
+        if len({(table.name, key) for table, key in touched}) < len(touched):
+            message = "Transaction request cannot include multiple operations on one item"
+            raise client_error(operation, "ValidationException", message)
+        if any(reason["Code"] != "None" for reason in reasons):
+            codes = ", ".join(reason["Code"] for reason in reasons)
+            raise client_error(
+                operation,
+                "TransactionCanceledException",
+                "Transaction cancelled, please refer cancellation reasons for specific reasons "
+                f"[{codes}]",
+                CancellationReasons=reasons,
+            )
+        self._client_tokens[ClientRequestToken] = self._clock.at
+        for write in writes:
+            if write is not None:
+                self._apply(*write)
+        return {}
+
+    def _prepared(
+        self,
+        kind: str,
+        *,
+        TableName: str,
+        Key: Item | None = None,
+        Item: Item | None = None,
+        ConditionExpression: str | None = None,
+        UpdateExpression: str | None = None,
+        ExpressionAttributeNames: dict[str, str] | None = None,
+        ExpressionAttributeValues: Item | None = None,
+        ReturnValuesOnConditionCheckFailure: str = "NONE",
+    ) -> tuple[dict[str, Any] | None, Any]:
+        """What one write would do: the reason it is refused for, or (table, key, old, new)."""
+        table = self._table(kind, TableName)
+        key = _key(Item if kind == "Put" else Key)
+        names, values = ExpressionAttributeNames or {}, ExpressionAttributeValues or {}
+        used = []
+        if ConditionExpression is not None:
+            holds, placeholders = expressions.parse_condition(ConditionExpression)
+            used.append(placeholders)
+        if UpdateExpression is not None:
+            update, placeholders = expressions.parse_update(UpdateExpression)
+            used.append(placeholders)
+            roots = [path[0] for path, _ in (*update.sets, *update.adds)]
+            roots += [path[0] for path in update.removes]
+            for root in roots:
+                name = names.get(root, root)
+                if name in ("pk", "sk"):
+                    raise Invalid(
+                        f"One or more parameter values were invalid: Cannot update attribute {name}. "
+                        "This attribute is part of the key"
+                    )
+        expressions.check_placeholders(used, names, values)
+        old = table.items.get(key)
+        if ConditionExpression is not None and not holds(old or {}, names, values):
+            refusal: dict[str, Any] = {
+                "Code": "ConditionalCheckFailed",
+                "Message": "The conditional request failed",
+            }
+            if ReturnValuesOnConditionCheckFailure == "ALL_OLD" and old is not None:
+                refusal["Item"] = old
+            return refusal, None
+        if kind == "ConditionCheck":
+            return None, None
+        if kind == "Delete":
+            return None, (table, key, old, None)
+        if kind == "Put":
+            assert Item is not None
+            new = Item
+        else:
+            base = old or {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
+            new = base
+            if UpdateExpression is not None:
+                new = expressions.apply(base, update, names, values)
+        _check_item(new, table, kind)
+        return None, (table, key, old, new)
+
+    def _apply(self, table: Table, key: Key, old: Item | None, new: Item | None) -> None:
+        if self.lag:
+            table.lagging.append((self._clock.at, key, old))
+        if new is None:
+            table.items.pop(key, None)
+        else:
+            table.items[key] = new
+        for watcher in self.watchers:
+            watcher(table.name, key, old, new)
+
+    def _table(self, operation: str, name: str) -> Table:
+        if name not in self.tables:
+            message = "Requested resource not found"
+            raise client_error(operation, "ResourceNotFoundException", message)
+        return self.tables[name]
+
+
+def _key(item: Item | None) -> Key:
+    try:
+        assert item is not None
+        return item["pk"]["S"], item["sk"]["S"]
+    except KeyError:
+        raise Unfit("The provided key element does not match the schema") from None
+
+
+def _check_item(item: Item, table: Table, kind: str) -> None:
+    if _may_be_long(item) and limits.item_bytes(item) > limits.ITEM_BYTES:
+        raise Unfit(
+            "Item size has exceeded the maximum allowed size"
+            if kind == "Put"
+            else "Item size to update has exceeded the maximum allowed size"
+        )
+    if table.indexes:
+        for name, wanted in INDEX_TYPES.items():
+            if name in item and wanted not in item[name]:
+                raise Unfit(
+                    "One or more parameter values were invalid: Type mismatch for Index Key "
+                    f"{name} Expected: {wanted} Actual: {next(iter(item[name]))}"
+                )
+
+
+def _may_be_long(item: Item) -> bool:
+    """Whether it is worth measuring: a long text somewhere, or more parts than make 400 KB of short ones."""
+    return any(
+        len(value["S"]) > 10_000 if "S" in value else len(value.get("M", ())) > 50
+        for value in item.values()
+    )
+
+
+def _order(item: Item, index: Index | None) -> tuple[Any, ...]:
+    pk, sk = item["pk"]["S"], item["sk"]["S"]
+    if index is None:
+        return (sk,)
+    ((kind, content),) = item[index.range_key].items()
+    return (int(content) if kind == "N" else content, pk, sk)
+
+
+def _projected(item: Item, index: Index | None) -> Item:
+    if index is None:
+        return item
+    names = ("pk", "sk", index.hash_key, index.range_key, *index.projected)
+    return {name: item[name] for name in names if name in item}
