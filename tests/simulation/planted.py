@@ -109,7 +109,7 @@ PLANTED = [
             lambda sound, self, nudge, received, _: sound(self, nudge, received, "t"),
         ),
         9,
-        "something never came to its end",
+        "ran twice",
     ),
     # --- claims
     Planted(

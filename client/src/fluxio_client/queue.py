@@ -48,12 +48,13 @@ class Nudge(NamedTuple):
     def group_id(self) -> str:
         """The FIFO group: what does not depend on each other waits for no message that is put back.
 
-        Branches of a run have a group each, and so have its signals, its sweeps, its redrives.
+        Branches of a run have a group each, and so have its sweeps, its redrives, each of its signals, and each
+        message that waits for another deployment: hidden together they would come back when the first is due.
         """
         if self.step is not None:
             return f"{self.run_id}/{self.step}"
         kind, _, _ = self.occasion.partition(":")
-        return f"{self.run_id}/{self.occasion if kind == 'signal' else kind}"
+        return f"{self.run_id}/{self.occasion if kind in ('signal', 'blocked') else kind}"
 
     @property
     def deduplication_id(self) -> str:
