@@ -531,7 +531,7 @@ def _change_of_signal(
     remedy = (
         f"The step {taken[0]} has taken it: if it is wrong, start another run."
         if taken
-        else "If it is wrong, send this one with replace=True."
+        else "If it is wrong, send this one with replace=True (`fluxio signal --replace`)."
     )
     raise SignalExists(
         f"the signal {name} of run {run.run_id} came before, with another payload, and that one stands. "

@@ -75,7 +75,11 @@ def run_lines(run: Run, graph: Graph | None, now: int, width: int) -> list[Text]
         if run.parked:
             lines += _noted(f"parked: mend that, then `fluxio redrive {run.run_id}`.", "  ", width)
     elif run.version is None and not run.ended:
-        lines += _noted("no worker has opened it yet.", "  ", width)
+        notice = (
+            "no worker has opened it yet. If none of them has its workflow, it fails after the module's "
+            "park_after, 5 minutes by default; until then the worker's log has the reason: `run blocked`."
+        )
+        lines += _noted(notice, "  ", width)
     if run.deadline is not None and not at_rest(run):
         apart, at = length(abs(run.deadline - now) / 1000), local(run.deadline, now)
         if run.deadline > now:
