@@ -197,6 +197,27 @@ GOOD_MODULE = """
 class TestDeployment:
     """What is wrong with the worker's zip is said by the runs that it concerns."""
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "def __getattr__(name):\n    raise RuntimeError('no driver')",
+            "class Odd(Exception):\n    def __str__(self): raise SystemExit\nraise Odd",
+            "class Odd(ImportError):\n    def __getattribute__(self, name): raise OSError\nraise Odd",
+            "error = ModuleNotFoundError('x')\nerror.name = 5\nraise error",
+            "class Odd(type):\n    def __getattribute__(self, _): raise OSError\nclass Fine(metaclass=Odd): 1",
+        ],
+    )
+    def test_a_module_that_raises_whatever_it_is_asked_parks_its_run(
+        self, world: World, write_zip: WriteZip, text: str
+    ) -> None:
+        manifest = write_zip("[fluxio.workflows]\nFine = odd:Fine\n", odd=text)
+        run_id = world.client.start("Fine").run_id
+        world.pump(manifest=manifest).lose_patience()
+        run = world.client.get(run_id)
+        assert run.parked
+        assert run.error is not None
+        assert "importing odd raises" in run.error.message
+
     def test_a_run_of_an_unknown_workflow_fails_and_says_so(
         self, world: World, write_zip: WriteZip
     ) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from fluxio.definition import WorkflowDefinition, definition_of
 from fluxio.errors import DeploymentError, UnknownWorkflow
+from fluxio.raised import text_of, type_name
 
 GROUP = "fluxio.workflows"
 
@@ -100,15 +101,15 @@ class Manifest:
         place = f"{file.name} names {name} = {target}"
         module_name, _, class_name = target.partition(":")
         try:
-            module = importlib.import_module(module_name)
+            found: object = importlib.import_module(module_name)
+            # A module's own __getattr__ may import the class only now.
+            for part in class_name.split("."):
+                found = getattr(found, part, None)
+            definition = definition_of(found)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a module may raise anything, SystemExit and panics too
             raise DeploymentError(f"{place}, but {_import_problem(module_name, error)}") from error
-        found: object = module
-        for part in class_name.split("."):
-            found = getattr(found, part, None)
-        definition = definition_of(found)
         if definition is None:
             problem = "has no" if found is None else "does not decorate with @workflow its"
             raise DeploymentError(
@@ -120,6 +121,14 @@ class Manifest:
 
 def _import_problem(module_name: str, error: BaseException) -> str:
     """What an import has raised, and what to do about it."""
+    try:
+        return _explain(module_name, error)
+    except Exception:  # noqa: BLE001 - a user's exception may raise when it is asked for attributes
+        said = f"{type_name(error)}: {text_of(error)}"
+        return f"importing {module_name} raises {said}. Mend that and deploy again."
+
+
+def _explain(module_name: str, error: BaseException) -> str:
     import platform
     from importlib.metadata import PackageNotFoundError
 
@@ -128,9 +137,7 @@ def _import_problem(module_name: str, error: BaseException) -> str:
             f"importing {module_name} asks for the metadata of the distribution {error.name!r}"
             f"{_where(error)}, whose *.dist-info folder is not there. Put it into the worker's zip."
         )
-    raised = (
-        f"importing {module_name} raises {type(error).__name__}: {_text(error)}{_where(error)}."
-    )
+    raised = f"importing {module_name} raises {type_name(error)}: {text_of(error)}{_where(error)}."
     if isinstance(error, ImportError) and (built := _built_for_another(error)):
         return (
             f"{raised} Was {built} built for another Python or processor than this worker's "
@@ -147,16 +154,9 @@ def _import_problem(module_name: str, error: BaseException) -> str:
     return f"{problem} no module {error.name!r}. Put it into the worker's zip{remedy}."
 
 
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
-        return "(its text cannot be read)"
-
-
 def _built_for_another(error: ImportError) -> str | None:
     """A compiled file that is there, but that this interpreter does not load."""
-    if (error.path or "").endswith((".so", ".pyd")) and "cannot import name" not in _text(error):
+    if (error.path or "").endswith((".so", ".pyd")) and "cannot import name" not in text_of(error):
         return Path(error.path or "").name
     package, _, name = (error.name or "").rpartition(".")
     if name and getattr(sys.modules.get(error.name or ""), "__file__", None) is None:
