@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from botocore.exceptions import (
     EndpointConnectionError,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 
 from fluxio import StepContext, step, workflow
 from fluxio_client import RunStatus, StepStatus
@@ -39,6 +41,8 @@ FAILURES = {
     "no answer": lambda: ReadTimeoutError(endpoint_url="https://aws"),
     "no connection": lambda: ConnectTimeoutError(endpoint_url="https://aws"),
     "no network": lambda: EndpointConnectionError(endpoint_url="https://aws"),
+    "an answer that cannot be parsed": lambda: ResponseParserError("<html>"),
+    "no file descriptor left": lambda: OSError(errno.EMFILE, "Too many open files"),
 }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import ClientError, ParamValidationError
 
+from fluxio_client.errors import FluxioError
 from fluxio_client.queue import QueueError
 
 #: Answers that the same call gets each time: it is malformed, or what it is about is not there.
@@ -21,18 +22,29 @@ _LASTING = frozenset(
     }
 )
 
+#: What a call raises each time, because the code that makes it is wrong.
+_MISTAKES = (
+    ParamValidationError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    TypeError,
+)
+
 
 def is_transient(error: Exception) -> bool:
     """Whether a call that failed with this may pass when it is repeated.
 
     Throttles, 5xx, timeouts, lost connections and conflicts with a transaction do; so may a refusal for lack of
-    rights, since IAM takes some seconds to know a change of policy.
+    rights, since IAM takes some seconds to know a change of policy; and whatever else a call raises on its way,
+    where an answer cannot be parsed, for example, or the process has no file descriptor left.
     """
     if isinstance(error, ClientError):
         return error_code(error) not in _LASTING
-    if isinstance(error, ParamValidationError):
-        return False
-    return isinstance(error, (BotoCoreError, QueueError))
+    if isinstance(error, FluxioError):
+        return isinstance(error, QueueError)
+    return not isinstance(error, _MISTAKES)
 
 
 def error_code(error: Exception) -> str | None:
