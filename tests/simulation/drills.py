@@ -62,15 +62,38 @@ class Inline:
         return {}
 
 
+def _order(retired: bool) -> type:
+    """A workflow before and after one of its steps is retired."""
+
+    class Order:
+        @step(isolated=True)
+        def first(self) -> dict:
+            return {}
+
+        @step(depends_on=["first"])
+        def second(self) -> dict:
+            return {}
+
+        @step(depends_on=["first", "second"], retired=retired)
+        def third(self) -> dict:
+            return {}
+
+    return workflow(Order)
+
+
 class Stage:
     """A deployment that nothing happens to but what the drill does."""
 
     def __init__(self, *classes: type) -> None:
+        """`classes` are deployed."""
         self.aws = Aws()
         self.clock = self.aws.clock
         self.client = make_client(self.aws)
-        self._workflows = Workflows.of(*classes)
+        self.deploy(*classes)
         self._tokens = count(1)
+
+    def deploy(self, *classes: type) -> None:
+        self._workflows = Workflows.of(*classes)
 
     def deliver(self, wire: Wire = sound, together: bool = True) -> bool:
         """Hand the next message over; False if none is visible. `together`: as of `InPlace`."""
@@ -160,6 +183,36 @@ def a_branch_lost_to_another_worker() -> Iterator[str]:
         yield f"step right is {right.status}, because its worker lost step left"
 
 
+def a_graph_that_is_not_read_at_once() -> Iterator[str]:
+    """A worker with newer code has claimed a step when it reads the graph of the run's version; that fails.
+
+    It waits for that graph, and counts no dependents by its own.
+    """
+    stage = Stage(_order(retired=False))
+    run_id = stage.client.start("Order").run_id
+    stage.deliver()  # opens the run and sends a message for its first step
+    stage.deploy(_order(retired=True))
+    throttled = False
+
+    def wire(call: Call) -> dict[str, Any]:
+        nonlocal throttled
+        of_run = call.arguments.get("Key", {}).get("pk") == {"S": run_id}
+        claimed = stage.client.get(run_id).steps["first"].status == "RUNNING"
+        if call.operation == "get_item" and claimed and not of_run and not throttled:
+            throttled = True
+            raise call.error("ThrottlingException")
+        return call.land()
+
+    while stage.deliver(wire):
+        pass
+    run = stage.client.get(run_id)
+    if not throttled:
+        yield "no graph was read"
+    if run.status != "SUCCEEDED":
+        third = run.steps["third"]
+        yield f"the run is {run.status}; third counts {third.completed_deps} of {third.total_deps}"
+
+
 def a_failed_step_in_a_running_run() -> Iterator[str]:
     """An earlier version left a run RUNNING with a FAILED step: it fails, and can be redriven to its end."""
     stage = Stage(Branches)
@@ -191,6 +244,7 @@ DRILLS: dict[str, Callable[[], Iterator[str]]] = {
         backlog_of_sweeps,
         a_signal_behind_another,
         a_branch_lost_to_another_worker,
+        a_graph_that_is_not_read_at_once,
         a_failed_step_in_a_running_run,
     )
 }

@@ -33,6 +33,7 @@ from tests.simulation.breakages import (
     count_twice,
     drop_branches,
     give_the_step_up_alone,
+    keep_plan,
     looks_away,
     no_reprieves,
     nudge_no_signal,
@@ -339,6 +340,12 @@ PLANTED = [
         150,
         "BindingError",
         ("a parameter is renamed",),
+    ),
+    Planted(
+        "a worker that cannot read a run's graph goes by the deployed one",
+        wrap(Loop, "_see", keep_plan),
+        "a_graph_that_is_not_read_at_once",
+        "third counts 0 of 2",
     ),
     # --- fairness
     Planted(

@@ -61,7 +61,25 @@ def test_a_seed_replays_its_schedule_step_by_step(seed: int) -> None:
 
 @pytest.mark.parametrize(
     "seed",
-    [22, 66, 98, 106, 157, 530, 553, 1784, 2265, 2733, 2866, 3999, 16265, 36923, 39237, 40798],
+    [
+        22,
+        66,
+        98,
+        106,
+        157,
+        530,
+        553,
+        1784,
+        2265,
+        2733,
+        2866,
+        3999,
+        9460,
+        16265,
+        36923,
+        39237,
+        40798,
+    ],
 )
 def test_a_schedule_that_once_broke_a_promise_keeps_it(seed: int) -> None:
     """A livelock, false timeouts, a lost step taken again where it still ran, redrives that met failures."""

@@ -43,7 +43,7 @@ def decide(
         run: the run as last read; None before the first look.
         hand: the message and what its holder has under way.
         plan: what the deployment says of the run's workflow; None if the nudge does not name it and the
-            run was not read yet.
+            run was not read yet, or if the graph of the run's version could not be read.
         now: milliseconds since 1970.
         time_left: milliseconds until the invocation ends.
     """
@@ -61,11 +61,12 @@ def _next(
     if hand.resume_at > now:
         waits = [hand.resume_at, *hand.running.values()]
         return Await(min(waits)) if hand.running else Pause(hand.resume_at)
+    if plan is None:
+        return Read()
     if isinstance(plan, Problem):
         assert not hand.running
         assert not hand.outcomes
         return outage.blocked(run, hand, plan, now)
-    assert isinstance(plan, Plan)
     if hand.outcomes:
         return commits.commit(run, hand, plan, now, time_left)
     if hand.fenced:

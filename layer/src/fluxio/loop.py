@@ -218,8 +218,13 @@ class Loop:
         self._see(run, run.workflow)
 
     def _see(self, run: Run | None, workflow: str) -> None:
+        at_work = bool(self._hand.running or self._hand.outcomes)
+        if run is not None and not at_work:
+            # What is here may be the deployed version's, by which a commit would count the wrong dependents;
+            # and the run's own may take a call that fails.
+            self._plan = None
         plan = self._services.deployment.plan(workflow, run, self._function_timeout)
-        if isinstance(plan, Problem) and (self._hand.running or self._hand.outcomes):
+        if isinstance(plan, Problem) and at_work:
             return  # what is under way goes on by the plan that it began with
         self._plan = plan
 

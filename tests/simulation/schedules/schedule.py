@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from typing import Any
@@ -223,7 +224,9 @@ class Schedule:
             stopped = [
                 run_id
                 for run_id, run in runs.items()
-                if run["status"] in ("WAITING", "FAILED") and stays.lacks(run)
+                if run["status"] in ("WAITING", "FAILED")
+                and json.loads(run["error"])["type"] in ("DeploymentError", "UnknownWorkflow")
+                and stays.lacks(run)
             ]
             self.rollout.stays = other if stopped else stays
         elif self.poison and not self.steps.mended:
