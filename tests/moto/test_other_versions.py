@@ -229,6 +229,16 @@ def test_a_run_in_an_unknown_status_is_not_moved(world: World, call: str) -> Non
     assert world.run_item(run_id) == before
 
 
+@pytest.mark.parametrize("call", ["cancel", "signal"])
+def test_a_run_that_is_being_compensated_is_not_moved(world: World, call: str) -> None:
+    def compensating(item: Item) -> None:
+        item["status"] = {"S": "COMPENSATING"}
+
+    run_id = rewritten(world, compensating)
+    with pytest.raises(RunEnded, match="is COMPENSATING"):
+        getattr(world.client, call)(*[run_id, "approved"][: 2 if call == "signal" else 1])
+
+
 def test_a_run_that_ended_in_an_unknown_status_cannot_be_signalled(world: World) -> None:
     run_id = rewritten(world, run_status_at_its_end)
 

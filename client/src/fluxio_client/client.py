@@ -514,7 +514,7 @@ def _change_of_signal(
     """What hands a signal to a run as it stands, which does not have it, or has another payload."""
     _check_awaited(_known(run), name)
     inline = text if layout.fits_inline(text) else ""
-    if run.ended and run.status is not RunStatus.FAILED:
+    if run.status not in {RunStatus.PENDING, RunStatus.RUNNING} | STOPPED:
         raise RunEnded(
             f"run {run.run_id} is {run.status}: no step of it waits for {name} any more."
         )
