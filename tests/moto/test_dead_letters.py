@@ -21,6 +21,8 @@ from tests.moto.pump import World
 from tests.simulation.aws import Aws, Call, FifoQueue
 from tests.simulation.platform import make_client
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def cloud() -> Aws:

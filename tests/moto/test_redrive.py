@@ -12,6 +12,8 @@ from fluxio_client.run import Failure
 from fluxio_client.store import Store
 from tests.moto.pump import Killed, World
 
+pytestmark = pytest.mark.once
+
 
 def wide(branches: int) -> type:
     """Branches that all begin at once."""

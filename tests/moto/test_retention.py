@@ -14,6 +14,8 @@ from fluxio_client.store import Store
 from tests.moto.conftest import create_table
 from tests.moto.pump import Calls, Killed, World
 
+pytestmark = pytest.mark.once
+
 LONG = "x" * 1_000
 DAY = 86_400
 RETENTION = 90

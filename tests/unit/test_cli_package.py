@@ -15,6 +15,8 @@ from fluxio_client.cli.compiled import Target
 from fluxio_client.cli.exits import ExitCode
 from tests.unit.conftest import WORKFLOW, Package
 
+pytestmark = pytest.mark.once
+
 
 def test_the_zip_holds_the_folder_and_the_answer_its_workflows(
     package: Package, tmp_path: Path

@@ -17,6 +17,8 @@ from fluxio_client.cli.archive import Unpackable, left_out, read_folder, write_z
 from fluxio_client.errors import FluxioError, InvalidInput
 from tests.unit.conftest import Package
 
+pytestmark = pytest.mark.once
+
 linux = pytest.mark.skipif(
     sys.platform != "linux", reason="of files that other systems do not have"
 )

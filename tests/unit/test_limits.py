@@ -26,6 +26,8 @@ from fluxio_client.transitions import Change
 from tests.golden.rows import CHANGES, NOW, WRITES
 from tests.simulation import expressions
 
+pytestmark = pytest.mark.once
+
 LONG_OUTPUT = ("output", "x" * layout.INLINE_BYTES)
 WORST = Failure("É" * 500, "\x00€" * 500, "s" * 40, 1_000)
 TOKEN = "abcdef.12345678"
