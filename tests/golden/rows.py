@@ -56,7 +56,7 @@ CHANGES: dict[str, Change] = {
     "take_over": to.take_over("mine", CLAIM, 2),
     "complete": to.complete("mine", "token", 2, ("output", "{}"), ("after",), NOW),
     "retry": to.retry("mine", "token", 2, FAILURE, NOW + 1_000),
-    "refuse_signal": to.refuse_signal("mine", "token", 2, FAILURE, ("go",)),
+    "refuse_signal": to.refuse_signal("mine", "token", 2, FAILURE, {"go": "{}"}),
     "fail": to.fail("mine", "token", 2, FAILURE, RunStatus.RUNNING, NOW),
     "give_up": to.give_up("mine", 2, FAILURE, NOW),
     "finish": to.finish(("result", "{}"), NOW),

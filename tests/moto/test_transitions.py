@@ -102,6 +102,7 @@ BREAKING: dict[Guard, list[dict[str, Any]]] = {
     Guard.UNOPENED: [{"version": "0a1b2c3d"}],
     Guard.WAKE_SEEN: [{"wake_at": NOW}, {"wake_at": None, "due": None}],
     Guard.END_SEEN: [{"ended_at": NOW}],
+    Guard.PAYLOAD_SEEN: [{"signal:go": '{"sent":"anew"}'}, {"signal:go": None}],
     Guard.RUN_SEEN: [{"status": "FAILED"}, {"status": "CANCELLED"}],
     Guard.REDRIVE_SEEN: [{"mine__redriven_at": 1}],
 }

@@ -361,6 +361,16 @@ class TestFailure:
         assert isinstance(action, Write)
         assert action.changes[0].run_from == {status}
 
+    def test_a_payload_that_was_sent_anew_is_not_taken_for_the_one_that_did_not_fit(self) -> None:
+        refused = raised(None)._replace(refused=("go",))
+        for there, goes in (('"old"', {"go": '"old"'}), ('"new"', {})):
+            seen = run({"a": running(awaits=("go",))}, signals_json={"go": there})
+            held = hand(outcomes={"a": refused}, payloads={"a": {"go": '"old"'}})
+            action = decided(seen, held, plan({"a": ()}))
+            assert rows(action) == [("refuse_signal", "a")]
+            assert isinstance(action, Write)
+            assert action.changes[0].payloads == goes
+
     @pytest.mark.parametrize("error", [Failure("E", "no", "b", 3), None])
     @pytest.mark.parametrize("held", [hand("b", 2), hand(None), hand(None, occasion="sweep:1")])
     def test_a_running_run_with_a_failed_step_fails_whichever_message_meets_it(

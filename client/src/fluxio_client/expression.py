@@ -185,6 +185,9 @@ def _change_step(made: Expression, change: Change, now: int, counted: dict[str, 
     if row.guards & {Guard.FENCE, Guard.ATTEMPT, Guard.LEASE_OVER}:
         assert change.attempt is not None
         made.require(f"{at('attempt')}={made.value(change.attempt)}")
+    if Guard.PAYLOAD_SEEN in row.guards:
+        for name, text in change.payloads.items():
+            made.require(f"{made.path(layout.signal_attribute(name))}={made.value(text)}")
     if Guard.REDRIVE_SEEN in row.guards:
         seen = f"{at('redriven_at')}={made.value(change.redrive_seen)}"
         never = f"attribute_not_exists({at('redriven_at')})"

@@ -66,6 +66,8 @@ class Guard(Enum):
     END_SEEN = "end_seen"
     #: The run's status is the one the caller saw: no redrive has come in between.
     RUN_SEEN = "run_seen"
+    #: The signals' payloads are those the caller saw: none was sent anew in between.
+    PAYLOAD_SEEN = "payload_seen"
     #: The step's `redriven_at` is what the caller saw: no redrive has given it its attempts again in between,
     #: which leaves the statuses of a run and of a step under way as they were.
     REDRIVE_SEEN = "redrive_seen"
@@ -159,7 +161,7 @@ TABLE: Mapping[str, Transition] = {
             _ANY,
             step_from=frozenset({_STEP.RUNNING}),
             step_to=_STEP.PENDING,
-            guards=frozenset({_G.FENCE}),
+            guards=frozenset({_G.FENCE, _G.PAYLOAD_SEEN}),
             drops=_CLAIM,
             drops_signals=True,
         ),
@@ -246,6 +248,8 @@ class Change(NamedTuple):
     signals: tuple[str, ...] = ()
     #: The steps that wait for the signal, which the guard UNTAKEN asks for; none before the run is opened.
     waiting: tuple[str, ...] = ()
+    #: The payloads as the caller knows them, by signal; the guard PAYLOAD_SEEN asks for them.
+    payloads: Mapping[str, str] = MappingProxyType({})
     #: For `open`: the steps as they are laid out.
     steps: Mapping[str, Mapping[str, str | int]] = MappingProxyType({})
     #: For a claim in the very write that completes what the step waits for: how many steps those are.
@@ -333,14 +337,22 @@ def retry(step: str, token: str, attempt: int, failure: Failure, not_before: int
 
 
 def refuse_signal(
-    step: str, token: str, attempt: int, failure: Failure, signals: tuple[str, ...]
+    step: str, token: str, attempt: int, failure: Failure, payloads: Mapping[str, str]
 ) -> Change:
     """Put a step back whose signals have payloads that do not fit, until they are sent anew.
 
-    The attempt costs none of the step's retries.
+    The attempt costs none of the step's retries. `payloads` are those that go, as they stand in the run item.
     """
     values: Values = {"error": failure.to_json(), "redriven_at": attempt}
-    return Change(TABLE["refuse_signal"], step, values, token, attempt, signals=signals)
+    return Change(
+        TABLE["refuse_signal"],
+        step,
+        values,
+        token,
+        attempt,
+        signals=tuple(payloads),
+        payloads=payloads,
+    )
 
 
 def fail(

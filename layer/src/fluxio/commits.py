@@ -62,12 +62,18 @@ def _committing(
                 to.retry(name, hand.token, attempt, outcome.failure, now + outcome.retry_after)
             )
         elif outcome.refused:
-            # Steps that await the same signal may refuse it together, and one write takes it out once.
-            signals = tuple(
-                one for one in outcome.refused if one in run.signals_json and one not in refused
-            )
-            refused.update(signals)
-            changes.append(to.refuse_signal(name, hand.token, attempt, outcome.failure, signals))
+            # A payload that was sent anew meanwhile stays. Steps that await the same signal may refuse it
+            # together, and one write takes it out once.
+            given = hand.payloads.get(name, run.signals_json)
+            payloads = {
+                one: given[one] or ""
+                for one in outcome.refused
+                if one in run.signals_json
+                and run.signals_json[one] == given.get(one)
+                and one not in refused
+            }
+            refused.update(payloads)
+            changes.append(to.refuse_signal(name, hand.token, attempt, outcome.failure, payloads))
         else:
             failure = outcome.failure
             changes.append(

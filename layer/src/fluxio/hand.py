@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -49,6 +50,8 @@ class Hand:
     sent_at: int | None = None
     #: Attempts under way in this process, with the time each must have ended by.
     running: dict[str, int] = field(default_factory=dict)
+    #: The signals' payloads that a step was given here, as they stood in the run item.
+    payloads: dict[str, Mapping[str, str | None]] = field(default_factory=dict)
     #: Attempts that have ended here and are not committed yet.
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     #: (step, attempt) of the nudges sent; the step is "" for a nudge of the run as a whole.
