@@ -7,8 +7,10 @@ run = client.start("OrderFulfillment", {"order_id": "o-1", "amount": 99.0})
 print(client.wait(run.run_id).result)
 """
 
-from fluxio_client.client import FluxioClient
-from fluxio_client.dead_letters import Redriven
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from fluxio_client.errors import (
     FluxioError,
     InvalidInput,
@@ -24,6 +26,10 @@ from fluxio_client.errors import (
     WaitTimeout,
 )
 from fluxio_client.run import Failure, Page, Run, RunStatus, RunSummary, Step, StepStatus
+
+if TYPE_CHECKING:
+    from fluxio_client.client import FluxioClient
+    from fluxio_client.dead_letters import Redriven
 
 __all__ = [
     "Failure",
@@ -48,3 +54,16 @@ __all__ = [
     "UnknownStatus",
     "WaitTimeout",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The worker imports this package at each cold start, and needs neither of them.
+    if name == "FluxioClient":
+        from fluxio_client.client import FluxioClient
+
+        return FluxioClient
+    if name == "Redriven":
+        from fluxio_client.dead_letters import Redriven
+
+        return Redriven
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from fluxio_client import layout, settings, transitions
+from fluxio_client.clock import WATCHDOG_MS, now_ms
 from fluxio_client.dead_letters import DeadLetters, Redriven
 from fluxio_client.equality import is_stored_as
 from fluxio_client.errors import (
@@ -37,18 +38,10 @@ from fluxio_client.trace import HEADER_VARIABLE, Trace
 #: What milliseconds since 1970 may be, as times of a listing; a time in seconds is far below.
 EARLIEST, LATEST = 10**11, 10**14
 
-#: Milliseconds until the sweeper looks after an open run of which it has heard nothing.
-WATCHDOG_MS = 300_000
-
 
 #: Steps that a redrive gives their attempts again in one write: each takes some 50 bytes of the 4 KB that an
 #: expression may have, and three of its 300 operators.
 RESETS = 40
-
-
-def now_ms() -> int:
-    """The time, in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 def new_run_id() -> str:

@@ -14,7 +14,7 @@ from fluxio.log import log
 from fluxio.metrics import Metrics
 from fluxio_client import layout
 from fluxio_client import transitions as to
-from fluxio_client.client import WATCHDOG_MS
+from fluxio_client.clock import WATCHDOG_MS
 from fluxio_client.errors import FluxioError
 from fluxio_client.queue import BATCH, Nudge, Queue
 from fluxio_client.run import Run, RunStatus, StepStatus

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fluxio import process
 from fluxio.actions import Ack, Nack
@@ -21,14 +21,16 @@ from fluxio.loop import Loop, Services
 from fluxio.manifest import Manifest
 from fluxio.metrics import Metrics
 from fluxio.plan import PATIENCE
-from fluxio.sweeper import SideBySide, SweptPage, sweep
 from fluxio.tracing import MessageTrace
 from fluxio_client import layout, settings
-from fluxio_client.client import now_ms
+from fluxio_client.clock import now_ms
 from fluxio_client.errors import FluxioError, MalformedNudge, SettingError
 from fluxio_client.queue import Nudge, Queue
 from fluxio_client.store import Store
 from fluxio_client.transient import error_code
+
+if TYPE_CHECKING:
+    from fluxio.sweeper import SideBySide, SweptPage
 
 #: Seconds an invocation may take, as the module sets it for its function; 0: it is not said.
 FUNCTION_TIMEOUT = "FLUXIO_FUNCTION_TIMEOUT"
@@ -165,6 +167,10 @@ class Worker:
     def _handle(self, event: Any, context: Any, metrics: Metrics) -> dict[str, Any]:
         time_left = context.get_remaining_time_in_millis
         if isinstance(event, dict) and event.get("fluxio") == "sweep":
+            from fluxio.sweeper import (
+                sweep,  # messages do not need it, nor does a cold start for them
+            )
+
             store, queue = self._services.store, self._services.queue
             now = self._services.now
             return sweep(store, queue, now, time_left, metrics, self._side_by_side)
