@@ -499,6 +499,13 @@ class TestAcknowledging:
         held = hand(outcomes={"a": returned()}, fenced=True)
         assert rows(decided(seen, held)) == [("complete", "a")]
 
+    def test_an_outcome_is_never_committed_as_another_attempts(self) -> None:
+        # A late copy of its claim has taken the step again, after a redrive, under the same token.
+        seen = run(BUSY | {"b": running(ME, attempt=3)})
+        held = hand("b", outcomes={"b": returned()}, begun={"b": 2})
+        held.settle(seen)
+        assert (held.fenced, held.outcomes) == (True, {})
+
     def test_a_commit_whose_answer_was_lost_is_known_by_its_token(self) -> None:
         seen = run(BUSY | {"b": succeeded(ME), "c": running(ME, owner="b")})
         held = hand("b", outcomes={"b": returned()})

@@ -50,6 +50,8 @@ class Hand:
     sent_at: int | None = None
     #: Attempts under way in this process, with the time each must have ended by.
     running: dict[str, int] = field(default_factory=dict)
+    #: The attempt of each step that was begun here last.
+    begun: dict[str, int] = field(default_factory=dict)
     #: The signals' payloads that a step was given here, as they stood in the run item.
     payloads: dict[str, Mapping[str, str | None]] = field(default_factory=dict)
     #: Attempts that have ended here and are not committed yet.
@@ -98,8 +100,10 @@ class Hand:
         """Drop the outcomes that a fresh look at the run shows to be committed, or fenced off."""
         for name in list(self.outcomes):
             step = run.steps.get(name)
-            if step is not None and self.holds(step):
+            # A copy of its claim that lands late takes the step again under its token: that is another attempt.
+            mine = step is not None and self.begun.get(name, step.attempt) == step.attempt
+            if step is not None and mine and self.holds(step):
                 continue  # still to be committed
             del self.outcomes[name]
-            if step is None or step.token != self.token:
+            if step is None or not mine or step.token != self.token:
                 self.fenced = True

@@ -300,6 +300,7 @@ class Loop:
         now = self._services.now()
         begun = []
         for name in steps:
+            self._hand.begun[name] = run.steps[name].attempt
             self._hand.payloads[name] = run.signals_json
             attempt = self._attempt(name, given[name], now)
             unreadable = given[name].unreadable
