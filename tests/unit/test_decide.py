@@ -702,6 +702,17 @@ class TestProblems:
         problem = Problem(self.FAILURE, parks=True, patience=0)
         assert rows(decided(run({}), hand(None), problem)) == [("park", None)]
 
+    def test_a_message_that_waits_for_it_never_comes_to_the_dead_letter_queue(self) -> None:
+        problem, since = Problem(self.FAILURE, parks=True), f"{BLOCKED}{NOW // 1000:x}"
+        for occasion, renewed in ((since, f"{since}:1"), (f"{since}:f", f"{since}:0")):
+            held = hand("a", 8, occasion=occasion)
+            action = decided(run({}), held, problem, NOW + 1_000)
+            assert sent(action) == [("a", 1, renewed)]
+            held.sent.add(("a", 1))
+            assert isinstance(decided(run({}), held, problem, NOW + 1_000), Ack)
+        parked = decided(run({}), hand("a", occasion=f"{since}:1"), problem, NOW + PATIENCE)
+        assert rows(parked) == [("park", None)]  # since when is kept
+
     def test_one_worker_that_can_go_on_with_it_is_enough(self) -> None:
         seen = run({"a": pending(), "b": pending(0, 1), "c": pending(0, 1)})
         held = hand("a", 4, occasion=f"{BLOCKED}{NOW // 1000:x}")

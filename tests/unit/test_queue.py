@@ -65,7 +65,7 @@ class TestNudge:
         for nudge in (
             longest,
             longest._replace(occasion="again:AbCdEf12"),
-            longest._replace(occasion="blocked:6b49d200"),
+            longest._replace(occasion="blocked:6b49d200:f"),
             longest._replace(step=None, attempt=1, occasion="sweep:1800000000000"),
         ):
             assert len(nudge.group_id) <= 128

@@ -18,8 +18,11 @@ LAST_MOMENT = 1_000
 #: Seconds between two looks at such a run: 300 in all, and fewer receipts than the dead-letter queue allows.
 BLOCKED_PAUSES = (10, 20, 40, 60, 80, 90)
 
-#: How the occasion of a nudge begins that has been waiting for a deployment that can go on; the rest is since
-#: when, in hexadecimal seconds since 1970.
+#: Receipts after which such a message is replaced by a fresh one: two before the dead-letter queue takes it.
+RENEW_BLOCKED = 8
+
+#: How the occasion of a nudge begins that has been waiting for a deployment that can go on. Then come since
+#: when, in hexadecimal seconds since 1970, and after a colon the number of its renewals, in one digit.
 BLOCKED = "blocked:"
 
 
@@ -61,6 +64,11 @@ def blocked(run: Run, hand: Hand, problem: Problem, now: int) -> Action:
         again = hand.nudge._replace(occasion=f"{BLOCKED}{now // 1000:x}")
         return Ack() if hand.has_sent(again) else Send((again,))
     left = (since or now) + problem.patience - now
+    if left > 0 and hand.received >= RENEW_BLOCKED:
+        started, _, renewals = hand.nudge.occasion.removeprefix(BLOCKED).partition(":")
+        occasion = f"{BLOCKED}{started}:{(int(renewals or '0', 16) + 1) % 16:x}"
+        again = hand.nudge._replace(occasion=occasion)
+        return Ack() if hand.has_sent(again) else Send((again,))
     if left > 0:
         pause = BLOCKED_PAUSES[min(hand.received, len(BLOCKED_PAUSES)) - 1]
         return Nack(min(pause, -(-left // 1000)))
@@ -74,6 +82,8 @@ def blocked_since(nudge: Nudge) -> int | None:
     if not nudge.occasion.startswith(BLOCKED):
         return None
     try:
-        return int(nudge.occasion.removeprefix(BLOCKED), 16) * 1000
+        started, _, renewals = nudge.occasion.removeprefix(BLOCKED).partition(":")
+        int(renewals or "0", 16)
+        return int(started, 16) * 1000
     except ValueError:
         return None
