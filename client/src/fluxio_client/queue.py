@@ -51,10 +51,12 @@ class Nudge(NamedTuple):
         Branches of a run have a group each, and so have its sweeps, its redrives, each of its signals, and each
         message that waits for another deployment: hidden together they would come back when the first is due.
         """
+        kind, _, _ = self.occasion.partition(":")
+        if kind == "blocked":
+            return f"{self.run_id}/{self.step or ''}/{self.occasion}"
         if self.step is not None:
             return f"{self.run_id}/{self.step}"
-        kind, _, _ = self.occasion.partition(":")
-        return f"{self.run_id}/{self.occasion if kind in ('signal', 'blocked') else kind}"
+        return f"{self.run_id}/{self.occasion if kind == 'signal' else kind}"
 
     @property
     def deduplication_id(self) -> str:

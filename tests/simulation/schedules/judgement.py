@@ -52,7 +52,8 @@ def _wrong_end(schedule: Schedule, run: Any) -> Iterator[str]:
 def lost_innocently(schedule: Schedule, run_ids: list[str]) -> Iterator[str]:
     """Runs whose failure is not put down to the one step that kills its process, or that took others along.
 
-    Where a claim's answer may be lost, a sibling may be RUNNING for another reason; it is asked for at the end.
+    A first attempt of a sibling may have been lost with its own, and its lease be the longer one. A second
+    one is not; unless the answer to its claim was lost, so that it was never begun.
     """
     heard = not (schedule.weather.throttled or schedule.weather.unanswered)
     for run_id in run_ids:
@@ -64,7 +65,8 @@ def lost_innocently(schedule: Schedule, run_ids: list[str]) -> Iterator[str]:
         for step in run.steps.values():
             ready = done.issuperset(graph.depends_on[step.name]) and not step.awaits
             innocent = step.name not in done | {*schedule.poison}
-            if ready and innocent and (heard or step.status == "FAILED"):
+            again = step.status == "FAILED" or (heard and step.attempt > 1)
+            if ready and innocent and again:
                 yield f"{run_id}: {step.name} is {step.status}, taken along by {schedule.poison}"
 
 
