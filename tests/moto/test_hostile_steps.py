@@ -146,6 +146,7 @@ class TestWhatIsDoneToTheProcess:
         monkeypatch.setenv("FLUXIO_TEST_FOLDER", str(folder))
         root = logging.getLogger()
         descriptors = [os.dup(number) for number in range(3)]
+        spoken = locale.setlocale(locale.LC_ALL)
         with ExitStack() as stack, warnings.catch_warnings(), decimal.localcontext():
             for where, name in [
                 (sys, "stdout"),
@@ -172,7 +173,7 @@ class TestWhatIsDoneToTheProcess:
         os.environ.pop("TZ", None)
         time.tzset()
         gc.enable()
-        locale.setlocale(locale.LC_ALL, "C")
+        locale.setlocale(locale.LC_ALL, spoken)
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
             os.close(descriptor)
