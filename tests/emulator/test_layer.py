@@ -61,7 +61,7 @@ def lambda_handler(event, context):
         raise ValueError("as asked")
     if event == "exit":
         os._exit(3)
-    assert 0 < context.get_remaining_time_in_millis() <= 60_000
+    assert 0 < context.get_remaining_time_in_millis() <= 120_000
     return {"event": event, "fluxio": fluxio.__file__, "modules": sorted(sys.modules)}
 """
 
