@@ -80,7 +80,7 @@ def put_back(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
 def _gone_on_with(run: Run, hand: Hand, plan: Plan) -> set[str]:
     """All steps downstream of the one the message names, if another worker completed that one.
 
-    Whoever did it went on with them under another message, which may be gone: a duplicate's holder goes on
+    That worker went on with them under another message, which may be gone: a duplicate's holder goes on
     after the other one has acknowledged. This message is still there, so it answers for them, too.
     """
     named = run.steps.get(hand.nudge.step or "")

@@ -65,9 +65,8 @@ def blocked(run: Run, hand: Hand, problem: Problem, now: int) -> Action:
         return Ack() if hand.has_sent(again) else Send((again,))
     left = (since or now) + problem.patience - now
     if left > 0 and hand.received >= RENEW_BLOCKED:
-        started, _, renewals = hand.nudge.occasion.removeprefix(BLOCKED).partition(":")
-        occasion = f"{BLOCKED}{started}:{(int(renewals or '0', 16) + 1) % 16:x}"
-        again = hand.nudge._replace(occasion=occasion)
+        started, renewals = _parsed(hand.nudge.occasion)
+        again = hand.nudge._replace(occasion=f"{BLOCKED}{started:x}:{(renewals + 1) % 16:x}")
         return Ack() if hand.has_sent(again) else Send((again,))
     if left > 0:
         pause = BLOCKED_PAUSES[min(hand.received, len(BLOCKED_PAUSES)) - 1]
@@ -82,8 +81,16 @@ def blocked_since(nudge: Nudge) -> int | None:
     if not nudge.occasion.startswith(BLOCKED):
         return None
     try:
-        started, _, renewals = nudge.occasion.removeprefix(BLOCKED).partition(":")
-        int(renewals or "0", 16)
-        return int(started, 16) * 1000
+        return _parsed(nudge.occasion)[0] * 1000
     except ValueError:
         return None
+
+
+def _parsed(occasion: str) -> tuple[int, int]:
+    """Since when a nudge waits, in seconds since 1970, and how often it was renewed.
+
+    Raises:
+        ValueError: the occasion is none of a nudge that waits.
+    """
+    started, _, renewals = occasion.removeprefix(BLOCKED).partition(":")
+    return int(started, 16), int(renewals or "0", 16)

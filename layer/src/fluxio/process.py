@@ -102,7 +102,7 @@ class _Process:
 
 _STREAMS = {"stdin": 0, "stdout": 1, "stderr": 2}
 
-#: None until a worker is made: whoever only imports the engine keeps a process of his own.
+#: None until a worker is made: importing the engine changes nothing of a process.
 _held: _Process | None = None
 
 
@@ -149,7 +149,7 @@ def _reopen(held: _Process) -> None:
 def _restream(_: _Process) -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name, None)
-        with suppress(Exception):  # somebody's stream may not even say whether it is closed
+        with suppress(Exception):  # a stream of the step's may not even say whether it is closed
             if stream is None or stream.closed:
                 opened = open(_STREAMS[name], "w", 1, "utf-8", "replace", closefd=False)  # noqa: SIM115
                 setattr(sys, name, opened)
