@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fluxio import decide, sweeper
+from fluxio import claims, sweeper
 from fluxio.worker import Worker
 from fluxio_client import settings
 from fluxio_client.store import Store
@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument(
         "--lease-margin",
         type=float,
-        default=decide.LEASE_MARGIN / 1000,
+        default=claims.LEASE_MARGIN / 1000,
         help="seconds a lease holds beyond the step's timeout; all processes here have one clock",
     )
     parser.add_argument(
@@ -157,7 +157,7 @@ def main() -> None:
     )
     parser.add_argument("--plant", choices=PLANTS)
     given = parser.parse_args()
-    decide.LEASE_MARGIN = round(given.lease_margin * 1000)
+    claims.LEASE_MARGIN = round(given.lease_margin * 1000)
     sweeper.WATCHDOG_MS = round(given.watchdog * 1000)
     if given.plant:
         PLANTS[given.plant]()
