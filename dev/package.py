@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dev.stage import DevError, command_line, say
 from fluxio_client.cli.archive import read_folder, write_zip
-from fluxio_client.errors import FluxioError
+from fluxio_protocol.errors import FluxioError
 
 
 def package(folder: Path, target: Path, names: Sequence[str]) -> Path:

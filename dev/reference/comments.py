@@ -18,12 +18,13 @@ _MARK = "#:"
 
 @cache
 def packages() -> griffe.GriffeLoader:
-    """Both packages, read and not run."""
+    """The packages, read and not run."""
     loader = griffe.GriffeLoader(
         search_paths=[ROOT / "client" / "src", ROOT / "layer" / "src"],
         docstring_parser="google",
         docstring_options={"returns_named_value": False, "returns_multiple_items": False},
     )
+    loader.load("fluxio_protocol")
     loader.load("fluxio_client")
     loader.load("fluxio")
     loader.resolve_aliases()

@@ -32,7 +32,7 @@ def render() -> str:
             ("variable", "what it is"),
             [
                 (code(str(one.value).strip("'\"")), prose(_meaning(one)))
-                for one in _module("fluxio_client.settings").attributes.values()
+                for one in _module("fluxio_protocol.settings").attributes.values()
                 if one.has_labels("module-attribute")
             ],
         ),
@@ -49,7 +49,7 @@ def _package(name: str) -> Iterator[str]:
     yield f"## {name}"
     yield paragraphs(_text(_module(name)).partition("\n\n")[0])
     if name == "fluxio_client":
-        yield paragraphs(_text(_module("fluxio_client.run")).partition("\n\n")[2])
+        yield paragraphs(_text(_module("fluxio_protocol.run")).partition("\n\n")[2])
     for one in sorted((one for one in found if one not in errors), key=_order):
         yield f"### {one.name}"
         if isinstance(one, griffe.Function):

@@ -13,14 +13,15 @@ from typing import Any
 from dev.reference.comments import members
 from dev.reference.markdown import code, fenced, page, prose, table
 from dev.stage import DevError
-from fluxio_client import transitions
 from fluxio_client.client import FluxioClient
-from fluxio_client.expression import expression
-from fluxio_client.graph import Graph
-from fluxio_client.layout import signal_attribute
-from fluxio_client.run import RunStatus, StepStatus
-from fluxio_client.store import Store
-from fluxio_client.transitions import TABLE, Guard, Transition, open_run
+from fluxio_protocol import changes
+from fluxio_protocol.changes import open_run
+from fluxio_protocol.expression import expression
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.layout import signal_attribute
+from fluxio_protocol.run import RunStatus, StepStatus
+from fluxio_protocol.store import Store
+from fluxio_protocol.transitions import TABLE, Guard, Transition
 from tests.golden.rows import CHANGES, NOW
 
 #: Where an entity is before its first status, and after its last one.
@@ -36,7 +37,7 @@ def render() -> str:
     """The page."""
     return page(
         "States and transitions",
-        "client/src/fluxio_client/transitions.py",
+        "client/src/fluxio_protocol/transitions.py",
         "Every change of a run is a row of one table, and each row is one conditional write, or a part of "
         "one: DynamoDB applies it only if the run and the step stand where the row begins and its guards "
         "hold. What follows from that is in [guarantees.md](../guarantees.md).",
@@ -135,7 +136,7 @@ def _way(sources: frozenset[Any], target: Enum | None, of: type[Enum]) -> str:
 def _makers() -> dict[str, str]:
     """By row: the docstring of the function that makes a change of it."""
     found = {}
-    for node in ast.parse(inspect.getsource(transitions)).body:
+    for node in ast.parse(inspect.getsource(changes)).body:
         if isinstance(node, ast.FunctionDef):
             for part in ast.walk(node):
                 if isinstance(part, ast.Constant) and part.value in TABLE:

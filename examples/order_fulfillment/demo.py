@@ -24,7 +24,7 @@ from dev.package import package  # noqa: E402
 from dev.stage import DevError, command_line, say  # noqa: E402
 from dev.terraform import Terraform  # noqa: E402
 from fluxio_client import FluxioClient, Run, RunStatus, Step, StepStatus  # noqa: E402
-from fluxio_client.graph import Graph  # noqa: E402
+from fluxio_protocol.graph import Graph  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 WORK = ROOT / ".fluxio" / "demo"

@@ -20,8 +20,8 @@ from fluxio.context import StepContext
 from fluxio.hand import Hand
 from fluxio.tracing import MessageTrace
 from fluxio_client import Run, RunStatus, Step, StepStatus
-from fluxio_client.queue import Nudge
-from fluxio_client.trace import Trace
+from fluxio_protocol.queue import Nudge
+from fluxio_protocol.trace import Trace
 from tests.benchmarks.test_import_cost import WORKER, python
 from tests.moto.daemon import Daemon
 
@@ -99,7 +99,7 @@ def handle(trace: str | None) -> None:
 
 def call() -> Callable[[], None]:
     """As much of the writes of such a run as boto3 does before it sends them."""
-    from fluxio_client.settings import aws_client
+    from fluxio_protocol.settings import aws_client
 
     client = aws_client("dynamodb")
 

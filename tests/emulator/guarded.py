@@ -18,10 +18,11 @@ from fluxio.deployment import Deployment
 from fluxio.loop import Services
 from fluxio.manifest import Manifest
 from fluxio.worker import Worker
-from fluxio_client import FluxioClient, layout
+from fluxio_client import FluxioClient
 from fluxio_client.client import now_ms
-from fluxio_client.queue import Queue
-from fluxio_client.store import Store
+from fluxio_protocol import layout
+from fluxio_protocol.queue import Queue
+from fluxio_protocol.store import Store
 
 PACKAGE = Path(__file__).parent / "package"
 

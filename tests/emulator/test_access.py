@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from dev import emulator
 from fluxio_client import FluxioClient, NotNudged, RunParked, RunStatus, client
-from fluxio_client.queue import Nudge
+from fluxio_protocol.queue import Nudge
 from tests.emulator.conftest import NAME
 from tests.emulator.guarded import (
     DENIED,

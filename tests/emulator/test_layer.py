@@ -48,7 +48,7 @@ class Order(pydantic.BaseModel):
     amount: float
 
 assert Order.model_validate({"amount": "9.5"}).amount == 9.5
-for name in ("fluxio", "fluxio_client", "pydantic", "aws_xray_sdk", "wrapt"):
+for name in ("fluxio", "fluxio_client", "fluxio_protocol", "pydantic", "aws_xray_sdk", "wrapt"):
     assert sys.modules[name].__file__.startswith(sys.argv[1]), sys.modules[name].__file__
 """
 
@@ -181,7 +181,7 @@ def test_nothing_that_the_runtime_brings_is_in_the_zip(
     assert all(name.startswith("python/") for name in names)
     tops = {name.split("/")[1].partition("-")[0].removesuffix(".py") for name in names}
     assert tops.isdisjoint({*layer.FROM_THE_RUNTIME, "python_dateutil", "bin"})
-    assert {"fluxio", "fluxio_client", "pydantic", "aws_xray_sdk"} <= tops
+    assert {"fluxio", "fluxio_client", "fluxio_protocol", "pydantic", "aws_xray_sdk"} <= tops
     ends = ("RECORD", "INSTALLER", "direct_url.json", ".pyc")
     assert not [name for name in names if name.endswith(ends)]
 

@@ -23,9 +23,10 @@ import boto3
 import pytest
 
 from dev.package import package
-from fluxio_client import FluxioClient, RunStatus, transitions
+from fluxio_client import FluxioClient, RunStatus
 from fluxio_client.client import now_ms
-from fluxio_client.store import Store
+from fluxio_protocol import changes
+from fluxio_protocol.store import Store
 from tests.emulator.world import Deployed, Scratch, put_into_force, until
 from tests.runbook import Command, sections
 
@@ -221,8 +222,8 @@ class Night:
         step = self.client.get(run_id).steps["charge_card"]
         assert step.token is not None
         assert step.attempt == attempt - 1
-        values = transitions.claim_values(step.token, now_ms() - 1, "", now_ms())
-        change = transitions.take_over("charge_card", values, step.attempt)
+        values = changes.claim_values(step.token, now_ms() - 1, "", now_ms())
+        change = changes.take_over("charge_card", values, step.attempt)
         store = Store(self.deployed.clients["dynamodb"], self.deployed.outputs["table_name"])
         assert store.apply(run_id, [change], later).applied
 

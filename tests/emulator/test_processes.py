@@ -22,8 +22,9 @@ from uuid import uuid4
 import pytest
 
 from dev.emulator import Emulator
-from fluxio_client import FluxioClient, NotNudged, Run, RunStatus, StepStatus, client, layout
-from fluxio_client.store import Store
+from fluxio_client import FluxioClient, NotNudged, Run, RunStatus, StepStatus, client
+from fluxio_protocol import layout
+from fluxio_protocol.store import Store
 from tests.emulator.fleet import Fleet
 from tests.emulator.world import Deployed, until
 

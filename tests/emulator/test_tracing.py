@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fluxio_client import FluxioClient, RunStatus
-from fluxio_client.trace import HEADER_VARIABLE, Trace
+from fluxio_protocol.trace import HEADER_VARIABLE, Trace
 from tests.emulator.test_budgets import ORDER, spend, steps_on_the_path  # noqa: F401 - a fixture
 from tests.emulator.world import Deployed, Scratch, put_into_force, until
 from tests.moto.daemon import Daemon

@@ -20,9 +20,10 @@ import pytest
 
 from dev import ROOT, emulator, layer, release, version
 from dev.terraform import Terraform
-from fluxio_client import FluxioClient, Run, RunStatus, layout
+from fluxio_client import FluxioClient, Run, RunStatus
 from fluxio_client.cli.archive import write_zip
 from fluxio_client.client import now_ms
+from fluxio_protocol import layout
 from tests.emulator.conftest import NAME
 from tests.emulator.guarded import Principal
 from tests.emulator.test_release import copy_sources

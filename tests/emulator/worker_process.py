@@ -25,8 +25,8 @@ from typing import Any
 
 from fluxio import claims, sweeper
 from fluxio.worker import Worker
-from fluxio_client import settings
-from fluxio_client.store import Store
+from fluxio_protocol import settings
+from fluxio_protocol.store import Store
 
 #: The exit code of a worker whose invocation took longer than the function may.
 TIMED_OUT = 75

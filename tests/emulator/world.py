@@ -15,8 +15,8 @@ from fluxio.manifest import Manifest
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient
 from fluxio_client.client import now_ms
-from fluxio_client.queue import Queue
-from fluxio_client.store import Store
+from fluxio_protocol.queue import Queue
+from fluxio_protocol.store import Store
 
 
 class Deployed(NamedTuple):

@@ -9,11 +9,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fluxio_client import Failure, RunStatus, layout
-from fluxio_client import transitions as to
-from fluxio_client.expression import expression
-from fluxio_client.graph import Graph
-from fluxio_client.transitions import Change
+from fluxio_client import Failure, RunStatus
+from fluxio_protocol import changes as to
+from fluxio_protocol import layout
+from fluxio_protocol.changes import Change
+from fluxio_protocol.expression import expression
+from fluxio_protocol.graph import Graph
 
 NOW = 1_800_000_000_000
 RUN_ID = "wf-000000000001"

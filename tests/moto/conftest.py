@@ -15,7 +15,7 @@ from botocore.client import BaseClient
 from moto import mock_aws
 from moto.core.serialize import JSONSerializer
 
-from fluxio_client import limits
+from fluxio_protocol import limits
 from tests.moto.pump import Calls, Clock, LogLines, World
 
 REGION = "us-east-1"

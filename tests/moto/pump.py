@@ -19,8 +19,8 @@ from fluxio.manifest import Manifest
 from fluxio.plan import PATIENCE
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient, Run
-from fluxio_client.queue import Queue
-from fluxio_client.store import Store
+from fluxio_protocol.queue import Queue
+from fluxio_protocol.store import Store
 from tests.dying import stands_for_death
 
 TABLE_WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem")

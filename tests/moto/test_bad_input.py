@@ -15,7 +15,7 @@ import pytest
 from fluxio import step, workflow
 from fluxio.manifest import Manifest
 from fluxio_client import RunStatus, SettingError
-from fluxio_client.store import Store
+from fluxio_protocol.store import Store
 from tests.moto.pump import Calls, Invocation, Killed, LogLines, World
 
 pytestmark = pytest.mark.once

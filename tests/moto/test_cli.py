@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from fluxio import Retry, StepContext, step, workflow
-from fluxio_client import RunStatus, transitions
+from fluxio_client import RunStatus
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.moments import local
-from fluxio_client.run import Failure
-from fluxio_client.store import Store
+from fluxio_protocol import changes
+from fluxio_protocol.run import Failure
+from fluxio_protocol.store import Store
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import LogLines, World
 
@@ -100,7 +101,7 @@ def fluxio(
 
 def park(world: World, run_id: str) -> None:
     """Leave a run to an operator, as a worker does that lacks its workflow."""
-    change = transitions.park(Failure("DeploymentError", "there is no step charge"))
+    change = changes.park(Failure("DeploymentError", "there is no step charge"))
     Store(world.dynamodb, world.table_name).apply(run_id, [change], world.clock.now())
 
 
@@ -248,7 +249,7 @@ def test_show_says_what_the_steps_of_a_run_waited_for_when_it_ended(
     world.clock.advance(3600)
     Store(world.dynamodb, world.table_name).apply(
         limited.run_id,
-        [transitions.expire(Failure("RunTimeout", "too late"), world.clock.now())],
+        [changes.expire(Failure("RunTimeout", "too late"), world.clock.now())],
         world.clock.now(),
     )
 
@@ -264,10 +265,10 @@ def test_a_step_that_a_stopped_run_left_behind_does_not_go_on_counting(
     fluxio: Command, world: World, stopped: str
 ) -> None:
     run = world.run(Approval)
-    claim = transitions.claim_values("t", world.clock.now() + 70_000, "", world.clock.now())
+    claim = changes.claim_values("t", world.clock.now() + 70_000, "", world.clock.now())
     world.client.signal(run.run_id, "approved")
     Store(world.dynamodb, world.table_name).apply(
-        run.run_id, [transitions.claim("publish", claim, awaits=("approved",))], world.clock.now()
+        run.run_id, [changes.claim("publish", claim, awaits=("approved",))], world.clock.now()
     )
     if stopped == "parked":
         park(world, run.run_id)
@@ -405,7 +406,7 @@ def test_list_failed_shows_when_each_run_failed_in_the_order_it_is_in(
     pump = world.pump(Declined)
     for run_id in ("late-start", "early-start"):
         world.clock.advance(3700)
-        failure = transitions.fail_run(Failure("E", run_id), world.clock.now())
+        failure = changes.fail_run(Failure("E", run_id), world.clock.now())
         Store(world.dynamodb, world.table_name).apply(run_id, [failure], world.clock.now())
     pump.drain()
 

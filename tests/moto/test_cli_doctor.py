@@ -12,13 +12,13 @@ from botocore import exceptions
 from botocore.exceptions import ClientError
 
 from fluxio import step, workflow
-from fluxio_client import settings, transitions
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.version import client_version
 from fluxio_client.listing import Listing
-from fluxio_client.run import Failure
-from fluxio_client.store import Store
+from fluxio_protocol import changes, settings
+from fluxio_protocol.run import Failure
+from fluxio_protocol.store import Store
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import World
 
@@ -402,7 +402,7 @@ def test_doctor_fails_while_runs_are_parked(fluxio: Command, world: World, count
     for _ in range(count):
         world.client.start("Unheard", {})
     for at in range(count):
-        change = transitions.park(Failure("DeploymentError", "there is no step charge"))
+        change = changes.park(Failure("DeploymentError", "there is no step charge"))
         run_id = world.client.start("Order", run_id=f"o-{at}").run_id
         Store(world.dynamodb, world.table_name).apply(run_id, [change], world.clock.now())
 

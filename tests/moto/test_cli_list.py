@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from fluxio import step, workflow
-from fluxio_client import InvalidInput, RunStatus, transitions
+from fluxio_client import InvalidInput, RunStatus
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.session import Session
 from fluxio_client.listing import Listing
-from fluxio_client.run import Failure
-from fluxio_client.store import Store
+from fluxio_protocol import changes
+from fluxio_protocol.changes import Change
+from fluxio_protocol.run import Failure
+from fluxio_protocol.store import Store
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import Calls, World
 
@@ -95,7 +97,7 @@ def start(world: World, count: int, workflow: str = "Order", prefix: str = "o") 
     return ids
 
 
-def stop(world: World, run_id: str, change: transitions.Change) -> None:
+def stop(world: World, run_id: str, change: Change) -> None:
     Store(world.dynamodb, world.table_name).apply(run_id, [change], world.clock.now())
 
 
@@ -119,9 +121,9 @@ def test_no_more_runs_are_read_than_are_shown(
     ids = start(world, 40)
     failure = Failure("E", "why")
     for run_id in ids[:10]:
-        stop(world, run_id, transitions.fail_run(failure, world.clock.now()))
+        stop(world, run_id, changes.fail_run(failure, world.clock.now()))
     for run_id in ids[10:20]:
-        stop(world, run_id, transitions.park(failure))
+        stop(world, run_id, changes.park(failure))
     calls.reset()
 
     said = fluxio(*call, "--limit", "5", "--json")
@@ -139,7 +141,7 @@ def test_open_runs_are_all_shown_the_newest_first_if_there_are_no_more(
     fluxio: Command, world: World
 ) -> None:
     ids = start(world, 12)
-    stop(world, ids[3], transitions.cancel(world.clock.now()))
+    stop(world, ids[3], changes.cancel(world.clock.now()))
 
     listed = fluxio("list", "--json").json
 
@@ -168,7 +170,7 @@ def test_a_page_goes_on_in_the_window_of_the_first_whenever_it_is_asked_for(
     ids = start(world, 20)
     if status:
         for run_id in ids:
-            stop(world, run_id, transitions.fail_run(Failure("E", "why"), world.clock.now()))
+            stop(world, run_id, changes.fail_run(Failure("E", "why"), world.clock.now()))
             world.clock.advance(1)
     more = ["--failed"] if status else []
     found: list[str] = []

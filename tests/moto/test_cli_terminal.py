@@ -14,12 +14,12 @@ from xml.etree import ElementTree
 import pytest
 
 from fluxio import step, workflow
-from fluxio_client import layout
 from fluxio_client.cli import app
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.payload import read_json
 from fluxio_client.cli.printable import printable, printable_json
-from fluxio_client.errors import InvalidInput
+from fluxio_protocol import layout
+from fluxio_protocol.errors import InvalidInput
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import World
 

@@ -26,9 +26,9 @@ from fluxio_client import (
     RunSummary,
     SettingError,
     WaitTimeout,
-    layout,
 )
-from fluxio_client.queue import Nudge
+from fluxio_protocol import layout
+from fluxio_protocol.queue import Nudge
 from tests.moto.pump import Calls, World
 
 

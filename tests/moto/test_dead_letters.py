@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 from fluxio_client import FluxioClient, NotNudged
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.dead_letters import DeadLetters
-from fluxio_client.queue import Queue
-from fluxio_client.store import Store
+from fluxio_protocol.queue import Queue
+from fluxio_protocol.store import Store
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import World
 from tests.simulation.aws import Aws, Call, FifoQueue

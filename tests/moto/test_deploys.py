@@ -10,8 +10,8 @@ from fluxio import step, workflow
 from fluxio.definition import definition_of
 from fluxio.plan import PATIENCE
 from fluxio_client import RunStatus
-from fluxio_client import transitions as to
-from fluxio_client.store import Store
+from fluxio_protocol import changes as to
+from fluxio_protocol.store import Store
 from tests.moto.pump import World
 
 pytestmark = pytest.mark.once

@@ -341,7 +341,7 @@ class TestOnce:
             raise ConnectionError
 
         with monkeypatch.context() as outage:
-            outage.setattr("fluxio_client.store.Store.apply", unreachable)
+            outage.setattr("fluxio_protocol.store.Store.apply", unreachable)
             with pytest.raises(ConnectionError):
                 pump.sweep()
         assert emitted.counts() == {}, "a sweep that failed is not a sweep"

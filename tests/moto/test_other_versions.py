@@ -11,16 +11,10 @@ from typing import Any
 import pytest
 
 from fluxio import step, workflow
-from fluxio_client import (
-    RunEnded,
-    RunStatus,
-    StepStatus,
-    UnknownStatus,
-    WaitTimeout,
-    layout,
-)
+from fluxio_client import RunEnded, RunStatus, StepStatus, UnknownStatus, WaitTimeout
 from fluxio_client.cli.exits import ExitCode
-from fluxio_client.graph import Graph
+from fluxio_protocol import layout
+from fluxio_protocol.graph import Graph
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import World
 

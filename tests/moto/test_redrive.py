@@ -7,9 +7,9 @@ import pytest
 from fluxio import step, workflow
 from fluxio.definition import definition_of
 from fluxio_client import RunStatus, StepStatus
-from fluxio_client import transitions as to
-from fluxio_client.run import Failure
-from fluxio_client.store import Store
+from fluxio_protocol import changes as to
+from fluxio_protocol.run import Failure
+from fluxio_protocol.store import Store
 from tests.moto.pump import Killed, World
 
 pytestmark = pytest.mark.once

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from fluxio import StepContext, step, workflow
-from fluxio_client import RunStatus, layout
-from fluxio_client import transitions as to
-from fluxio_client.store import Store
+from fluxio_client import RunStatus
+from fluxio_protocol import changes as to
+from fluxio_protocol import layout
+from fluxio_protocol.store import Store
 from tests.moto.conftest import create_table
 from tests.moto.pump import Calls, Killed, World
 

@@ -9,8 +9,8 @@ import pytest
 
 from fluxio import step, workflow
 from fluxio_client import RunStatus
-from fluxio_client.queue import Queue
-from fluxio_client.store import Store
+from fluxio_protocol.queue import Queue
+from fluxio_protocol.store import Store
 from tests.moto.pump import Calls, Invocation, LogLines, World
 
 pytestmark = pytest.mark.once

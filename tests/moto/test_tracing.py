@@ -21,7 +21,7 @@ import pytest
 from fluxio import Retry, StepContext, step, workflow
 from fluxio_client import FluxioClient, RunStatus, StepStatus
 from fluxio_client.client import now_ms
-from fluxio_client.trace import Trace
+from fluxio_protocol.trace import Trace
 from tests.moto.conftest import create_table
 from tests.moto.daemon import Daemon
 from tests.moto.pump import Calls, Killed, LogLines, Pump, World

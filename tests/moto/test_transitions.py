@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from fluxio_client import RunStatus, StepStatus, layout
-from fluxio_client import transitions as to
-from fluxio_client.run import ENDED
-from fluxio_client.store import Store
-from fluxio_client.transitions import Guard, Transition
+from fluxio_client import RunStatus, StepStatus
+from fluxio_protocol import changes as to
+from fluxio_protocol import layout
+from fluxio_protocol.run import ENDED
+from fluxio_protocol.store import Store
+from fluxio_protocol.transitions import Guard, Transition
 from tests.golden.rows import CHANGES, NOW, RUN_ID, TOGETHER, item
 from tests.moto.pump import World
 

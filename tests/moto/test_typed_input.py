@@ -259,7 +259,7 @@ class TestSameRun:
 
     def test_a_process_that_comes_after_writes_the_same(self) -> None:
         code = (
-            "from fluxio_client import layout\n"
+            "from fluxio_protocol import layout\n"
             "from tests.moto.test_typed_input import ITEM\n"
             "print(layout.encode(ITEM, 'x'))"
         )

@@ -15,28 +15,27 @@ import fluxio.loop
 import fluxio.message
 import fluxio.outage
 import fluxio.sweeper
-import fluxio_client.client
-import fluxio_client.expression
-import fluxio_client.queue
-import fluxio_client.transitions as to
+import fluxio_protocol.changes as to
+import fluxio_protocol.expression
+import fluxio_protocol.queue
 from fluxio.actions import Ack, Nack, Write
 from fluxio.hand import Hand
 from fluxio.loop import Loop
 from fluxio.worker import Worker
 from fluxio_client.client import FluxioClient
-from fluxio_client.expression import Expression
-from fluxio_client.queue import Nudge, Queue, QueueError
-from fluxio_client.run import Run
-from fluxio_client.store import Store
-from fluxio_client.transitions import Guard
+from fluxio_protocol.expression import Expression
+from fluxio_protocol.queue import Nudge, Queue, QueueError
+from fluxio_protocol.run import Failure, Run, RunStatus, StepStatus
+from fluxio_protocol.store import Store
+from fluxio_protocol.transitions import TABLE, Guard
 
 Patch = pytest.MonkeyPatch
 
 
 def without(row: str, guard: Guard) -> Callable[[Patch], None]:
     def break_it(patch: Patch) -> None:
-        found = to.TABLE[row]
-        patch.setitem(to.TABLE, row, found._replace(guards=found.guards - {guard}))  # type: ignore[arg-type]
+        found = TABLE[row]
+        patch.setitem(TABLE, row, found._replace(guards=found.guards - {guard}))  # type: ignore[arg-type]
 
     return break_it
 
@@ -59,7 +58,7 @@ def unasked(attribute: str) -> Callable[[Patch], None]:
         made.require = require  # type: ignore[method-assign]
         return None
 
-    return wrap(fluxio_client.expression, "_change_step", broken)
+    return wrap(fluxio_protocol.expression, "_change_step", broken)
 
 
 def both(*breakages: Callable[[Patch], None]) -> Callable[[Patch], None]:
@@ -74,7 +73,7 @@ def both(*breakages: Callable[[Patch], None]) -> Callable[[Patch], None]:
 
 def row(row: str, **changed: Any) -> Callable[[Patch], None]:
     def break_it(patch: Patch) -> None:
-        patch.setitem(to.TABLE, row, to.TABLE[row]._replace(**changed))  # type: ignore[arg-type]
+        patch.setitem(TABLE, row, TABLE[row]._replace(**changed))  # type: ignore[arg-type]
 
     return break_it
 
@@ -109,7 +108,7 @@ def send_once(patch: Patch) -> None:
         with suppress(QueueError):
             sound(*args)
 
-    patch.setattr(fluxio_client.queue, "SEND_TRIES", 1)
+    patch.setattr(fluxio_protocol.queue, "SEND_TRIES", 1)
     wrap(Queue, "send", send)(patch)
 
 
@@ -163,7 +162,7 @@ def own_step_alone(sound: Any, run: Any, hand: Hand, plan: Any, now: int) -> lis
 
 
 def give_the_step_up_alone(step: Any, now: int) -> Write:
-    failure = to.Failure("WorkerLost", "its workers died", step.name, step.attempt)
+    failure = Failure("WorkerLost", "its workers died", step.name, step.attempt)
     return Write((to.give_up(step.name, step.attempt, failure, now),))
 
 
@@ -173,7 +172,7 @@ def drop_branches(run: Run, hand: Hand, *_: Any) -> Nack:
 
 def park_at_once(patch: Patch) -> None:
     def blocked(run: Run, hand: Hand, problem: Any, now: int) -> Any:
-        if run.status not in (to.RunStatus.PENDING, to.RunStatus.RUNNING):
+        if run.status not in (RunStatus.PENDING, RunStatus.RUNNING):
             return Ack()
         failure = problem.failure
         return Write((to.park(failure) if problem.parks else to.fail_run(failure, now),))
@@ -186,7 +185,7 @@ def together(sound: Any, run: Any, hand: Hand, plan: Any, ready: Any, time_left:
     if run is None:
         return sound(run, hand, plan, ready, time_left)
     fresh = {
-        name: replace(step, status=to.StepStatus.PENDING) if name in ready else step
+        name: replace(step, status=StepStatus.PENDING) if name in ready else step
         for name, step in run.steps.items()
     }
     return sound(replace(run, steps=fresh), hand, plan, ready, time_left)

@@ -10,9 +10,9 @@ from typing import Any
 from fluxio import step, sweeper, workflow
 from fluxio.metrics import Metrics
 from fluxio.sweeper import MARGIN
-from fluxio_client import layout
-from fluxio_client.queue import Queue
-from fluxio_client.store import Store
+from fluxio_protocol import layout
+from fluxio_protocol.queue import Queue
+from fluxio_protocol.store import Store
 from tests.simulation.aws import Aws, Call, Wire, sound
 from tests.simulation.platform import (
     InPlace,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from fluxio_client import limits
+from fluxio_protocol import limits
 from tests.simulation import expressions
 from tests.simulation.clients import Clock, DynamoDBClient, Wire, client_error, sound
 from tests.simulation.expressions import Invalid, Item, Unfit

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from fluxio_client import limits
+from fluxio_protocol import limits
 
 Value = dict[str, Any]
 Item = dict[str, Value]

@@ -13,17 +13,15 @@ import fluxio.message
 import fluxio.outage
 import fluxio.sweeper
 import fluxio_client.client
-import fluxio_client.expression
-import fluxio_client.queue
-import fluxio_client.transitions as to
+import fluxio_protocol.changes as to
 from fluxio.hand import Hand
 from fluxio.loop import Loop
 from fluxio.worker import Worker
 from fluxio_client.client import FluxioClient
-from fluxio_client.queue import Nudge, Queue
-from fluxio_client.run import Run
-from fluxio_client.store import Store
-from fluxio_client.transitions import Guard
+from fluxio_protocol.queue import Nudge, Queue
+from fluxio_protocol.run import Run, RunStatus
+from fluxio_protocol.store import Store
+from fluxio_protocol.transitions import Guard
 from tests.simulation.breakages import (
     Patch,
     ack_instead,
@@ -142,7 +140,7 @@ PLANTED = [
     ),
     Planted(
         "a run that is open is opened again",
-        row("open", run_from=frozenset({to.RunStatus.PENDING, to.RunStatus.RUNNING})),
+        row("open", run_from=frozenset({RunStatus.PENDING, RunStatus.RUNNING})),
         ("order, a nudge per branch", {2: "delivered again"}),
         "was changed after its commit",
     ),

@@ -20,8 +20,8 @@ from fluxio.hand import Failed
 from fluxio.loop import Services
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient
-from fluxio_client.queue import Queue
-from fluxio_client.store import Store
+from fluxio_protocol.queue import Queue
+from fluxio_protocol.store import Store
 from tests.dying import stands_for_death
 from tests.simulation.aws import Aws, Clock, Wire, sound
 

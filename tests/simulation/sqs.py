@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from fluxio_client import limits
+from fluxio_protocol import limits
 from tests.simulation.clients import Clock, SQSClient, Wire, client_error, sound
 
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html

@@ -16,8 +16,8 @@ from fluxio.claims import TIME_MARGIN
 from fluxio.definition import WorkflowDefinition
 from fluxio.deployment import START_UP
 from fluxio.steps import DEFAULT_TIMEOUT
-from fluxio_client import layout
-from fluxio_client.graph import Graph
+from fluxio_protocol import layout
+from fluxio_protocol.graph import Graph
 from tests.simulation.aws import Aws
 from tests.simulation.expressions import Item
 from tests.simulation.holds import Holds

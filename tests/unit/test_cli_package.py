@@ -136,7 +136,7 @@ def test_without_the_engine_the_command_says_what_to_install(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fluxio_client.cli import workflow_check
-    from fluxio_client.errors import FluxioError
+    from fluxio_protocol.errors import FluxioError
 
     monkeypatch.setattr(workflow_check, "find_spec", lambda name: None)
     contents = read_folder(folder)

@@ -14,7 +14,7 @@ import pytest
 
 from fluxio_client.cli import archive
 from fluxio_client.cli.archive import Unpackable, left_out, read_folder, write_zip
-from fluxio_client.errors import FluxioError, InvalidInput
+from fluxio_protocol.errors import FluxioError, InvalidInput
 from tests.unit.conftest import Package
 
 pytestmark = pytest.mark.once

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore import exceptions as aws
 
-from fluxio_client import InvalidInput, Run, RunStatus, Step, StepStatus, errors
+from fluxio_client import InvalidInput, Run, RunStatus, Step, StepStatus
 from fluxio_client.cli.bill import (
     Compute,
     Usage,
@@ -27,7 +27,8 @@ from fluxio_client.cli.failures import explain
 from fluxio_client.cli.moments import iso, length, moment_of, seconds_of
 from fluxio_client.cli.prices import AS_OF, PRICES
 from fluxio_client.cli.waiting import For, waiting
-from fluxio_client.graph import Graph
+from fluxio_protocol import errors
+from fluxio_protocol.graph import Graph
 
 NOW = 1_800_000_000_000
 

@@ -16,7 +16,7 @@ from fluxio_client.cli.drawing import mermaid, svg
 from fluxio_client.cli.layers import Layout, lay_out
 from fluxio_client.cli.timeline import BLOCKS, PLAIN, bars
 from fluxio_client.cli.tree import rows, run_lines
-from fluxio_client.graph import Graph
+from fluxio_protocol.graph import Graph
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 START = 1_800_000_000_000

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from fluxio.metrics import METRICS
-from fluxio_client import layout
 from fluxio_client.cli.bill import Compute as Function
 from fluxio_client.cli.bill import Usage, bill, operations, transitions
 from fluxio_client.cli.prices import AS_OF, PRICES, REGION
-from fluxio_client.graph import Graph
+from fluxio_protocol import layout
+from fluxio_protocol.graph import Graph
 from tests.simulation.aws import Aws
 from tests.simulation.platform import (
     InPlace,

@@ -28,8 +28,8 @@ from fluxio.message import HOLD, RENEW_AFTER
 from fluxio.outage import BLOCKED, LAST_MOMENT, LONGEST_PAUSE, repeat_at
 from fluxio.plan import PATIENCE, Plan, Problem, StepPolicy
 from fluxio_client import Failure, Run, RunStatus, StepStatus
-from fluxio_client.expression import expression
-from fluxio_client.queue import Nudge
+from fluxio_protocol.expression import expression
+from fluxio_protocol.queue import Nudge
 from tests.unit.views import (
     ME,
     MINUTES,

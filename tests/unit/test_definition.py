@@ -25,7 +25,7 @@ from fluxio.definition import (
 )
 from fluxio.errors import DefinitionError, DefinitionWarning
 from fluxio_client import FluxioError
-from fluxio_client.graph import Graph
+from fluxio_protocol.graph import Graph
 
 
 def made(cls: type) -> WorkflowDefinition:

@@ -41,9 +41,9 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from fluxio_client import layout
-from fluxio_client.encoding import same
-from fluxio_client.errors import PayloadError
+from fluxio_protocol import layout
+from fluxio_protocol.encoding import same
+from fluxio_protocol.errors import PayloadError
 
 
 def stored(value: object) -> Any:
@@ -496,7 +496,7 @@ class TestKeys:
 SETS = """
 from dataclasses import dataclass
 from pydantic import BaseModel, field_serializer
-from fluxio_client import layout
+from fluxio_protocol import layout
 class M(BaseModel):
     tags: set[str]
     pairs: set[tuple[str, int]]
@@ -529,7 +529,7 @@ def test_a_set_is_stored_alike_in_every_process() -> None:
 def test_plain_values_do_not_import_pydantic() -> None:
     code = """
 import sys
-from fluxio_client import layout
+from fluxio_protocol import layout
 layout.encode({"a": [1, 2.5, True, None, "x"], "b": {"c": (1,)}}, "x")
 assert "pydantic" not in sys.modules and "pydantic_core" not in sys.modules
 """

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from fluxio_client import Failure, InvalidInput, PayloadError, RunStatus, StepStatus, layout
+from fluxio_client import Failure, InvalidInput, PayloadError, RunStatus, StepStatus
+from fluxio_protocol import layout
 
 GOLDEN = json.loads(Path(__file__).parents[1].joinpath("golden/run_items.json").read_text())
 

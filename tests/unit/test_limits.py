@@ -10,9 +10,11 @@ import pytest
 from fluxio import step, workflow
 from fluxio.definition import MAX_AWAITS, MAX_AWAITS_IN_ALL, definition_of
 from fluxio.errors import DefinitionError
-from fluxio_client import Failure, RunStatus, layout, limits
-from fluxio_client import transitions as to
-from fluxio_client.expression import (
+from fluxio_client import Failure, RunStatus
+from fluxio_protocol import changes as to
+from fluxio_protocol import layout, limits
+from fluxio_protocol.changes import Change
+from fluxio_protocol.expression import (
     PART_BYTES,
     PART_OPERATORS,
     Expression,
@@ -20,9 +22,8 @@ from fluxio_client.expression import (
     fits,
     parts,
 )
-from fluxio_client.graph import Graph
-from fluxio_client.layout import Item
-from fluxio_client.transitions import Change
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.layout import Item
 from tests.golden.rows import CHANGES, NOW, WRITES
 from tests.simulation import expressions
 

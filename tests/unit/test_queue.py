@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fluxio.steps import MAX_STEP_NAME
-from fluxio_client.errors import MalformedNudge
-from fluxio_client.queue import Nudge, Queue, QueueError
+from fluxio_protocol.errors import MalformedNudge
+from fluxio_protocol.queue import Nudge, Queue, QueueError
 
 GOLDEN = json.loads(Path(__file__).parents[1].joinpath("golden/nudges.json").read_text())
 

@@ -17,8 +17,8 @@ from dev.reference import markdown, module_page, python_page, states_page
 from dev.stage import DevError
 from fluxio_client.cli.app import app
 from fluxio_client.cli.exits import ExitCode
-from fluxio_client.run import RunStatus, StepStatus
-from fluxio_client.transitions import TABLE, Guard, Transition
+from fluxio_protocol.run import RunStatus, StepStatus
+from fluxio_protocol.transitions import TABLE, Guard, Transition
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reference"

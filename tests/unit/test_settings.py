@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fluxio_client import SettingError, settings
+from fluxio_client import SettingError
+from fluxio_protocol import settings
 
 
 def test_an_argument_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

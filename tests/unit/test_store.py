@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from fluxio_client import layout
-from fluxio_client.store import CONFLICT_PAUSES, Store, TransactionFailed, TransactionInvalid
+from fluxio_protocol import layout
+from fluxio_protocol.store import CONFLICT_PAUSES, Store, TransactionFailed, TransactionInvalid
 from tests.golden.rows import CHANGES, NOW, RUN_ID, item
 
 STORED = item("RUNNING", "RUNNING")

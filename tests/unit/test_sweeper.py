@@ -11,9 +11,9 @@ import pytest
 
 from fluxio.metrics import Metrics
 from fluxio.sweeper import MARGIN, MINUTE, SideBySide, sweep
-from fluxio_client import layout
-from fluxio_client.queue import Nudge
-from fluxio_client.store import Written
+from fluxio_protocol import layout
+from fluxio_protocol.queue import Nudge
+from fluxio_protocol.store import Written
 
 NOW = 1_800_000_000_000
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from fluxio_client.trace import Trace
+from fluxio_protocol.trace import Trace
 
 ROOT = "1-5759e988-bd862e3fe1be46a994272793"
 PARENT = "53995c3f42cd8ad8"
@@ -77,7 +77,7 @@ def test_a_fresh_trace_has_its_time_and_is_no_other() -> None:
 
 def test_the_client_imports_no_tracing_sdk() -> None:
     code = (
-        "import sys, fluxio_client.client, fluxio_client.trace; "
+        "import sys, fluxio_client.client, fluxio_protocol.trace; "
         "print(*sorted({'aws_xray_sdk', 'wrapt', 'opentelemetry'} & {*sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from fluxio_client import RunStatus, StepStatus
-from fluxio_client import transitions as to
-from fluxio_client.expression import expression
-from fluxio_client.graph import Graph
-from fluxio_client.run import ENDED
-from fluxio_client.transitions import TABLE, Change, Guard, IllegalTransition
+from fluxio_protocol import changes as to
+from fluxio_protocol.changes import Change
+from fluxio_protocol.expression import expression
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import ENDED
+from fluxio_protocol.transitions import TABLE, Guard, IllegalTransition, Transition
 from tests.golden.rows import CHANGES, CLAIM, EXPRESSIONS, GRAPH, NOW, WRITES
 
 UPDATES = [row for row in TABLE.values() if row.name != "start"]
@@ -59,7 +60,7 @@ class TestTable:
         assert closing == {"finish", "fail_run", "expire", "park", "cancel"}
 
     @pytest.mark.parametrize("row", UPDATES, ids=lambda row: row.name)
-    def test_every_row_reads_from_somewhere(self, row: to.Transition) -> None:
+    def test_every_row_reads_from_somewhere(self, row: Transition) -> None:
         assert row.run_from
         assert row.step_from or row.step_to is None
 

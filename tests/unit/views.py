@@ -8,9 +8,9 @@ from typing import Any
 from fluxio.hand import Failed, Hand, Succeeded
 from fluxio.plan import Plan, StepPolicy
 from fluxio_client import Failure, Run, RunStatus, Step, StepStatus
-from fluxio_client.graph import Graph
-from fluxio_client.queue import Nudge
-from fluxio_client.run import ENDED
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.queue import Nudge
+from fluxio_protocol.run import ENDED
 
 NOW = 1_800_000_000_000
 MINUTES = 60_000

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fluxio_client.errors import (
+from fluxio_protocol.errors import (
     FluxioError,
     InvalidInput,
     NotNudged,
@@ -25,7 +25,7 @@ from fluxio_client.errors import (
     UnknownStatus,
     WaitTimeout,
 )
-from fluxio_client.run import Failure, Page, Run, RunStatus, RunSummary, Step, StepStatus
+from fluxio_protocol.run import Failure, Page, Run, RunStatus, RunSummary, Step, StepStatus
 
 if TYPE_CHECKING:
     from fluxio_client.client import FluxioClient

@@ -12,11 +12,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from fluxio_client import layout, settings, transitions
-from fluxio_client.clock import WATCHDOG_MS, now_ms
 from fluxio_client.dead_letters import DeadLetters, Redriven
 from fluxio_client.equality import is_stored_as
-from fluxio_client.errors import (
+from fluxio_client.listing import Listing
+from fluxio_protocol import changes as to
+from fluxio_protocol import layout, settings
+from fluxio_protocol.changes import Change
+from fluxio_protocol.clock import WATCHDOG_MS, now_ms
+from fluxio_protocol.errors import (
     InvalidInput,
     MalformedNudge,
     NotNudged,
@@ -28,12 +31,11 @@ from fluxio_client.errors import (
     UnknownStatus,
     WaitTimeout,
 )
-from fluxio_client.graph import Graph
-from fluxio_client.listing import Listing
-from fluxio_client.queue import Nudge, Queue
-from fluxio_client.run import STOPPED, Page, Run, RunStatus, StepStatus
-from fluxio_client.store import Spent, Store
-from fluxio_client.trace import HEADER_VARIABLE, Trace
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.queue import Nudge, Queue
+from fluxio_protocol.run import STOPPED, Page, Run, RunStatus, StepStatus
+from fluxio_protocol.store import Spent, Store
+from fluxio_protocol.trace import HEADER_VARIABLE, Trace
 
 #: What milliseconds since 1970 may be, as times of a listing; a time in seconds is far below.
 EARLIEST, LATEST = 10**11, 10**14
@@ -186,7 +188,7 @@ class FluxioClient:
             RunNotFound: there is no such run.
             RunEnded: it has ended otherwise.
         """
-        run = _known(self._change(run_id, [transitions.cancel(self._now())]))
+        run = _known(self._change(run_id, [to.cancel(self._now())]))
         if run.status is not RunStatus.CANCELLED:
             raise RunEnded(f"run {run_id} is {run.status} already; there is nothing to cancel.")
         assert run.ended_at is not None
@@ -271,7 +273,7 @@ class FluxioClient:
         # Refused only if the run, or a step of it, has gone on meanwhile: then it is looked at anew.
         while run.status in STOPPED:
             opened, shard = run.version is not None, layout.shard(run_id)
-            reopen = transitions.redrive(opened, shard, run.ended_at, now)
+            reopen = to.redrive(opened, shard, run.ended_at, now)
             fresh, under_way = _fresh_attempts(run)
             changes = [reopen, *fresh, *under_way]
             if not self._store.fits(changes, now):
@@ -351,7 +353,7 @@ class FluxioClient:
                 f"minutes; to send one now, see that FLUXIO_QUEUE_URL is right and {again}."
             ) from error
 
-    def _change(self, run_id: str, changes: Sequence[transitions.Change]) -> Run:
+    def _change(self, run_id: str, changes: Sequence[Change]) -> Run:
         run = self._store.apply(layout.check_run_id(run_id), changes, self._now()).run
         if run is None:
             raise self._not_found(run_id)
@@ -471,7 +473,7 @@ class FluxioClient:
             pause = min(pause * 1.5, poll)
 
 
-def _fresh_attempts(run: Run) -> tuple[list[transitions.Change], list[transitions.Change]]:
+def _fresh_attempts(run: Run) -> tuple[list[Change], list[Change]]:
     """What gives the steps of a run that stopped their attempts again, those that are under way included.
 
     A worker that died took its steps along; until their leases have expired they look like any other's.
@@ -480,14 +482,14 @@ def _fresh_attempts(run: Run) -> tuple[list[transitions.Change], list[transition
         The changes; and those that change nothing, of steps in their first attempt. One of these that fails
         before the redrive is written must be reset as well, so the write asks whether it is under way.
     """
-    changes: list[transitions.Change] = []
-    unchanged: list[transitions.Change] = []
+    changes: list[Change] = []
+    unchanged: list[Change] = []
     for step in run.steps.values():
         if step.status is StepStatus.FAILED:
-            changes.append(transitions.reset(step.name, step.attempt))
+            changes.append(to.reset(step.name, step.attempt))
         elif step.status is StepStatus.RUNNING:
             first = step.redriven_at == step.attempt - 1
-            (unchanged if first else changes).append(transitions.reprieve(step.name, step.attempt))
+            (unchanged if first else changes).append(to.reprieve(step.name, step.attempt))
     return changes, unchanged
 
 
@@ -501,9 +503,7 @@ def _known(run: Run) -> Run:
     return run
 
 
-def _change_of_signal(
-    run: Run, name: str, text: str, replace: bool, now: int
-) -> transitions.Change:
+def _change_of_signal(run: Run, name: str, text: str, replace: bool, now: int) -> Change:
     """What hands a signal to a run as it stands, which does not have it, or has another payload."""
     _check_awaited(_known(run), name)
     inline = text if layout.fits_inline(text) else ""
@@ -513,12 +513,12 @@ def _change_of_signal(
         )
     if name not in run.signals_json:
         if run.status in STOPPED:
-            return transitions.keep_signal(name, inline)
-        return transitions.signal(name, inline, now)
+            return to.keep_signal(name, inline)
+        return to.signal(name, inline, now)
     waiting = [step for step in run.steps.values() if name in step.awaits]
     taken = [s.name for s in waiting if s.status not in (StepStatus.PENDING, StepStatus.FAILED)]
     if replace and not taken:
-        return transitions.replace_signal(
+        return to.replace_signal(
             name, inline, tuple(step.name for step in waiting), run.status, now
         )
     remedy = (

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fluxio_client.queue import BATCH, Queue, Received
+from fluxio_protocol.queue import BATCH, Queue, Received
 
 #: Seconds for which a message is hidden from others; it is given back, or deleted, sooner.
 HOLD = 120

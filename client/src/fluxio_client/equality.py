@@ -8,8 +8,8 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from fluxio_client.encoding import is_read_back, key_text, names_of, same, to_tree
-from fluxio_client.model_shape import shape_of
+from fluxio_protocol.encoding import is_read_back, key_text, names_of, same, to_tree
+from fluxio_protocol.model_shape import shape_of
 
 
 def is_stored_as(value: Any, stored: Any) -> bool:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from fluxio_client import layout
-from fluxio_client.errors import InvalidInput
-from fluxio_client.run import Page, RunStatus, RunSummary
-from fluxio_client.store import Store
+from fluxio_protocol import layout
+from fluxio_protocol.errors import InvalidInput
+from fluxio_protocol.run import Page, RunStatus, RunSummary
+from fluxio_protocol.store import Store
 
 #: Later than any time of a run.
 EVER = 10**15

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from fluxio_client.queue import Nudge
-from fluxio_client.transitions import Change
+from fluxio_protocol.changes import Change
+from fluxio_protocol.queue import Nudge
 
 
 class Read:

@@ -23,10 +23,10 @@ from fluxio.hand import Failed
 from fluxio.log import log, log_payload
 from fluxio.raised import exit_code, frames_of, is_one_of, leaves_of, text_of, type_name
 from fluxio.steps import StepDefinition
-from fluxio_client import layout
-from fluxio_client.errors import PayloadError
-from fluxio_client.run import Failure
-from fluxio_client.store import TransactionFailed, TransactionInvalid
+from fluxio_protocol import layout
+from fluxio_protocol.errors import PayloadError
+from fluxio_protocol.run import Failure
+from fluxio_protocol.store import TransactionFailed, TransactionInvalid
 
 #: What no retry mends: the same code with the same values fails the same way.
 _HOPELESS = (BindingError, PayloadError, TransactError, TransactionInvalid)

@@ -11,7 +11,7 @@ from fluxio import scope
 from fluxio.conversion import Converter
 from fluxio.errors import BindingError, DefinitionError
 from fluxio.log import log
-from fluxio_client.encoding import same
+from fluxio_protocol.encoding import same
 
 #: The parameters that the engine supplies itself: the attempt's StepContext, and the run's whole input.
 CONTEXT = "ctx"

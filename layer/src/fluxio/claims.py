@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Sequence
 from fluxio.actions import Write
 from fluxio.hand import Hand
 from fluxio.plan import Plan
-from fluxio_client import transitions as to
-from fluxio_client.expression import fits
-from fluxio_client.graph import Graph
-from fluxio_client.run import Failure, Run, Step, StepStatus
-from fluxio_client.transitions import Change
+from fluxio_protocol import changes as to
+from fluxio_protocol.changes import Change
+from fluxio_protocol.expression import fits
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Failure, Run, Step, StepStatus
 
 #: Milliseconds a lease holds beyond the step's timeout: the commit takes some, and two workers' clocks may
 #: differ by the rest.

@@ -9,11 +9,11 @@ from fluxio import claims
 from fluxio.actions import Action, StoreOutput, StoreResult, Write
 from fluxio.hand import Failed, Hand, Outcome, Succeeded
 from fluxio.plan import Plan
-from fluxio_client import layout
-from fluxio_client import transitions as to
-from fluxio_client.expression import fits
-from fluxio_client.run import Failure, Run, RunStatus, StepStatus
-from fluxio_client.transitions import Change
+from fluxio_protocol import changes as to
+from fluxio_protocol import layout
+from fluxio_protocol.changes import Change
+from fluxio_protocol.expression import fits
+from fluxio_protocol.run import Failure, Run, RunStatus, StepStatus
 
 #: Attempts that a step has whose arguments do not fit the deployed code, which is of another version than the
 #: run: with `FOREIGN_PAUSE` milliseconds between them, about as long as `PATIENCE`.

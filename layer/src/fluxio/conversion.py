@@ -15,7 +15,7 @@ import typing
 from typing import Any
 
 from fluxio.errors import BindingError
-from fluxio_client import encoding
+from fluxio_protocol import encoding
 
 #: Digits or an exponent beyond which a float is infinite.
 _HUGE = re.compile(r"\d{309}|[eE]\+?\d{3}")

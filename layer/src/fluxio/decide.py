@@ -27,8 +27,8 @@ from fluxio import claims, commits, expiry, message, outage
 from fluxio.actions import Ack, Action, Await, Execute, Nack, Pause, Read, Send, Write
 from fluxio.hand import Hand
 from fluxio.plan import Plan, Problem
-from fluxio_client import transitions as to
-from fluxio_client.run import Failure, Run, RunStatus
+from fluxio_protocol import changes as to
+from fluxio_protocol.run import Failure, Run, RunStatus
 
 #: Seconds until a message comes back that a fenced worker put back.
 FENCED_PAUSE = 1

@@ -24,9 +24,9 @@ from fluxio.steps import MAX_STEP_NAME as MAX_STEP_NAME
 from fluxio.steps import StepDefinition as StepDefinition
 from fluxio.steps import check_name, check_plain
 from fluxio.steps import step as step
-from fluxio_client import layout
-from fluxio_client.errors import InvalidInput
-from fluxio_client.graph import Graph
+from fluxio_protocol import layout
+from fluxio_protocol.errors import InvalidInput
+from fluxio_protocol.graph import Graph
 
 Class = TypeVar("Class", bound=type)
 

@@ -9,9 +9,9 @@ from fluxio.manifest import Manifest
 from fluxio.plan import PATIENCE, Plan, Problem, StepPolicy
 from fluxio.retry import ATTEMPTS_UNDER_CRASHES
 from fluxio.steps import DEFAULT_TIMEOUT, StepDefinition
-from fluxio_client.graph import Graph
-from fluxio_client.run import Failure, Run, StepStatus
-from fluxio_client.store import Store
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Failure, Run, StepStatus
+from fluxio_protocol.store import Store
 
 #: Milliseconds of an invocation that may have passed before the first step is begun.
 START_UP = 1_000

@@ -7,9 +7,9 @@ from typing import Any
 
 from fluxio.definition import definition_of
 from fluxio.errors import BindingError
-from fluxio_client import layout
 from fluxio_client.client import FluxioClient
-from fluxio_client.errors import InvalidInput
+from fluxio_protocol import layout
+from fluxio_protocol.errors import InvalidInput
 
 
 class FluxioEngine:

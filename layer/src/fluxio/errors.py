@@ -1,8 +1,8 @@
-"""What can be wrong with a workflow, a deployment or a step; `fluxio_client.errors` has the rest."""
+"""What can be wrong with a workflow, a deployment or a step; `fluxio_protocol.errors` has the rest."""
 
 from __future__ import annotations
 
-from fluxio_client.errors import FluxioError
+from fluxio_protocol.errors import FluxioError
 
 
 class DefinitionError(FluxioError):

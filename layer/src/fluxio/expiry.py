@@ -5,8 +5,8 @@ from __future__ import annotations
 from fluxio.actions import Action, ExpirePayloads, Nack
 from fluxio.claims import TIME_MARGIN
 from fluxio.hand import Hand
-from fluxio_client import layout
-from fluxio_client.run import Run, StepStatus
+from fluxio_protocol import layout
+from fluxio_protocol.run import Run, StepStatus
 
 #: Milliseconds that it may take to write one item's time to live.
 EXPIRY_TIME = 20

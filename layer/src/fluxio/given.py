@@ -6,11 +6,11 @@ import json
 from typing import Any, NamedTuple
 
 from fluxio.errors import BindingError
-from fluxio_client import layout
-from fluxio_client.errors import FluxioError, PayloadError
-from fluxio_client.graph import Graph
-from fluxio_client.run import Run, Step
-from fluxio_client.store import Store
+from fluxio_protocol import layout
+from fluxio_protocol.errors import FluxioError, PayloadError
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Run, Step
+from fluxio_protocol.store import Store
 
 
 class Given(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from fluxio_client.queue import Nudge
-from fluxio_client.run import Failure, Run, Step, StepStatus
+from fluxio_protocol.queue import Nudge
+from fluxio_protocol.run import Failure, Run, Step, StepStatus
 
 
 class Succeeded(NamedTuple):

@@ -39,13 +39,14 @@ from fluxio.outage import blocked_since, repeat_at
 from fluxio.plan import Plan, Problem
 from fluxio.telling import Telling
 from fluxio.tracing import MessageTrace
-from fluxio_client import layout
-from fluxio_client.errors import FluxioError, MalformedNudge, PayloadError
-from fluxio_client.queue import Nudge, Queue
-from fluxio_client.run import ENDED, Failure, Run, Step, StepStatus
-from fluxio_client.store import Store, TransactionFailed
-from fluxio_client.transient import error_code, is_transient
-from fluxio_client.transitions import Guard, Values
+from fluxio_protocol import layout
+from fluxio_protocol.changes import Values
+from fluxio_protocol.errors import FluxioError, MalformedNudge, PayloadError
+from fluxio_protocol.queue import Nudge, Queue
+from fluxio_protocol.run import ENDED, Failure, Run, Step, StepStatus
+from fluxio_protocol.store import Store, TransactionFailed
+from fluxio_protocol.transient import error_code, is_transient
+from fluxio_protocol.transitions import Guard
 
 #: Writes refused in a row after which the worker lets the message come back instead of trying on.
 REFUSALS = 20

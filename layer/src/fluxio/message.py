@@ -6,9 +6,9 @@ from fluxio import claims
 from fluxio.actions import Ack, Action, Nack, Send, Write
 from fluxio.hand import Hand
 from fluxio.plan import Plan
-from fluxio_client import transitions as to
-from fluxio_client.queue import Nudge
-from fluxio_client.run import Run, StepStatus
+from fluxio_protocol import changes as to
+from fluxio_protocol.queue import Nudge
+from fluxio_protocol.run import Run, StepStatus
 
 #: A backoff up to this (milliseconds) is waited for by the message's own visibility; a longer one by the
 #: run's `wake_at` and the sweeper, so that no message is held for long.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fluxio.actions import Ack, Action, Nack, Send, Write
 from fluxio.hand import Hand
 from fluxio.plan import Problem
-from fluxio_client import transitions as to
-from fluxio_client.queue import Nudge
-from fluxio_client.run import Run, RunStatus
+from fluxio_protocol import changes as to
+from fluxio_protocol.queue import Nudge
+from fluxio_protocol.run import Run, RunStatus
 
 #: Milliseconds before a failed call is repeated: the first pause and the longest. Jitter takes up to half away.
 FIRST_PAUSE, LONGEST_PAUSE = 100, 5_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from fluxio_client.graph import Graph
-from fluxio_client.run import Failure
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Failure
 
 #: Milliseconds for which a deployment must have been unable to go on with a run before the run is parked: while
 #: a deploy is under way, workers with the old code and the new one, or half of each, take turns. A deployment

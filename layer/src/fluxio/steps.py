@@ -13,8 +13,8 @@ from fluxio.conversion import Converter
 from fluxio.duration import Duration, in_seconds
 from fluxio.errors import DefinitionError
 from fluxio.retry import Retry
-from fluxio_client import encoding, layout
-from fluxio_client.errors import InvalidInput
+from fluxio_protocol import encoding, layout
+from fluxio_protocol.errors import InvalidInput
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -12,13 +12,13 @@ from typing import NamedTuple, Protocol
 
 from fluxio.log import log
 from fluxio.metrics import Metrics
-from fluxio_client import layout
-from fluxio_client import transitions as to
-from fluxio_client.clock import WATCHDOG_MS
-from fluxio_client.errors import FluxioError
-from fluxio_client.queue import BATCH, Nudge, Queue
-from fluxio_client.run import Run, RunStatus, StepStatus
-from fluxio_client.store import Store
+from fluxio_protocol import changes as to
+from fluxio_protocol import layout
+from fluxio_protocol.clock import WATCHDOG_MS
+from fluxio_protocol.errors import FluxioError
+from fluxio_protocol.queue import BATCH, Nudge, Queue
+from fluxio_protocol.run import Run, RunStatus, StepStatus
+from fluxio_protocol.store import Store
 
 #: Milliseconds between two sweeps.
 MINUTE = 60_000

@@ -9,8 +9,8 @@ from fluxio.attempt import Attempt
 from fluxio.hand import Failed, Hand, Succeeded
 from fluxio.log import log
 from fluxio.metrics import Metrics
-from fluxio_client.run import Failure, Run, RunStatus, StepStatus
-from fluxio_client.transitions import Change
+from fluxio_protocol.changes import Change
+from fluxio_protocol.run import Failure, Run, RunStatus, StepStatus
 
 #: Where a write of the worker's may bring a run to: what counts that, and what the log says.
 _REACHED = {

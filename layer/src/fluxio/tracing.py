@@ -1,6 +1,6 @@
 """Traces: what the handling of a message leaves in its run's trace, in AWS X-Ray.
 
-A run that is traced keeps its trace in the run item (`fluxio_client.trace`), and that is the truth; the
+A run that is traced keeps its trace in the run item (`fluxio_protocol.trace`), and that is the truth; the
 header of a message only says which segment of the trace its handling belongs below. The handling of a message
 is a segment, each attempt of a step a subsegment of it. Both are sent twice, by UDP to the daemon that Lambda
 runs beside the function: as in progress when the attempt begins, and complete when it is committed. So an
@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fluxio.log import log
 from fluxio.process import environment
-from fluxio_client.run import Failure, Run, RunStatus, StepStatus
-from fluxio_client.trace import HEADER_VARIABLE, Trace
+from fluxio_protocol.run import Failure, Run, RunStatus, StepStatus
+from fluxio_protocol.trace import HEADER_VARIABLE, Trace
 
 if TYPE_CHECKING:
     from fluxio.context import StepContext

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from fluxio_client import limits
+from fluxio_protocol import limits
 
 KINDS = ("Put", "Update", "Delete", "ConditionCheck")
 

@@ -22,12 +22,12 @@ from fluxio.manifest import Manifest
 from fluxio.metrics import Metrics
 from fluxio.plan import PATIENCE
 from fluxio.tracing import MessageTrace
-from fluxio_client import layout, settings
-from fluxio_client.clock import now_ms
-from fluxio_client.errors import FluxioError, MalformedNudge, SettingError
-from fluxio_client.queue import Nudge, Queue
-from fluxio_client.store import Store
-from fluxio_client.transient import error_code
+from fluxio_protocol import layout, settings
+from fluxio_protocol.clock import now_ms
+from fluxio_protocol.errors import FluxioError, MalformedNudge, SettingError
+from fluxio_protocol.queue import Nudge, Queue
+from fluxio_protocol.store import Store
+from fluxio_protocol.transient import error_code
 
 if TYPE_CHECKING:
     from fluxio.sweeper import SideBySide, SweptPage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fluxio_client.errors import RunEnded, RunNotFound, SignalExists
+from fluxio_protocol.errors import RunEnded, RunNotFound, SignalExists
 from tests.simulation.platform import Death, make_client
 from tests.simulation.schedules.drawing import Weather
 from tests.simulation.schedules.faults import Faults

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from fluxio_client.errors import FluxioError, InvalidInput
+from fluxio_protocol.errors import FluxioError, InvalidInput
 
 DATE = (1980, 1, 1, 0, 0, 0)
 """The earliest that a zip can hold."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fluxio_client.cli.prices import PRICES
-from fluxio_client.graph import Graph
+from fluxio_protocol.graph import Graph
 
 #: The message of the worker's line for each message that it has handled.
 HANDLED = "message handled"

@@ -88,7 +88,7 @@ def check(request: Request) -> dict[str, Any]:
         return {"engine": _failure(error, request)}
     from fluxio.errors import DeploymentError
     from fluxio.manifest import Manifest
-    from fluxio_client.errors import FluxioError
+    from fluxio_protocol.errors import FluxioError
 
     # What its modules may look at when they are imported.
     os.environ.setdefault("AWS_LAMBDA_FUNCTION_NAME", "worker")

@@ -12,7 +12,7 @@ import typer
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.failures import explain
 from fluxio_client.cli.session import Session
-from fluxio_client.errors import InvalidInput
+from fluxio_protocol.errors import InvalidInput
 
 _PANEL = "Deployment"
 

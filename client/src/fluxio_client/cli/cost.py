@@ -23,9 +23,9 @@ from fluxio_client.cli.prices import AS_OF, PRICES, REGION
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.which import newest_runs, run_of
 from fluxio_client.cli.worker_log import find_worker, lines
-from fluxio_client.errors import FluxioError
-from fluxio_client.graph import Graph
-from fluxio_client.run import Run
+from fluxio_protocol.errors import FluxioError
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Run
 
 #: Milliseconds after a run's end in which its last line is written.
 AFTER = 60_000

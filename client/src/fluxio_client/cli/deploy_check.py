@@ -13,10 +13,10 @@ from fluxio_client.cli.checks.finding import Finding, fail, ok, warn
 from fluxio_client.cli.compiled import Target
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.workflow_check import Unusable, check
-from fluxio_client.errors import InvalidInput
-from fluxio_client.graph import Graph
 from fluxio_client.listing import Listing
-from fluxio_client.run import Run, StepStatus
+from fluxio_protocol.errors import InvalidInput
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Run, StepStatus
 
 AREA = "package"
 

@@ -18,9 +18,9 @@ from fluxio_client.cli.moments import both, length, local
 from fluxio_client.cli.records import Record, failure_record
 from fluxio_client.cli.session import Session
 from fluxio_client.dead_letters import HOLD, DeadLetters
-from fluxio_client.errors import MalformedNudge, SettingError
-from fluxio_client.queue import Nudge, Queue, Received
-from fluxio_client.run import Run
+from fluxio_protocol.errors import MalformedNudge, SettingError
+from fluxio_protocol.queue import Nudge, Queue, Received
+from fluxio_protocol.run import Run
 
 _DlqUrl = Annotated[
     str | None,

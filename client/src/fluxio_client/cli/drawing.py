@@ -11,8 +11,8 @@ from fluxio_client.cli.layers import lay_out
 from fluxio_client.cli.moments import length
 from fluxio_client.cli.printable import cut, one_line, printable
 from fluxio_client.cli.waiting import state_of
-from fluxio_client.graph import Graph
-from fluxio_client.run import Run, StepStatus
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Run, StepStatus
 
 #: Width of a character of the two sizes of monospaced text, with some room for fonts that are wider.
 NAME_CHARACTER, DETAIL_CHARACTER = 8.0, 6.8

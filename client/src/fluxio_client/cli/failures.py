@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from botocore import exceptions as aws
 
-from fluxio_client import errors
 from fluxio_client.cli.exits import ExitCode
+from fluxio_protocol import errors
 
 
 class Declined(errors.FluxioError):

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from fluxio_client import layout
 from fluxio_client.cli.drawing import mermaid, svg
 from fluxio_client.cli.failures import NotFound
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.which import newest_graph, run_of
-from fluxio_client.errors import InvalidInput
+from fluxio_protocol import layout
+from fluxio_protocol.errors import InvalidInput
 
 
 class Format(str, Enum):

@@ -12,6 +12,7 @@ LAYER = {
     "aws_xray_sdk": "aws-xray-sdk",
     "fluxio": "fluxio",
     "fluxio_client": "fluxio-client",
+    "fluxio_protocol": "fluxio-client",
     "pydantic": "pydantic",
     "pydantic_core": "pydantic-core",
     "typing_extensions": "typing-extensions",

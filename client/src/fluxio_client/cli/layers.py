@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from fluxio_client.graph import Graph
+from fluxio_protocol.graph import Graph
 
 GAP = 28.0
 """Between two boxes of a layer."""

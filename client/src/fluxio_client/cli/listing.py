@@ -12,7 +12,6 @@ from typing import Annotated, NamedTuple
 import typer
 from rich.text import Text
 
-from fluxio_client import layout
 from fluxio_client.cli.colours import look
 from fluxio_client.cli.columns import Row, table
 from fluxio_client.cli.command import wrong
@@ -21,7 +20,8 @@ from fluxio_client.cli.records import summary_record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.waiting import awaited_signals, goes_on
 from fluxio_client.listing import Listing
-from fluxio_client.run import Failure, Page, Run, RunStatus, RunSummary
+from fluxio_protocol import layout
+from fluxio_protocol.run import Failure, Page, Run, RunStatus, RunSummary
 
 #: Runs that a page of `FluxioClient.list` has at most.
 MOST = 1000

@@ -17,7 +17,7 @@ from fluxio_client.cli.reproducible import without_traces
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.version import client_version
 from fluxio_client.cli.workflow_check import Checked, Unusable, check
-from fluxio_client.errors import InvalidInput
+from fluxio_protocol.errors import InvalidInput
 
 #: Bytes unzipped from which the engine's layer (25 to 27 million) may no longer fit beside the zip.
 UNZIPPED_WARNING = 225_000_000

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fluxio_client.errors import InvalidInput
+from fluxio_protocol.errors import InvalidInput
 
 
 def read_json(given: str | None, option: str) -> Any:

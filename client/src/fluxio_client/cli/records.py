@@ -6,8 +6,8 @@ from typing import Any
 
 from fluxio_client.cli.moments import both
 from fluxio_client.cli.waiting import waiting
-from fluxio_client.graph import Graph
-from fluxio_client.run import Failure, Run, RunSummary, Step
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Failure, Run, RunSummary, Step
 
 Record = dict[str, Any]
 

@@ -25,14 +25,14 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from fluxio_client import settings
 from fluxio_client.cli.failures import Declined, Explained, Unasked
 from fluxio_client.cli.terminal import Screen, encodable
 from fluxio_client.client import FluxioClient
-from fluxio_client.clock import now_ms
-from fluxio_client.errors import SettingError
-from fluxio_client.queue import Queue
-from fluxio_client.store import Store
+from fluxio_protocol import settings
+from fluxio_protocol.clock import now_ms
+from fluxio_protocol.errors import SettingError
+from fluxio_protocol.queue import Queue
+from fluxio_protocol.store import Store
 
 
 @dataclass

@@ -19,8 +19,8 @@ from fluxio_client.cli.records import run_record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.tree import run_lines
 from fluxio_client.cli.waiting import at_rest
-from fluxio_client.graph import Graph
-from fluxio_client.run import Run, RunStatus, Step, StepStatus
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Run, RunStatus, Step, StepStatus
 
 
 def show(

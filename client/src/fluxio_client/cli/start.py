@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from fluxio_client import layout
 from fluxio_client.cli.command import end_with
 from fluxio_client.cli.moments import local, seconds_of
 from fluxio_client.cli.payload import read_json
 from fluxio_client.cli.records import run_record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.show import outcome, print_run
-from fluxio_client.errors import RunParked, WaitTimeout
-from fluxio_client.run import STOPPED, Run, RunStatus
+from fluxio_protocol import layout
+from fluxio_protocol.errors import RunParked, WaitTimeout
+from fluxio_protocol.run import STOPPED, Run, RunStatus
 
 
 def start(

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from fluxio_client import layout
 from fluxio_client.cli.command import end_with, wrong
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.failures import Explained, NotFound, explain
@@ -17,8 +16,9 @@ from fluxio_client.cli.payload import read_json
 from fluxio_client.cli.records import Record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.waiting import goes_on
-from fluxio_client.errors import FluxioError
-from fluxio_client.run import STOPPED, Run, RunStatus
+from fluxio_protocol import layout
+from fluxio_protocol.errors import FluxioError
+from fluxio_protocol.run import STOPPED, Run, RunStatus
 
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 

@@ -13,8 +13,8 @@ from fluxio_client.cli.moments import both, length
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.tree import run_lines
 from fluxio_client.cli.waiting import LOST, at_rest, state_of
-from fluxio_client.graph import Graph
-from fluxio_client.run import Run, RunStatus, Step, StepStatus
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Run, RunStatus, Step, StepStatus
 
 #: Columns that a step's name may take.
 WIDEST_NAME = 28

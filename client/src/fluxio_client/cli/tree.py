@@ -16,9 +16,9 @@ from fluxio_client.cli.colours import look
 from fluxio_client.cli.moments import length, local
 from fluxio_client.cli.printable import one_line
 from fluxio_client.cli.waiting import For, at_rest, state_of, unfamiliar, waited, waiting
-from fluxio_client.graph import Graph
-from fluxio_client.layout import UNKNOWN
-from fluxio_client.run import Run, Step, StepStatus
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.layout import UNKNOWN
+from fluxio_protocol.run import Run, Step, StepStatus
 
 #: Characters that a step's name and its branch of the tree may take at most.
 WIDEST_LABEL = 46

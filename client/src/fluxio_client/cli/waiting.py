@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from fluxio_client.cli.colours import SIGNAL, Look, look
 from fluxio_client.cli.moments import both, length, local
-from fluxio_client.graph import Graph
-from fluxio_client.run import Run, RunStatus, Step, StepStatus
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Run, RunStatus, Step, StepStatus
 
 #: Steps that are named as running or waiting at most, where a run has one line.
 SHOWN_STEPS = 3

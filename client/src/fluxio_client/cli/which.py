@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fluxio_client import layout
 from fluxio_client.cli.failures import NotFound
 from fluxio_client.cli.session import Session
-from fluxio_client.errors import InvalidInput
-from fluxio_client.graph import Graph
-from fluxio_client.run import Run, RunStatus
+from fluxio_protocol import layout
+from fluxio_protocol.errors import InvalidInput
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Run, RunStatus
 
 #: Of how many of a workflow's newest runs the first that was opened is taken.
 NEWEST = 20

@@ -18,7 +18,7 @@ from fluxio_client.cli.archive import File, shown
 from fluxio_client.cli.compiled import Compiled, Target, this_python
 from fluxio_client.cli.lambda_has import LAYER, RUNTIME, hidden_by
 from fluxio_client.cli.version import client_version
-from fluxio_client.errors import FluxioError
+from fluxio_protocol.errors import FluxioError
 
 #: Seconds that importing all workflows may take; Lambda gives a worker 10 for its start.
 PATIENCE = 60

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fluxio_client.cli.checks.examination import Examination
 from fluxio_client.cli.checks.finding import APPLY, Finding, fail, ok, warn
-from fluxio_client.queue import Queue
+from fluxio_protocol.queue import Queue
 
 
 def queue(at: Examination) -> Iterator[Finding]:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 from botocore.exceptions import ClientError
 
-from fluxio_client import layout
 from fluxio_client.cli.checks.examination import Examination
 from fluxio_client.cli.checks.finding import Finding, fail, ok, unanswered, warn
 from fluxio_client.cli.moments import length
 from fluxio_client.listing import Listing
-from fluxio_client.run import RunStatus, RunSummary
+from fluxio_protocol import layout
+from fluxio_protocol.run import RunStatus, RunSummary
 
 #: Milliseconds by which an open run may be overdue: the sweep comes each minute.
 LATE = 180_000

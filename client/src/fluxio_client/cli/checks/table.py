@@ -7,9 +7,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from fluxio_client import layout
 from fluxio_client.cli.checks.examination import Examination
 from fluxio_client.cli.checks.finding import APPLY, Finding, fail, ok, unanswered, warn
+from fluxio_protocol import layout
 
 #: Indexes of the table, with their keys.
 INDEXES = {

@@ -10,9 +10,9 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from fluxio_client import layout
-from fluxio_client.errors import FluxioError, InvalidInput, MalformedNudge, SettingError
-from fluxio_client.trace import Trace
+from fluxio_protocol import layout
+from fluxio_protocol.errors import FluxioError, InvalidInput, MalformedNudge, SettingError
+from fluxio_protocol.trace import Trace
 
 #: Entries of one SendMessageBatch.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-batch-api-actions.html

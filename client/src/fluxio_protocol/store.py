@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from fluxio_client import layout, limits
-from fluxio_client.errors import FluxioError, SettingError
-from fluxio_client.expression import expression
-from fluxio_client.graph import Graph
-from fluxio_client.layout import Item
-from fluxio_client.run import Run, RunStatus
-from fluxio_client.trace import Trace
-from fluxio_client.transient import error_code
-from fluxio_client.transitions import Change
+from fluxio_protocol import layout, limits
+from fluxio_protocol.changes import Change
+from fluxio_protocol.errors import FluxioError, SettingError
+from fluxio_protocol.expression import expression
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.layout import Item
+from fluxio_protocol.run import Run, RunStatus
+from fluxio_protocol.trace import Trace
+from fluxio_protocol.transient import error_code
 
 #: What DynamoDB says of a transaction with an operation that no repetition mends.
 _REFUSED_ALWAYS = {"SerializationException", "ValidationException"}

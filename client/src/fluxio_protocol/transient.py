@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from fluxio_client.errors import FluxioError
-from fluxio_client.queue import QueueError
+from fluxio_protocol.errors import FluxioError
+from fluxio_protocol.queue import QueueError
 
 #: Answers that the same call gets each time: it is malformed, or what it is about is not there.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html

@@ -25,10 +25,10 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from fluxio_client import encoding
-from fluxio_client.errors import InvalidInput, PayloadError
-from fluxio_client.run import Failure, Run, RunStatus, RunSummary, Step, StepStatus
-from fluxio_client.trace import Trace
+from fluxio_protocol import encoding
+from fluxio_protocol.errors import InvalidInput, PayloadError
+from fluxio_protocol.run import Failure, Run, RunStatus, RunSummary, Step, StepStatus
+from fluxio_protocol.trace import Trace
 
 Item = dict[str, dict[str, Any]]
 

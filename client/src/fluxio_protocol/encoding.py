@@ -18,7 +18,7 @@ from enum import Enum
 from functools import cache
 from typing import Any
 
-from fluxio_client.model_shape import Field, Shape, shape_of
+from fluxio_protocol.model_shape import Field, Shape, shape_of
 
 _PLAIN = (str, int, bool, type(None))
 

@@ -6,7 +6,7 @@ import os
 from functools import cache
 from typing import Any
 
-from fluxio_client.errors import SettingError
+from fluxio_protocol.errors import SettingError
 
 #: The name of the table: the module's output `table_name`.
 TABLE_NAME = "FLUXIO_TABLE_NAME"

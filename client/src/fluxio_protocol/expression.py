@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fluxio_client import layout, limits
-from fluxio_client.run import ENDED, RunStatus, StepStatus
-from fluxio_client.transitions import Change, Guard, IllegalTransition
+from fluxio_protocol import layout, limits
+from fluxio_protocol.changes import Change
+from fluxio_protocol.run import ENDED, RunStatus, StepStatus
+from fluxio_protocol.transitions import Guard, IllegalTransition
 
 #: A write of so few parts surely fits: it has half of what an expression may have, at the most.
 _SURE_PARTS = 60
