@@ -89,7 +89,7 @@ def run_edges() -> Edges:
 
 def step_edges() -> Edges:
     """The same of a step; `open` makes the steps, some of them claimed already."""
-    opened = open_run("W", Graph({"later": (), "now": ()}), {"now": {}}).steps.values()
+    opened = open_run("W", Graph.of_steps({"later": (), "now": ()}), {"now": {}}).steps.values()
     nowhere: frozenset[StepStatus] = frozenset()
     return _edges(
         [

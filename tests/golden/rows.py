@@ -20,7 +20,7 @@ NOW = 1_800_000_000_000
 RUN_ID = "wf-000000000001"
 FAILURE = Failure("ValueError", "no", "mine", 2)
 CLAIM = to.claim_values("new-token", NOW + 70_000, "", NOW)
-GRAPH = Graph({"before": (), "mine": ("before",), "after": ("mine",)})
+GRAPH = Graph.of_steps({"before": (), "mine": ("before",), "after": ("mine",)})
 
 #: A run in which every guard holds, for every row; a test sets the statuses.
 ITEM: dict[str, Any] = {

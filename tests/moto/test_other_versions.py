@@ -14,7 +14,6 @@ from fluxio import step, workflow
 from fluxio_client import RunEnded, RunStatus, StepStatus, UnknownStatus, WaitTimeout
 from fluxio_client.cli.exits import ExitCode
 from fluxio_protocol import layout
-from fluxio_protocol.graph import Graph
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import World
 
@@ -296,10 +295,3 @@ def test_an_index_that_holds_less_can_be_listed(item: Item) -> None:
 
     assert (summary.run_id, summary.workflow, summary.created_at) == ("r", "Order", 5)
     assert summary.status == layout.UNKNOWN
-
-
-def test_a_graph_of_today_is_known_throughout() -> None:
-    graph = Graph({"a": (), "b": ("a",)}, {"b": ("go",)})
-
-    assert Graph.from_json(graph.to_json()) == graph
-    assert not graph.unknown

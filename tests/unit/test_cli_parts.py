@@ -228,7 +228,7 @@ def test_completion_is_there_for_the_usual_shells() -> None:
 
 # --- what a step waits for
 
-GRAPH = Graph({"a": (), "b": ("a",)}, {"b": ("go",)})
+GRAPH = Graph.of_steps({"a": (), "b": ("a",)}, {"b": ("go",)})
 
 
 def stands(a: dict[str, Any], b: dict[str, Any], **more: Any) -> tuple[Any, Any]:
@@ -265,7 +265,7 @@ def test_steps_of_a_run_that_has_ended_wait_for_nothing() -> None:
 
 # --- the bill
 
-ORDER = Graph(
+ORDER = Graph.of_steps(
     {
         "validate": (),
         "charge": ("validate",),
@@ -274,7 +274,7 @@ ORDER = Graph(
         "fulfill": ("charge", "reserve", "confirm"),
     }
 )
-CHAIN = Graph({f"s{at}": (f"s{at - 1}",) if at else () for at in range(20)})
+CHAIN = Graph.of_steps({f"s{at}": (f"s{at - 1}",) if at else () for at in range(20)})
 
 
 def test_peers_are_counted_by_their_own_rules() -> None:

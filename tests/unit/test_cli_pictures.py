@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 START = 1_800_000_000_000
 NOW = START + 60_000
 
-DIAMOND = Graph(
+DIAMOND = Graph.of_steps(
     {"take": (), "charge": ("take",), "reserve": ("take",), "ship": ("charge", "reserve")},
     {"ship": ("approved",)},
 )
@@ -64,7 +64,7 @@ def random_graph(chance: random.Random) -> Graph:
         earlier = list(depends_on)
         count = min(len(earlier), chance.choice([0, 1, 1, 2, 3]))
         depends_on[f"step_{at}"] = tuple(chance.sample(earlier, count))
-    return Graph(depends_on)
+    return Graph.of_steps(depends_on)
 
 
 def placed(graph: Graph, seed: int = 0) -> Layout:
@@ -111,7 +111,9 @@ def test_edges_lead_downwards_from_box_to_box_and_around_the_others(seed: int) -
 
 def test_a_tree_that_can_be_drawn_without_crossings_is() -> None:
     """The branches are written down in an order that crosses."""
-    graph = Graph({"a": (), "b": (), "b1": ("b",), "a1": ("a",), "b2": ("b1",), "a2": ("a1",)})
+    graph = Graph.of_steps(
+        {"a": (), "b": (), "b1": ("b",), "a1": ("a",), "b2": ("b1",), "a2": ("a1",)}
+    )
     boxes = placed(graph).boxes
 
     for upper, lower in (("a", "a1"), ("a1", "a2")):
@@ -126,7 +128,7 @@ def test_mermaid_is_as_it_was() -> None:
 
 
 def test_a_step_with_a_word_of_mermaids_own_does_not_end_the_chart() -> None:
-    assert '    s0["end"]' in mermaid(Graph({"end": ()}))
+    assert '    s0["end"]' in mermaid(Graph.of_steps({"end": ()}))
 
 
 def test_the_svg_is_as_it_was() -> None:

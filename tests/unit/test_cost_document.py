@@ -48,7 +48,7 @@ TRACE = 5 / MILLION
 #: Those that the worker writes each minute, whether there is anything to do or not.
 SWEEP_METRICS = ("sweeps", "sweep_finds", "sweep_lag")
 
-FAN_OUT = Graph(
+FAN_OUT = Graph.of_steps(
     {
         "validate_payment": (),
         "charge_card": ("validate_payment",),
@@ -57,7 +57,7 @@ FAN_OUT = Graph(
         "fulfill_order": ("charge_card", "reserve_inventory", "send_confirmation"),
     }
 )
-CLAIM = Graph(
+CLAIM = Graph.of_steps(
     {
         "register": (),
         "check_policy": ("register",),
@@ -71,7 +71,7 @@ CLAIM = Graph(
 )
 #: What a run of one step costs in writes (a chain costs one more for each step more), and in its indexes.
 ONE_STEP, ONE_STEP_INDEXES = 8 - 5, 5
-CHAIN = Graph({f"s{at}": (f"s{at - 1}",) if at else () for at in range(6)})
+CHAIN = Graph.of_steps({f"s{at}": (f"s{at - 1}",) if at else () for at in range(6)})
 
 
 def dollars(amount: float) -> str:

@@ -106,7 +106,7 @@ class TestExpressions:
         assert re.search(rf"{names['status']}(=| IN )", made["ConditionExpression"])
 
     def test_a_fan_in_counts_what_the_same_write_completes(self) -> None:
-        graph = Graph({"a": (), "b": (), "c": (), "join": ("a", "b", "c")})
+        graph = Graph.of_steps({"a": (), "b": (), "c": (), "join": ("a", "b", "c")})
         changes = [
             to.complete(name, "t", 1, ("output", "1"), graph.dependents[name], NOW)
             for name in ("a", "b")

@@ -29,7 +29,7 @@ def plan(
 ) -> Plan:
     return Plan(
         workflow="W",
-        graph=Graph(graph),
+        graph=Graph.of_steps(graph),
         policies=dict.fromkeys(graph, POLICY) | policies,
         timeout=timeout,
         inline_branches=inline_branches,

@@ -1,7 +1,7 @@
-"""The graph of a workflow: which step waits for which. It is stored once per version.
+"""The graph of a workflow: its nodes, and which waits for which. It is stored once per version.
 
 A run keeps the graph it was opened with, whatever is deployed later; retries, timeouts and code are the
-deployed ones. So a version is a name for names and edges, nothing else.
+deployed ones. So a version is a name for names, kinds and edges, nothing else.
 """
 
 from __future__ import annotations
@@ -9,28 +9,57 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any
 
-#: The one kind of node there is.
-STEP = "step"
+from fluxio_protocol.node import ANOTHER_FORM, STEP, Node
 
-#: What is known of a node that is stored as an object.
-_KNOWN = {"kind", "depends_on", "awaits"}
+#: The form in which graphs are stored. In form 1, a node was a list of what it depends on, or an object without a
+#: kind; in form 2, each is an object with a kind. Raise it when a worker that knows this form would misread the
+#: next one.
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Steps and the steps each depends on, in the order they were written down. Known to be acyclic."""
+    """The nodes of a workflow by name, in the order they were written down. Known to be acyclic."""
 
-    depends_on: dict[str, tuple[str, ...]]
-    #: The signals that steps wait for besides; steps that wait for none are left out.
-    awaits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    #: What of a node a later version of fluxio has added, as words for a person. Such a graph can be shown,
-    #: but not gone by.
-    unknown: Mapping[str, str] = field(default_factory=dict)
+    nodes: Mapping[str, Node]
+
+    @classmethod
+    def of_steps(
+        cls,
+        depends_on: Mapping[str, tuple[str, ...]],
+        awaits: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Graph:
+        """A graph of steps alone.
+
+        Args:
+            depends_on: for each step, the steps it depends on.
+            awaits: the signals that steps wait for besides; steps that wait for none may be left out.
+        """
+        awaits = awaits or {}
+        return cls({name: Node(deps, awaits.get(name, ())) for name, deps in depends_on.items()})
+
+    @cached_property
+    def depends_on(self) -> dict[str, tuple[str, ...]]:
+        """For each step, the steps it depends on."""
+        return {name: node.depends_on for name, node in self.nodes.items()}
+
+    @cached_property
+    def awaits(self) -> dict[str, tuple[str, ...]]:
+        """The signals that steps wait for besides; steps that wait for none are left out."""
+        return {name: node.awaits for name, node in self.nodes.items() if node.awaits}
+
+    @cached_property
+    def unknown(self) -> dict[str, str]:
+        """The nodes to which a later version of fluxio has added something, and what, as words for a person.
+
+        A graph that has some can be shown, but no run can go on by it.
+        """
+        return {name: node.unknown for name, node in self.nodes.items() if node.unknown}
 
     @cached_property
     def version(self) -> str:
@@ -38,7 +67,10 @@ class Graph:
         # In whichever order edges were written down: a set has none.
         edges = {name: sorted(deps) for name, deps in self.depends_on.items()}
         signals = {name: sorted(names) for name, names in self.awaits.items()}
-        text = json.dumps([edges, signals] if signals else edges, separators=(",", ":"))
+        kinds = {name: node.kind for name, node in self.nodes.items() if node.kind != STEP}
+        # What a graph does not have is left out, so that versions of graphs that are stored stay theirs.
+        parts = [edges, signals, kinds] if kinds else [edges, signals] if signals else edges
+        text = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     @cached_property
@@ -73,38 +105,33 @@ class Graph:
         return tuple(found)
 
     def to_json(self) -> str:
-        """The graph as it is stored."""
-        parts = {
-            name: {"depends_on": deps, "awaits": self.awaits[name]} if name in self.awaits else deps
-            for name, deps in self.depends_on.items()
-        }
-        return json.dumps(parts, separators=(",", ":"))
+        """The graph as it is stored, in the form that SCHEMA stands for."""
+        nodes = {name: node.to_stored() for name, node in self.nodes.items()}
+        return json.dumps(nodes, separators=(",", ":"))
+
+    def to_item(self) -> dict[str, dict[str, str]]:
+        """The attributes of the item that it is stored in."""
+        return {"schema": {"N": str(SCHEMA)}, "graph": {"S": self.to_json()}}
 
     @classmethod
-    def from_json(cls, text: str) -> Graph:
-        """The graph that `to_json` stored, or one that a later version of fluxio stored, as far as it goes."""
-        parts: dict[str, Any] = json.loads(text)
-        depends_on: dict[str, tuple[str, ...]] = {}
-        awaits: dict[str, tuple[str, ...]] = {}
-        unknown: dict[str, str] = {}
-        for name, part in parts.items():
-            node = part if isinstance(part, dict) else {"depends_on": part}
-            deps = _names(node.get("depends_on"))
-            depends_on[name] = tuple(dep for dep in deps if dep in parts)
-            if signals := _names(node.get("awaits")):
-                awaits[name] = signals
-            kind = str(node.get("kind", STEP))
-            if kind != STEP:
-                unknown[name] = kind
-            elif more := sorted({*node} - _KNOWN):
-                unknown[name] = f"step with {', '.join(more)}"
-            elif len(depends_on[name]) < len(deps) or not isinstance(part, (dict, list)):
-                unknown[name] = "node of another form"
-        return cls(depends_on, awaits, unknown)
+    def from_item(cls, item: Mapping[str, Mapping[str, Any]]) -> Graph:
+        """The graph of a stored item; see `from_json`."""
+        return cls.from_json(item["graph"]["S"], int(item.get("schema", {"N": "1"})["N"]))
 
+    @classmethod
+    def from_json(cls, text: str, schema: int = SCHEMA) -> Graph:
+        """The graph that `to_json` stored, or one that a later version of fluxio stored, as far as it is known.
 
-def _names(given: object) -> tuple[str, ...]:
-    """A list of names; nothing where something else stands."""
-    if not isinstance(given, (list, tuple)):
-        return ()
-    return tuple(name for name in given if isinstance(name, str))
+        Args:
+            text: the graph as it is stored.
+            schema: the form it is stored in, which its item says.
+        """
+        stored: dict[str, Any] = json.loads(text)
+        nodes: dict[str, Node] = {}
+        for name, part in stored.items():
+            node = Node.from_stored(part)
+            deps = tuple(dep for dep in node.depends_on if dep in stored)
+            known = schema <= SCHEMA and deps == node.depends_on
+            unknown = node.unknown or (None if known else ANOTHER_FORM)
+            nodes[name] = node._replace(depends_on=deps, unknown=unknown)
+        return cls(nodes)

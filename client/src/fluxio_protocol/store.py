@@ -342,8 +342,7 @@ class Store:
             self._write(
                 "put_item",
                 TableName=self._table,
-                Item=layout.definition_key(workflow, graph.version)
-                | {"schema": {"N": "1"}, "graph": {"S": graph.to_json()}},
+                Item=layout.definition_key(workflow, graph.version) | graph.to_item(),
             )
 
     def try_to_write(self, run_id: str) -> None:
@@ -402,7 +401,7 @@ class Store:
         key = layout.definition_key(workflow, version)
         # Most often it is old. One written a moment ago may show in a consistent read only.
         item = self._get(key, consistent=False) or self._get(key, consistent=True)
-        return Graph.from_json(item["graph"]["S"]) if item and "graph" in item else None
+        return Graph.from_item(item) if item and "graph" in item else None
 
     def due(self, shard: int, until: int, limit: int) -> list[tuple[str, int]]:
         """Open runs of a shard whose `wake_at` is past, the longest first: (run id, wake_at)."""

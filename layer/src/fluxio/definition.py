@@ -27,6 +27,7 @@ from fluxio.steps import step as step
 from fluxio_protocol import layout
 from fluxio_protocol.errors import InvalidInput
 from fluxio_protocol.graph import Graph
+from fluxio_protocol.node import Node
 
 Class = TypeVar("Class", bound=type)
 
@@ -41,6 +42,9 @@ MAX_AWAITS_IN_ALL = 1_000
 
 #: Steps that may await one signal: replacing its payload asks for each of them in one expression.
 MAX_AWAITING = 100
+
+#: Bytes that the graph may take as it is stored: DynamoDB's 400 KB for an item less its key and some room.
+MAX_GRAPH_BYTES = 400_000
 
 #: Seconds a run may be given: its long values are kept for a little more than a year.
 MAX_RUN = 31_536_000
@@ -238,7 +242,7 @@ def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
                     "it, or give the signal another name."
                 )
     try:
-        _ = Graph({step_name: step.depends_on for step_name, step in steps.items()}).waves
+        _ = Graph({step_name: Node(step.depends_on) for step_name, step in steps.items()}).waves
     except CycleError as error:
         # graphlib lists each step before one that waits for it
         circle = " -> ".join(reversed(error.args[1]))
@@ -246,10 +250,12 @@ def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
             f"{name}: the steps depend on each other in a circle: {circle} "
             "(read '->' as 'depends on'). Remove one of these dependencies."
         ) from None
-    in_new_runs = {step_name: step for step_name, step in steps.items() if not step.retired}
     graph = Graph(
-        {step_name: step.depends_on for step_name, step in in_new_runs.items()},
-        {step_name: step.awaits for step_name, step in in_new_runs.items() if step.awaits},
+        {
+            step_name: Node(step.depends_on, step.awaits)
+            for step_name, step in steps.items()
+            if not step.retired
+        }
     )
     for step_name, names in graph.dependents.items():
         if len(names) > MAX_DEPENDENTS:
@@ -279,11 +285,11 @@ def _check_size(name: str, graph: Graph) -> None:
                 f"{name}: {count} steps await the signal {signal!r}; at most {MAX_AWAITING} may. Let one step "
                 "await it, and the others depend on that step."
             )
-    if (size := len(graph.to_json())) > layout.PAYLOAD_BYTES:
+    if (size := len(graph.to_json())) > MAX_GRAPH_BYTES:
         edges = sum(map(len, graph.depends_on.values()))
         raise DefinitionError(
             f"{name}: the graph has {edges:,} dependencies and takes {size:,} bytes; at most "
-            f"{layout.PAYLOAD_BYTES:,} fit the item it is stored in. Put a step between steps that many wait "
+            f"{MAX_GRAPH_BYTES:,} fit the item it is stored in. Put a step between steps that many wait "
             "for and those that wait for many, or give them shorter names."
         )
 
