@@ -16,9 +16,9 @@ from typing import Any
 
 from fluxio_protocol.node import ANOTHER_FORM, STEP, Node
 
-#: The form in which graphs are stored. In form 1, a node was a list of what it depends on, or an object without a
-#: kind; in form 2, each is an object with a kind. Raise it when a worker that knows this form would misread the
-#: next one.
+#: The form in which graphs are stored. In form 1, a node was a list of what it depends on, or an object without
+#: a kind; in form 2, each is an object with a kind. Raise it when a worker that knows this form would misread
+#: the next one.
 SCHEMA = 2
 
 

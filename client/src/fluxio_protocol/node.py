@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 #: The kind of a node that a worker claims and whose code it runs: the only one so far.
 STEP = "step"
 
-#: The keys of a stored node that are known. The version of fluxio that stored nodes in the earlier forms knows the
-#: same, so that it can go by graphs that are stored now.
+#: The keys of a stored node that are known. The version of fluxio that stored nodes in the earlier forms knows
+#: the same, so that it can go by graphs that are stored now.
 _KNOWN = {"kind", "depends_on", "awaits"}
 
 #: What is said of a node in a form that a later version of fluxio gave it.
