@@ -192,14 +192,14 @@ data "aws_iam_policy_document" "client" {
   # Query on the table itself: a run with a long input or output is several items, which are read together.
   statement {
     sid       = "StartReadAndSteerRuns"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
     resources = [local.table.arn]
   }
 
   statement {
-    sid       = "FindRunsByWorkflowOrFailure"
+    sid       = "FindRuns"
     actions   = ["dynamodb:Query"]
-    resources = ["${local.table.arn}/index/by_workflow", "${local.table.arn}/index/failed"]
+    resources = [for index in keys(local.indexes) : "${local.table.arn}/index/${index}"]
   }
 
   statement {
@@ -230,12 +230,6 @@ data "aws_iam_policy_document" "client" {
 # A client who may also look at everything: what docs/cli.md lists for `fluxio list`, `dlq`, `cost` and `doctor`.
 data "aws_iam_policy_document" "operator" {
   source_policy_documents = [data.aws_iam_policy_document.client.json]
-
-  statement {
-    sid       = "FindOpenRuns"
-    actions   = ["dynamodb:Query"]
-    resources = ["${local.table.arn}/index/due"]
-  }
 
   statement {
     sid       = "FindFailedAndWaitingRuns"

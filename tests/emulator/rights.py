@@ -110,8 +110,16 @@ CLIENT_MAY = [
     table_call("StartReadAndSteerRuns", "put_item", **ITEM),
     table_call("StartReadAndSteerRuns", "update_item", **PLUS),
     query("StartReadAndSteerRuns", *QUERIES["table"]),
-    query("FindRunsByWorkflowOrFailure", *QUERIES["by_workflow"]),
-    query("FindRunsByWorkflowOrFailure", *QUERIES["failed"]),
+    Call(
+        "StartReadAndSteerRuns",
+        "batch_get_item",
+        "dynamodb",
+        "batch_get_item",
+        lambda at: {"RequestItems": {at.table: {"Keys": [KEY]}}},
+    ),
+    query("FindRuns", *QUERIES["by_workflow"]),
+    query("FindRuns", *QUERIES["failed"]),
+    query("FindRuns", *QUERIES["due"]),
     queue_call("NudgeTheWorker", "send_message", **MESSAGE),
 ]
 
@@ -122,8 +130,7 @@ CLIENT_MAY_NOT = [
     table_call("StartReadAndSteerRuns", "describe_table"),
     table_call("StartReadAndSteerRuns", "update_table", BillingMode="PAY_PER_REQUEST"),
     table_call("StartReadAndSteerRuns", "delete_table"),
-    query("FindRunsByWorkflowOrFailure", *QUERIES["due"]),
-    table_call("FindRunsByWorkflowOrFailure", "scan", IndexName="by_workflow"),
+    table_call("FindRuns", "scan", IndexName="by_workflow"),
     queue_call("NudgeTheWorker", "receive_message"),
     queue_call("NudgeTheWorker", "delete_message", **RECEIPT),
     queue_call("NudgeTheWorker", "change_message_visibility", **HIDE),
@@ -191,7 +198,6 @@ SCHEDULE_MAY_NOT = [
 
 
 OPERATOR_MAY = [
-    query("FindOpenRuns", *QUERIES["due"]),
     table_call("FindFailedAndWaitingRuns", "scan", IndexName="failed"),
     table_call("FindFailedAndWaitingRuns", "scan", IndexName="by_workflow"),
     table_call("LookAtTheTable", "describe_table"),
@@ -210,7 +216,7 @@ OPERATOR_MAY = [
 ]
 
 OPERATOR_MAY_NOT = [
-    table_call("FindOpenRuns", "scan"),
+    table_call("FindRuns", "scan"),
     table_call("FindFailedAndWaitingRuns", "scan", IndexName="due"),
     table_call("LookAtTheTable", "delete_item", Key=KEY),
     table_call("LookAtTheTable", "update_table", BillingMode="PAY_PER_REQUEST"),

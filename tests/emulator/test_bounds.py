@@ -16,17 +16,12 @@ import pytest
 from dev import ROOT, emulator, layer
 from dev.package import package
 from dev.terraform import Terraform
+from fluxio_protocol import layout
 from tests.emulator import bounds
 from tests.emulator.conftest import NAME
 from tests.emulator.guarded import Principal
 from tests.emulator.recorder import Recorder, recording
 
-INDEXES = {
-    "by_workflow": ("workflow_shard", "created_at"),
-    "due": ("due", "wake_at"),
-    "failed": ("failed", "ended_at"),
-}
-NUMBERS = ("created_at", "due", "wake_at", "ended_at")
 TRUST = json.dumps(
     {
         "Version": "2012-10-17",
@@ -129,22 +124,20 @@ def make_queue(sqs: Any, name: str) -> dict[str, str]:
 
 def make_table(dynamodb: Any, name: str) -> str:
     """Returns its ARN."""
-    keys = [("pk", "sk"), *INDEXES.values()]
     made = dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         KeySchema=key_schema("pk", "sk"),
         AttributeDefinitions=[
-            {"AttributeName": key, "AttributeType": "N" if key in NUMBERS else "S"}
-            for key in sorted({key for pair in keys for key in pair})
+            {"AttributeName": key, "AttributeType": kind} for key, kind in layout.KEY_TYPES.items()
         ],
         GlobalSecondaryIndexes=[
             {
-                "IndexName": index,
-                "KeySchema": key_schema(*pair),
+                "IndexName": index_name,
+                "KeySchema": key_schema(index.hash_key, index.range_key),
                 "Projection": {"ProjectionType": "ALL"},
             }
-            for index, pair in INDEXES.items()
+            for index_name, index in layout.INDEXES.items()
         ],
     )
     dynamodb.update_time_to_live(

@@ -17,6 +17,7 @@ from moto.core.serialize import JSONSerializer
 
 from fluxio_protocol import limits
 from tests.moto.pump import Calls, Clock, LogLines, World
+from tests.simulation import conformance
 
 REGION = "us-east-1"
 _numbers = count(1)
@@ -126,32 +127,7 @@ def log_lines(capfd: pytest.CaptureFixture[str]) -> LogLines:
 
 def create_table(dynamodb: Any, name: str) -> None:
     """The table with its indexes, as modules/fluxio has them."""
-    indexes = {
-        "by_workflow": ("workflow_shard", "created_at", ["status", "ended_at"]),
-        "due": ("due", "wake_at", None),
-        "failed": ("failed", "ended_at", ["status", "created_at"]),
-    }
-    kinds = {"pk": "S", "sk": "S", "workflow_shard": "S", "created_at": "N", "due": "N"}
-    kinds |= {"wake_at": "N", "failed": "S", "ended_at": "N"}
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        SSESpecification={"Enabled": True, "SSEType": "KMS"},
-        KeySchema=_keys("pk", "sk"),
-        AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": kind} for name, kind in kinds.items()
-        ],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": index,
-                "KeySchema": _keys(hash_name, range_name),
-                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": projected}
-                if projected
-                else {"ProjectionType": "KEYS_ONLY"},
-            }
-            for index, (hash_name, range_name, projected) in indexes.items()
-        ],
-    )
+    conformance.create_table(dynamodb, name, SSESpecification={"Enabled": True, "SSEType": "KMS"})
 
 
 _serialize_structure = JSONSerializer._serialize_type_structure
@@ -163,10 +139,3 @@ def _serialize_item_as_it_is(self: Any, into: Any, value: Any, shape: Any, key: 
         into[key] = value
     else:
         _serialize_structure(self, into, value, shape, key)
-
-
-def _keys(hash_name: str, range_name: str) -> list[dict[str, str]]:
-    return [
-        {"AttributeName": hash_name, "KeyType": "HASH"},
-        {"AttributeName": range_name, "KeyType": "RANGE"},
-    ]

@@ -65,6 +65,22 @@ def test_a_deployment_as_the_module_makes_it_is_ok_throughout(fluxio: Command) -
     assert said.code == ExitCode.OK
 
 
+def describe_index(at: Command, name: str = "by_workflow", **described: Any) -> None:
+    """Have DescribeTable say so of an index."""
+    client = at.world.dynamodb
+    describe_table = client.describe_table
+
+    def describe(**arguments: Any) -> Any:
+        answer = describe_table(**arguments)
+        for index in answer["Table"]["GlobalSecondaryIndexes"]:
+            if index["IndexName"] == name:
+                index.update(described)
+        return answer
+
+    at.monkeypatch.setattr(Session, "dynamodb", client)
+    at.monkeypatch.setattr(client, "describe_table", describe)
+
+
 Break = Callable[[Command], None]
 
 WRONG: dict[str, tuple[Break, str, str]] = {
@@ -96,6 +112,28 @@ WRONG: dict[str, tuple[Break, str, str]] = {
         ),
         "FAIL",
         "indexes missing or not as they should be: due",
+    ),
+    "an index of the version before": (
+        lambda at: describe_index(
+            at, Projection={"ProjectionType": "INCLUDE", "NonKeyAttributes": ["status"]}
+        ),
+        "WARN",
+        "indexes with attributes that fluxio does not read, which cost write units: by_workflow (status)",
+    ),
+    "an index of everything": (
+        lambda at: describe_index(at, Projection={"ProjectionType": "ALL"}),
+        "WARN",
+        "which cost write units: by_workflow (ALL)",
+    ),
+    "an index that is being filled": (
+        lambda at: describe_index(at, IndexStatus="CREATING", Backfilling=True),
+        "FAIL",
+        "by_workflow is CREATING: until it is ACTIVE, no command that needs it works; runs go on",
+    ),
+    "an index that lacks what listings show": (
+        lambda at: describe_index(at, "failed", Projection={"ProjectionType": "KEYS_ONLY"}),
+        "FAIL",
+        "indexes missing or not as they should be: failed",
     ),
     "a slow queue": (
         lambda at: set_queue(at.world, at.world.queue_url, FifoThroughputLimit="perQueue"),

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fluxio_protocol.layout import INDEXES
 from tests.simulation.clients import Call, Clock, Wire, sound
-from tests.simulation.dynamodb import INDEXES, DynamoDB
+from tests.simulation.dynamodb import DynamoDB
 from tests.simulation.sqs import SQS, FifoQueue
 
 __all__ = ["Aws", "Call", "Clock", "FifoQueue", "Wire", "sound"]

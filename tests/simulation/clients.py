@@ -105,6 +105,9 @@ class DynamoDBClient(_Client):
     def get_item(self, **arguments: Any) -> dict[str, Any]:
         return self._call("get_item", arguments)
 
+    def batch_get_item(self, **arguments: Any) -> dict[str, Any]:
+        return self._call("batch_get_item", arguments)
+
     def put_item(self, **arguments: Any) -> dict[str, Any]:
         return self._call("put_item", arguments)
 

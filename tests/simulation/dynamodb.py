@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from fluxio_protocol import limits
+from fluxio_protocol.layout import KEY_TYPES, Index
 from tests.simulation import expressions
 from tests.simulation.clients import Clock, DynamoDBClient, Wire, client_error, sound
 from tests.simulation.expressions import Invalid, Item, Unfit
@@ -17,31 +18,6 @@ from tests.simulation.expressions import Invalid, Item, Unfit
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 CLIENT_TOKEN_MS = 600_000
 
-
-@dataclass(frozen=True)
-class Index:
-    """A global secondary index; None projects everything, a tuple these attributes besides the keys."""
-
-    hash_key: str
-    range_key: str
-    projected: tuple[str, ...] = ()
-
-
-#: As modules/fluxio makes them.
-INDEXES = {
-    "by_workflow": Index("workflow_shard", "created_at", ("status", "ended_at")),
-    "due": Index("due", "wake_at"),
-    "failed": Index("failed", "ended_at", ("status", "created_at")),
-}
-#: The types of the index keys; an item whose attribute has another one is refused.
-INDEX_TYPES = {
-    "workflow_shard": "S",
-    "created_at": "N",
-    "due": "N",
-    "wake_at": "N",
-    "failed": "S",
-    "ended_at": "N",
-}
 
 Key = tuple[str, str]
 #: Told of every write that was applied: table, key, the item before it and after it.
@@ -91,6 +67,32 @@ class DynamoDB:
         key = _key(Key)
         item = table.items.get(key) if ConsistentRead else self._behind(table).get(key)
         return {"Item": item} if item is not None else {}
+
+    def batch_get_item(self, *, RequestItems: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        operation = "BatchGetItem"
+        answers: dict[str, list[Item]] = {}
+        if sum(len(asked["Keys"]) for asked in RequestItems.values()) not in range(1, 101):
+            raise client_error(operation, "ValidationException", "1 to 100 keys")
+        for name, asked in RequestItems.items():
+            table = self._table(operation, name)
+            keys = [_key(key) for key in asked["Keys"]]
+            if len({*keys}) < len(keys):
+                message = "Provided list of item keys contains duplicates"
+                raise client_error(operation, "ValidationException", message)
+            items = table.items if asked.get("ConsistentRead") else self._behind(table)
+            wanted = None
+            if "ProjectionExpression" in asked:
+                names = asked.get("ExpressionAttributeNames", {})
+                words = [word.strip() for word in asked["ProjectionExpression"].split(",")]
+                wanted = [names.get(word, word) for word in words]
+            answers[name] = [
+                item
+                if wanted is None
+                else {attribute: item[attribute] for attribute in wanted if attribute in item}
+                for item in map(items.get, keys)
+                if item is not None
+            ]
+        return {"Responses": answers, "UnprocessedKeys": {}}
 
     def query(
         self,
@@ -337,7 +339,8 @@ def _check_item(item: Item, table: Table, kind: str) -> None:
             else "Item size to update has exceeded the maximum allowed size"
         )
     if table.indexes:
-        for name, wanted in INDEX_TYPES.items():
+        # An item whose attribute has another type than an index's key is refused.
+        for name, wanted in KEY_TYPES.items():
             if name in item and wanted not in item[name]:
                 raise Unfit(
                     "One or more parameter values were invalid: Type mismatch for Index Key "

@@ -112,11 +112,6 @@ def answer(code: str, message: str = "", operation: str = "Query") -> aws.Client
         (answer("UnrecognizedClientException"), "AWS_PROFILE", ExitCode.AWS),
         (answer("QueueDoesNotExist"), "FLUXIO_QUEUE_URL", ExitCode.USAGE),
         (
-            answer("ValidationException", "The table does not have the specified index: due"),
-            "--table-name or FLUXIO_TABLE_NAME",
-            ExitCode.USAGE,
-        ),
-        (
             answer("ValidationException", "The provided key element does not match the schema"),
             "--table-name or FLUXIO_TABLE_NAME",
             ExitCode.USAGE,

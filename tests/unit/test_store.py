@@ -9,7 +9,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from fluxio_protocol import layout
-from fluxio_protocol.store import CONFLICT_PAUSES, Store, TransactionFailed, TransactionInvalid
+from fluxio_protocol.errors import FluxioError
+from fluxio_protocol.store import (
+    BATCH_PAUSES,
+    CONFLICT_PAUSES,
+    Store,
+    TransactionFailed,
+    TransactionInvalid,
+)
 from tests.golden.rows import CHANGES, NOW, RUN_ID, item
 
 STORED = item("RUNNING", "RUNNING")
@@ -56,6 +63,8 @@ class Scripted:
     def __init__(self, *answers: Any) -> None:
         self._answers = list(answers)
         self.calls: list[str] = []
+        #: The ids that each BatchGetItem has asked for.
+        self.asked: list[list[str]] = []
 
     def _answer(self, call: str) -> Any:
         self.calls.append(call)
@@ -63,6 +72,11 @@ class Scripted:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def batch_get_item(self, RequestItems: Any) -> Any:  # noqa: N803 - as boto3 has it
+        (asked,) = RequestItems.values()
+        self.asked.append([key["pk"]["S"] for key in asked["Keys"]])
+        return self._answer("batch_get_item")(asked["Keys"])
 
     def update_item(self, **_: Any) -> Any:
         return self._answer("update_item")
@@ -124,6 +138,44 @@ class TestConflicts:
         with pytest.raises(Canceled):
             made.apply(RUN_ID, [CHANGES["complete"]], NOW, [MINE])
         assert pauses == []
+
+
+def reads(count: int) -> Any:
+    """An answer of BatchGetItem that has so many of the items, the last ones first, and leaves the others."""
+
+    def answer(keys: list[Any]) -> dict[str, Any]:
+        left = {"table": {"Keys": keys[count:]}} if keys[count:] else {}
+        return {"Responses": {"table": keys[:count][::-1]}, "UnprocessedKeys": left}
+
+    return answer
+
+
+class TestReadingMany:
+    def test_a_hundred_are_read_in_a_call_each_once_and_in_the_order_of_the_ids(self) -> None:
+        client = Scripted(reads(100), reads(100), reads(100))
+        made, pauses = store(client)
+        ids = [f"r-{at}" for at in range(230)]
+
+        assert list(made.batch_get([*ids, *ids[:9]])) == ids
+        assert [len(asked) for asked in client.asked] == [100, 100, 30]
+        assert made.spent.reads == 3
+        assert pauses == []
+
+    def test_what_dynamodb_leaves_unread_is_asked_for_again_after_a_pause(self) -> None:
+        client = Scripted(reads(2), reads(1), reads(9))
+        made, pauses = store(client)
+
+        assert list(made.batch_get("abcde")) == [*"abcde"]
+        assert client.asked == [[*"abcde"], [*"cde"], [*"de"]]
+        assert pauses == [BATCH_PAUSES[0]] * 2
+
+    def test_while_it_reads_none_the_pauses_grow_and_end_in_an_error(self) -> None:
+        client = Scripted(*[reads(0)] * 20)
+        made, pauses = store(client)
+
+        with pytest.raises(FluxioError, match="answered none of 2 runs of table table in 8 tries"):
+            made.batch_get("ab")
+        assert pauses == [*BATCH_PAUSES]
 
 
 class TestRefusals:

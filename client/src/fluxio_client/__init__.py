@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fluxio_protocol.errors import (
     FluxioError,
+    IndexNotReady,
     InvalidInput,
     NotNudged,
     PayloadError,
@@ -35,6 +36,7 @@ __all__ = [
     "Failure",
     "FluxioClient",
     "FluxioError",
+    "IndexNotReady",
     "InvalidInput",
     "NotNudged",
     "Page",

@@ -391,7 +391,16 @@ class FluxioClient:
         limit: int = 50,
         page: str | None = None,
     ) -> Page:
-        """Runs of a workflow, the newest first. It reads an index that may be some moments behind.
+        """Runs of a workflow, the newest first. What it reads may be some moments behind.
+
+        Each run that is shown costs half a read unit for every 4 KB of its item begun, besides some units for
+        the index that names it. With a status, runs have to be read that are not shown:
+
+        * FAILED: none.
+        * PENDING, RUNNING, COMPENSATING: all open runs of all workflows if they are at most 1,000; or else as
+          with any other status.
+        * any other: the newest runs, whatever their status, until `limit` are found, at most some 2,000 in a
+          call. Then a page has fewer runs than `limit`, or none at all, and `next_page` goes on.
 
         Args:
             workflow: the workflow's name.
@@ -399,14 +408,15 @@ class FluxioClient:
             since: only runs started at this time or later: an aware datetime, or milliseconds since 1970.
             until: only runs started at this time or earlier.
             limit: at most so many runs, 1 to 1,000.
-            page: `next_page` of the page before. It goes on in the window of the first page, whatever
-                `since` and `until` are now.
+            page: `next_page` of the page before, until that is None. It goes on in the window of the first
+                page, whatever `since` and `until` are now.
 
         Returns:
             The runs, and the token of the next page.
 
         Raises:
             InvalidInput: an argument is out of its bounds, or the page is not of this listing.
+            IndexNotReady: an upgrade of the module is making the index anew.
         """
         if type(limit) is not int or not 1 <= limit <= 1000:
             raise InvalidInput(f"limit is {limit!r}: ask for 1 to 1,000 runs a page.")

@@ -1,24 +1,74 @@
-"""Listings of runs: an order by time across the shards of an index, a page at a time."""
+"""Listings of runs: an order by time across the shards of an index, a page at a time.
+
+The index `by_workflow` has no statuses, so they are read from the runs themselves, 100 in a call. Open runs are
+found in `due`, which holds nothing else, failed ones in `failed`.
+"""
 
 from __future__ import annotations
 
 import heapq
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+from typing import Any, NamedTuple
 
 from fluxio_protocol import layout
 from fluxio_protocol.errors import InvalidInput
 from fluxio_protocol.run import Page, RunStatus, RunSummary
-from fluxio_protocol.store import Store
+from fluxio_protocol.store import BATCH_KEYS, Store
 
 #: Later than any time of a run.
 EVER = 10**15
 
-#: Where a listing goes on, by shard: the last run of it that was shown, and its time.
+#: Statuses of runs that are in `due`.
+OPEN = frozenset({RunStatus.PENDING, RunStatus.RUNNING, RunStatus.COMPENSATING})
+
+#: Runs that one page reads at most while it looks for those in a status: 1,000 read units, if none of them
+#: is longer than 4 KB.
+MOST_READ = 2000
+
+#: Open runs of all workflows up to which those of one are found in `due`; if there are more, in `by_workflow`.
+MOST_OPEN = 1000
+
+#: Entries of an index that are read in one piece, where most of them may not be what is wanted.
+PIECE = 1000
+
+#: Where a listing goes on, by shard: the last run of it that was looked at, and its time.
 _Cursors = dict[str, list[Any]]
+
+
+class _Entry(NamedTuple):
+    """A run in the order of a listing: the newest first, those of one moment by their ids."""
+
+    before: int
+    run_id: str
+    shard: int
+    #: None: it is not in the table any more.
+    summary: RunSummary | None = None
+
+    @property
+    def at(self) -> int:
+        """When it was started; in a listing of failed runs, when it failed."""
+        return -self.before
+
+
+class _Window(NamedTuple):
+    """The times of a page, and where each shard of it begins."""
+
+    since: int
+    until: int
+    cursors: _Cursors
+
+    def until_of(self, shard: int) -> int:
+        """The latest time of runs of a shard that are still to come."""
+        return self.cursors[str(shard)][1] if str(shard) in self.cursors else self.until
+
+    def has(self, entry: _Entry) -> bool:
+        """Whether a run is in the window and still to come."""
+        last = self.cursors.get(str(entry.shard))
+        comes = last is None or (entry.before, entry.run_id) > (-last[1], last[0])
+        return comes and self.since <= entry.at <= self.until
 
 
 class Listing:
@@ -41,20 +91,61 @@ class Listing:
         cursors: _Cursors = {}
         if page is not None:
             since, until, cursors = _read_page(page, listing)
-        shards = range(layout.SHARDS) if status is not RunStatus.FAILED else range(1)
-        streams = [
-            self._list_shard(workflow, status, shard, since, until, limit, cursors.get(str(shard)))
-            for shard in shards
-        ]
-        order = _newest_failed if status is RunStatus.FAILED else _newest
-        merged = heapq.merge(*streams, key=order)
+        window = _Window(since, until if until is not None else EVER, dict(cursors))
         found: list[RunSummary] = []
-        for summary, shard in islice(merged, limit):
-            found.append(summary)
-            at = summary.ended_at if status is RunStatus.FAILED else summary.created_at
-            cursors[str(shard)] = [summary.run_id, at]
-        more = len(found) == limit and next(merged, None) is not None
-        return Page(found, _write_page(listing, since, until, cursors) if more else None)
+        read = 0
+        for entries in self._pieces(workflow, status, window, limit):
+            for entry in entries:
+                if entry.summary is not None and status in (None, entry.summary.status):
+                    if len(found) == limit:
+                        return Page(found, _write_page(listing, since, until, cursors))
+                    found.append(entry.summary)
+                cursors[str(entry.shard)] = [entry.run_id, entry.at]
+            read += len(entries)
+            if read >= MOST_READ:
+                return Page(found, _write_page(listing, since, until, cursors))
+        return Page(found)
+
+    def _pieces(
+        self, workflow: str, status: RunStatus | None, window: _Window, limit: int
+    ) -> Iterator[list[_Entry]]:
+        """What is to be looked at, in the order of the listing, piece by piece."""
+        if status is RunStatus.FAILED:
+            for entry in self._stream(layout.INDEX_FAILED, workflow, 0, window, limit):
+                yield [entry]
+            return
+        if status in OPEN and (run_ids := self._few_open()) is not None:
+            summaries = [one for one in self._summaries(run_ids) if one.workflow == workflow]
+            yield sorted(
+                entry
+                for one in summaries
+                if window.has(
+                    entry := _Entry(-one.created_at, one.run_id, layout.shard(one.run_id), one)
+                )
+            )
+            return
+        streams = [
+            self._stream(
+                layout.INDEX_BY_WORKFLOW,
+                layout.workflow_shard(workflow, shard),
+                shard,
+                window,
+                limit if status is None else max(limit, MOST_READ // layout.SHARDS),
+            )
+            for shard in range(layout.SHARDS)
+        ]
+        merged = heapq.merge(*streams)
+        # One more than may be shown tells whether there are more.
+        size = min(limit + 1, BATCH_KEYS)
+        while entries := list(islice(merged, size)):
+            shown = {one.run_id: one for one in self._summaries(entry.run_id for entry in entries)}
+            yield [entry._replace(summary=shown.get(entry.run_id)) for entry in entries]
+            size = BATCH_KEYS
+
+    def _few_open(self) -> list[str] | None:
+        """The ids of all open runs; None if there are too many to read them all."""
+        run_ids = list(islice(self.open(MOST_OPEN), MOST_OPEN + 1))
+        return None if len(run_ids) > MOST_OPEN else run_ids
 
     def open(self, expected: int) -> Iterator[str]:
         """Ids of open runs of all workflows, in descending order of `wake_at`; read as they are taken.
@@ -79,75 +170,60 @@ class Listing:
             yield -int(item["wake_at"]["N"]), item["pk"]["S"]
 
     def in_status(self, status: RunStatus, since: int = 0) -> Iterator[list[RunSummary]]:
-        """Runs of all workflows in a status, page by page, in no order.
+        """Runs of all workflows in a status, piece by piece, in no order.
 
         It reads the whole of an index: of `failed`, where only failed runs are, or else of `by_workflow`,
-        where every run is that the table still keeps.
+        where every run is that the table still keeps, and each of these runs besides.
         """
         failed = status is RunStatus.FAILED
         scan: dict[str, Any] = {
             "IndexName": layout.INDEX_FAILED if failed else layout.INDEX_BY_WORKFLOW,
-            "FilterExpression": "#status=:status AND #at>=:since",
-            "ExpressionAttributeNames": {
-                "#status": "status",
-                "#at": "ended_at" if failed else "created_at",
-            },
-            "ExpressionAttributeValues": {
-                ":status": {"S": status.value},
-                ":since": {"N": str(since)},
-            },
+            "FilterExpression": "#at>=:since",
+            "ExpressionAttributeNames": {"#at": "ended_at" if failed else "created_at"},
+            "ExpressionAttributeValues": {":since": {"N": str(since)}},
+            "Limit": PIECE,
         }
         for answer in self._store.pages("scan", scan):
-            yield [layout.summary_from_item(item) for item in answer["Items"]]
+            if failed:
+                summaries = [layout.summary_from_item(item) for item in answer["Items"]]
+            else:
+                summaries = self._summaries(item["pk"]["S"] for item in answer["Items"])
+            yield [one for one in summaries if one.status == status]
 
-    def _list_shard(
-        self,
-        workflow: str,
-        status: RunStatus | None,
-        shard: int,
-        since: int,
-        until: int | None,
-        limit: int,
-        cursor: list[Any] | None,
-    ) -> Iterator[tuple[RunSummary, int]]:
-        failed = status is RunStatus.FAILED
-        index = layout.INDEX_FAILED if failed else layout.INDEX_BY_WORKFLOW
-        hash_name, range_name = (
-            ("failed", "ended_at") if failed else ("workflow_shard", "created_at")
-        )
-        hash_value = workflow if failed else layout.workflow_shard(workflow, shard)
-        names = {"#hash": hash_name, "#range": range_name}
-        values = {
-            ":hash": {"S": hash_value},
-            ":since": {"N": str(since)},
-            ":until": {"N": str(until if until is not None else EVER)},
-        }
+    def _summaries(self, run_ids: Iterable[str]) -> list[RunSummary]:
+        items = self._store.batch_get(run_ids, layout.SUMMARY)
+        return [layout.summary_from_item(item) for item in items.values()]
+
+    def _stream(
+        self, index: str, hash_value: str, shard: int, window: _Window, expected: int
+    ) -> Iterator[_Entry]:
+        """What an index has of a shard, in the order of a listing; read as it is taken."""
+        key = layout.INDEXES[index]
         query: dict[str, Any] = {
             "IndexName": index,
             "KeyConditionExpression": "#hash=:hash AND #range BETWEEN :since AND :until",
+            "ExpressionAttributeNames": {"#hash": key.hash_key, "#range": key.range_key},
+            "ExpressionAttributeValues": {
+                ":hash": {"S": hash_value},
+                ":since": {"N": str(window.since)},
+                ":until": {"N": str(window.until_of(shard))},
+            },
             "ScanIndexForward": False,
-            "Limit": limit + 1,
+            # One more tells whether there are more, another one that the moment of the last is over.
+            "Limit": expected + 2,
         }
-        if status is not None and not failed:
-            names["#status"] = "status"
-            values[":status"] = {"S": status.value}
-            query["FilterExpression"] = "#status=:status"
-        if cursor is not None:
-            query["ExclusiveStartKey"] = layout.run_key(cursor[0]) | {
-                hash_name: {"S": hash_value},
-                range_name: {"N": str(cursor[1])},
-            }
-        query |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
-        for item in self._store.query(**query):
-            yield layout.summary_from_item(item), shard
-
-
-def _newest(entry: tuple[RunSummary, int]) -> int:
-    return -entry[0].created_at
-
-
-def _newest_failed(entry: tuple[RunSummary, int]) -> int:
-    return -(entry[0].ended_at or 0)
+        found = (
+            _Entry(
+                -int(item[key.range_key]["N"]),
+                item["pk"]["S"],
+                shard,
+                layout.summary_from_item(item),
+            )
+            for item in self._store.query(**query)
+        )
+        # The index has those of one moment in an order of its own.
+        for _, of_one_moment in groupby(found, lambda entry: entry.before):
+            yield from filter(window.has, sorted(of_one_moment, key=lambda entry: entry.run_id))
 
 
 def _write_page(listing: list[str | None], since: int, until: int | None, cursors: _Cursors) -> str:

@@ -58,5 +58,9 @@ class NotNudged(FluxioError):
     """The run is stored but its first message was not accepted by SQS."""
 
 
+class IndexNotReady(FluxioError):
+    """An index of the table is being made anew by an upgrade; runs go on, listings work when it is ACTIVE."""
+
+
 class MalformedNudge(FluxioError):
     """A message in the queue is not one that fluxio wrote."""

@@ -23,7 +23,7 @@ import re
 import zlib
 from dataclasses import fields
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from fluxio_protocol import encoding
 from fluxio_protocol.errors import InvalidInput, PayloadError
@@ -48,6 +48,38 @@ DEFINITION = "def"
 INDEX_BY_WORKFLOW = "by_workflow"
 INDEX_DUE = "due"
 INDEX_FAILED = "failed"
+
+
+class Index(NamedTuple):
+    """A global secondary index: its key, and the attributes that it has besides the keys."""
+
+    hash_key: str
+    range_key: str
+    projected: tuple[str, ...] = ()
+
+
+#: The table's indexes, as `table.tf` of the module makes them. What an index has besides its keys is written
+#: again with each change of it, so `by_workflow` has nothing: a listing reads the runs themselves.
+INDEXES = {
+    INDEX_BY_WORKFLOW: Index("workflow_shard", "created_at"),
+    INDEX_DUE: Index("due", "wake_at"),
+    INDEX_FAILED: Index("failed", "ended_at", ("status", "created_at")),
+}
+
+#: The types of all keys: those of the table and those of the indexes.
+KEY_TYPES = {
+    "pk": "S",
+    "sk": "S",
+    "workflow_shard": "S",
+    "created_at": "N",
+    "due": "N",
+    "wake_at": "N",
+    "failed": "S",
+    "ended_at": "N",
+}
+
+#: What a listing shows of a run: the attributes of the run item that `summary_from_item` reads.
+SUMMARY = ("pk", "workflow", "status", "created_at", "ended_at")
 
 #: Both `by_workflow` and `due` are spread over this many partitions: one takes 1,000 write units a second.
 SHARDS = 8
@@ -292,9 +324,9 @@ def _step(name: str, part: dict[str, Any], payloads: dict[str, str]) -> Step:
 
 
 def summary_from_item(item: Item) -> RunSummary:
-    """The run that an entry of `by_workflow` or `failed` shows, as far as the index has it."""
+    """The run that SUMMARY of a run item shows, or an entry of `failed` or `by_workflow` as far as it goes."""
     at = {name: plain(part) for name, part in item.items()}
-    workflow = at["failed"] if "failed" in at else at["workflow_shard"].rpartition("#")[0]
+    workflow = at.get("workflow") or at.get("failed") or at["workflow_shard"].rpartition("#")[0]
     return RunSummary(
         run_id=at["pk"],
         workflow=workflow,

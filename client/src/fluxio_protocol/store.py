@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from fluxio_protocol import layout, limits
 from fluxio_protocol.changes import Change
-from fluxio_protocol.errors import FluxioError, SettingError
+from fluxio_protocol.errors import FluxioError, IndexNotReady, SettingError
 from fluxio_protocol.expression import expression
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.layout import Item
@@ -31,6 +31,16 @@ _REFUSED_ALWAYS = {"SerializationException", "ValidationException"}
 #: What it says of one that may pass in a minute: permissions take effect with a delay, a table may be
 #: in the making. https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html
 _REFUSED_FOR_NOW = {"AccessDeniedException", "ResourceNotFoundException"}
+
+#: Keys that one BatchGetItem may ask for, and the longest pause in seconds before those that it has left unread
+#: are asked for again; each is cut short at random.
+#: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+BATCH_KEYS = 100
+BATCH_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+
+#: What DynamoDB says of a Query or a Scan while an upgrade makes an index anew: at first there is none, later
+#: one that is being filled.
+_NO_INDEX = ("does not have the specified index", "backfilling global secondary index")
 
 #: The longest pause in seconds before a write that met a transaction on the same item is tried again; each is
 #: cut short at random, or those that met once would meet again. botocore repeats such a write not at all.
@@ -251,6 +261,14 @@ class Store:
             answer: dict[str, Any] = getattr(self._client, call)(**arguments)
         except ClientError as error:
             code = error.response["Error"]["Code"]
+            said = error.response["Error"].get("Message", "")
+            if code == "ValidationException" and any(text in said for text in _NO_INDEX):
+                raise IndexNotReady(
+                    f"the table {self._table} has no index {arguments['IndexName']} that can be read now "
+                    f"({said.rstrip('.')}): an upgrade that changes an index deletes it and makes it anew, "
+                    "which `fluxio doctor` shows. Runs go on meanwhile; repeat the call when it is ACTIVE. If "
+                    "no upgrade is under way, see that FLUXIO_TABLE_NAME is the module's output `table_name`."
+                ) from error
             if code != "ResourceNotFoundException" or call == "transact_write_items":
                 raise  # in a transaction it may be about a table of the user's
             raise SettingError(
@@ -369,6 +387,59 @@ class Store:
         """The run item as it stands, without values that have items of their own."""
         item = self._get(layout.run_key(run_id), consistent=True)
         return layout.run_from_item(item) if item else None
+
+    def read_many(self, run_ids: Iterable[str]) -> dict[str, Run]:
+        """The run items by id, as an eventually consistent read shows them; see `batch_get`."""
+        return {
+            run_id: layout.run_from_item(item) for run_id, item in self.batch_get(run_ids).items()
+        }
+
+    def batch_get(self, run_ids: Iterable[str], attributes: Sequence[str] = ()) -> dict[str, Item]:
+        """Run items by id, in the order of the ids; those that are not there are left out.
+
+        Each costs half a read unit for every 4 KB of it begun, however little is asked for:
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
+
+        Args:
+            run_ids: which runs; one that is named twice is read once.
+            attributes: the attributes to read, `pk` among them; none: all.
+
+        Raises:
+            FluxioError: DynamoDB has answered none of a batch, try after try.
+        """
+        ids = list(dict.fromkeys(run_ids))
+        wanted = [layout.run_key(run_id) for run_id in ids]
+        names = {f"#{at}": name for at, name in enumerate(attributes)}
+        projection: dict[str, Any] = {}
+        if names:
+            projection = {
+                "ProjectionExpression": ",".join(names),
+                "ExpressionAttributeNames": names,
+            }
+        found: dict[str, Item] = {}
+        tried = 0
+        while wanted:
+            asked, wanted = wanted[:BATCH_KEYS], wanted[BATCH_KEYS:]
+            self.spent.reads += 1
+            request = {self._table: {"Keys": asked, **projection}}
+            answer = self._call("batch_get_item", RequestItems=request)
+            for items in answer["Responses"].values():
+                found |= {item["pk"]["S"]: item for item in items}
+            unread = [
+                key for left in answer.get("UnprocessedKeys", {}).values() for key in left["Keys"]
+            ]
+            tried = tried + 1 if len(unread) == len(asked) else 0
+            if tried > len(BATCH_PAUSES):
+                raise FluxioError(
+                    f"DynamoDB has answered none of {len(asked)} runs of table {self._table} in {tried} tries: "
+                    "it throttles reads of the table. Repeat the call later, or raise the table's read "
+                    "capacity (the module's input `billing`)."
+                )
+            if unread:
+                pause = BATCH_PAUSES[max(tried - 1, 0)]
+                self._sleep(pause * (0.5 + 0.5 * self._chance()))
+                wanted = unread + wanted
+        return {run_id: found[run_id] for run_id in ids if run_id in found}
 
     def read_whole(self, run_id: str) -> Run | None:
         """The run with its input, outputs and result, wherever they stand."""

@@ -52,7 +52,7 @@ run "from_two_files_and_a_name" {
 
   assert {
     condition = { for index in aws_dynamodb_table.runs[0].global_secondary_index : index.name => "${index.hash_key} ${index.range_key} ${index.projection_type}" } == {
-      by_workflow = "workflow_shard created_at INCLUDE"
+      by_workflow = "workflow_shard created_at KEYS_ONLY"
       due         = "due wake_at KEYS_ONLY"
       failed      = "failed ended_at INCLUDE"
     }

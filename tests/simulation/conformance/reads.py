@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.simulation.conformance.backend import Backend, check, wire
+from tests.simulation.conformance.backend import Backend, check, refused, wire
 
 
 @check
@@ -39,17 +39,15 @@ def an_index_shows_the_attributes_it_projects_and_filters_what_it_read(at: Backe
     shard = at.fresh("shard")
     names = [at.fresh() for _ in range(4)]
     for number, pk in enumerate(names):
-        at.put(
-            pk, workflow_shard=shard, created_at=number, status=f"S{number % 2}", input="private"
-        )
+        at.put(pk, failed=shard, ended_at=number, status=f"S{number % 2}", input="private")
     answer = at.dynamodb.query(
         TableName=at.table,
-        IndexName="by_workflow",
+        IndexName="failed",
         KeyConditionExpression="#hash=:hash AND #range BETWEEN :low AND :high",
         FilterExpression="#status=:status",
         ExpressionAttributeNames={
-            "#hash": "workflow_shard",
-            "#range": "created_at",
+            "#hash": "failed",
+            "#range": "ended_at",
             "#status": "status",
         },
         ExpressionAttributeValues={
@@ -61,9 +59,48 @@ def an_index_shows_the_attributes_it_projects_and_filters_what_it_read(at: Backe
         ScanIndexForward=False,
     )
     assert answer["Items"] == [
-        at.key(names[1])
-        | {"workflow_shard": wire(shard), "created_at": wire(1), "status": wire("S1")}
+        at.key(names[1]) | {"failed": wire(shard), "ended_at": wire(1), "status": wire("S1")}
     ]
+
+
+@check
+def an_index_of_keys_shows_nothing_else(at: Backend) -> None:
+    shard, pk = at.fresh("shard"), at.fresh()
+    at.put(pk, workflow_shard=shard, created_at=1, status="RUNNING", ended_at=2)
+    answer = at.dynamodb.query(
+        TableName=at.table,
+        IndexName="by_workflow",
+        KeyConditionExpression="workflow_shard=:shard",
+        ExpressionAttributeValues={":shard": wire(shard)},
+    )
+    assert answer["Items"] == [at.key(pk) | {"workflow_shard": wire(shard), "created_at": wire(1)}]
+
+
+@check
+def items_are_read_many_in_a_call_and_those_that_are_not_there_are_left_out(at: Backend) -> None:
+    there, gone = [at.fresh() for _ in range(3)], at.fresh()
+    for number, pk in enumerate(there):
+        at.put(pk, status=f"S{number}", created_at=number, input="private")
+    asked = {
+        "Keys": [at.key(pk) for pk in (*there, gone)],
+        "ProjectionExpression": "#0,#1,#2",
+        "ExpressionAttributeNames": {"#0": "pk", "#1": "status", "#2": "ended_at"},
+    }
+    answer = at.dynamodb.batch_get_item(RequestItems={at.table: asked})
+    found = sorted(answer["Responses"][at.table], key=lambda item: item["pk"]["S"])
+    assert found == [
+        {"pk": wire(pk), "status": wire(f"S{there.index(pk)}")} for pk in sorted(there)
+    ]
+    assert answer["UnprocessedKeys"] == {}
+
+
+@check
+def a_key_is_asked_for_once_in_a_call_that_reads_many(at: Backend) -> None:
+    pk = at.fresh()
+    at.put(pk, status="RUNNING")
+    asked = {"Keys": [at.key(pk), at.key(pk)]}
+    with refused("ValidationException"):
+        at.dynamodb.batch_get_item(RequestItems={at.table: asked})
 
 
 @check

@@ -5,33 +5,33 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from fluxio_protocol import layout
 
-def create_table(dynamodb: Any, name: str) -> None:
-    """The table with its indexes."""
-    indexes = {
-        "by_workflow": ("workflow_shard", "created_at", ["status", "ended_at"]),
-        "due": ("due", "wake_at", None),
-        "failed": ("failed", "ended_at", ["status", "created_at"]),
-    }
-    kinds = {"pk": "S", "sk": "S", "workflow_shard": "S", "created_at": "N", "due": "N"}
-    kinds |= {"wake_at": "N", "failed": "S", "ended_at": "N"}
+
+def create_table(dynamodb: Any, name: str, **more: Any) -> None:
+    """The table with its indexes; `more` are other arguments of CreateTable."""
     dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         KeySchema=_schema("pk", "sk"),
         AttributeDefinitions=[
-            {"AttributeName": attribute, "AttributeType": kind} for attribute, kind in kinds.items()
+            {"AttributeName": attribute, "AttributeType": kind}
+            for attribute, kind in layout.KEY_TYPES.items()
         ],
         GlobalSecondaryIndexes=[
             {
-                "IndexName": index,
-                "KeySchema": _schema(hash_key, range_key),
-                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": projected}
-                if projected
+                "IndexName": name,
+                "KeySchema": _schema(index.hash_key, index.range_key),
+                "Projection": {
+                    "ProjectionType": "INCLUDE",
+                    "NonKeyAttributes": list(index.projected),
+                }
+                if index.projected
                 else {"ProjectionType": "KEYS_ONLY"},
             }
-            for index, (hash_key, range_key, projected) in indexes.items()
+            for name, index in layout.INDEXES.items()
         ],
+        **more,
     )
 
 

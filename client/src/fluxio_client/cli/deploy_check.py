@@ -17,6 +17,7 @@ from fluxio_client.listing import Listing
 from fluxio_protocol.errors import InvalidInput
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.run import Run, StepStatus
+from fluxio_protocol.store import BATCH_KEYS
 
 AREA = "package"
 
@@ -72,11 +73,11 @@ def _open_runs(session: Session) -> Iterator[Run]:
     """Every run that has not ended and is not parked."""
     ids = list(Listing(session.store).open(expected=1000))
     with session.progress("reading open runs", len(ids)) as bar:
-        for run_id in ids:
-            run = session.store.read(run_id)
-            bar.advance()
-            if run is not None and not run.ended and not run.parked:
-                yield run
+        for first in range(0, len(ids), BATCH_KEYS):
+            some = ids[first : first + BATCH_KEYS]
+            runs = session.store.read_many(some)
+            bar.advance(len(some))
+            yield from (run for run in runs.values() if not run.ended and not run.parked)
 
 
 def _of_version(

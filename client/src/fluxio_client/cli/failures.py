@@ -58,9 +58,8 @@ _UNKNOWN_KEY = {
 }
 _NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 
-#: What DynamoDB says of calls on a table with other keys or indexes than fluxio's.
+#: What DynamoDB says of calls on a table with other keys than fluxio's.
 _OTHER_TABLE = (
-    "does not have the specified index",
     "key element does not match the schema",
     "missed key schema element",
     "Query key condition not supported",

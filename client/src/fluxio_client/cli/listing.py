@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Annotated, NamedTuple
 
 import typer
@@ -19,12 +19,11 @@ from fluxio_client.cli.moments import length, local, moment_of
 from fluxio_client.cli.records import summary_record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.waiting import awaited_signals, goes_on
+from fluxio_client.cli.which import newest, newest_page
 from fluxio_client.listing import Listing
 from fluxio_protocol import layout
-from fluxio_protocol.run import Failure, Page, Run, RunStatus, RunSummary
-
-#: Runs that a page of `FluxioClient.list` has at most.
-MOST = 1000
+from fluxio_protocol.run import Failure, Run, RunStatus, RunSummary
+from fluxio_protocol.store import BATCH_KEYS
 
 
 class Listed(NamedTuple):
@@ -95,9 +94,9 @@ def list_(
     """List runs: with WORKFLOW the newest, without one the open runs of all workflows.
 
     Open runs of all workflows are found in the index of the sweeper (`due`), failed ones in the index
-    `failed`, which holds nothing else. Parked runs of all workflows need a scan of `by_workflow`, so of
-    every run that the table still keeps: name the workflow if there are millions. Any other status needs
-    a WORKFLOW. Indexes may be some moments behind.
+    `failed`, which holds nothing else. Parked runs of all workflows need a look at every run that the table
+    still keeps, a hundred in a call: name the workflow if there are millions. Any other status needs a
+    WORKFLOW. What is shown may be some moments behind.
 
     Example: fluxio list --failed --since 2h
     """
@@ -140,8 +139,10 @@ class _Look:
         index = layout.INDEX_FAILED if failed else layout.INDEX_BY_WORKFLOW
         if len(self.names) > 1 or self.version is not None:
             return self._take(self._newest(status), index)
-        found = self._page(self.names[0], status, self.limit, page)
-        listed = [self._listed(one) for one in found]
+        with self.session.busy(f"looking for runs of {self.names[0]} …"):
+            found = newest_page(self.session, self.names[0], status, self.since, self.limit, page)
+        runs = self.session.store.read_many(one.run_id for one in found)
+        listed = [Listed(one, runs.get(one.run_id)) for one in found]
         return Shown(listed, index, found.next_page, more=found.next_page is not None)
 
     def open(self, status: RunStatus | None) -> Shown:
@@ -166,39 +167,24 @@ class _Look:
         """Failed runs of all workflows."""
         return self._take(self._scan(RunStatus.FAILED), layout.INDEX_FAILED)
 
-    def _page(self, name: str, status: RunStatus | None, limit: int, page: str | None) -> Page:
-        return self.session.client.list(
-            name, status=status, since=self.since or None, limit=limit, page=page
-        )
-
-    # --- what may be shown: each candidate is read when its turn comes, if it comes
+    # --- what may be shown: candidates are read when their turn comes, if it comes
 
     def _newest(self, status: RunStatus | None) -> Iterator[_Candidate]:
-        order = _order(status)
-        for one in heapq.merge(*(self._every(name, status) for name in self.names), key=order):
-            yield partial(self._listed, one)
-
-    def _every(self, name: str, status: RunStatus | None) -> Iterator[RunSummary]:
-        page = None
-        while True:
-            # One more than may be shown tells whether there are more.
-            found = self._page(name, status, min(self.limit + 1, MOST), page)
-            yield from found
-            if (page := found.next_page) is None:
-                return
+        every = (
+            newest(self.session, name, status, self.since, self.limit + 1) for name in self.names
+        )
+        yield from map(_found, heapq.merge(*every, key=_order(status)))
 
     def _scan(self, status: RunStatus) -> Iterator[_Candidate]:
         found: list[RunSummary] = []
         with self.session.busy(f"looking for {status} runs of all workflows …"):
-            for page in Listing(self.session.store).in_status(status, self.since):
-                found += page
-        for one in sorted(found, key=_order(status)):
-            yield partial(self._listed, one)
+            for piece in Listing(self.session.store).in_status(status, self.since):
+                found += piece
+        yield from map(_found, sorted(found, key=_order(status)))
 
     def _open(self, is_wanted: Callable[[Run], bool]) -> Iterator[_Candidate]:
-        def look(run_id: str) -> Listed | None:
+        def judged(run: Run | None) -> Listed | None:
             # The index may be some moments behind, so the run itself says whether it is open.
-            run = self.session.store.read(run_id)
             if run is None or run.ended or run.parked or run.created_at < self.since:
                 return None
             if (self.names and run.workflow not in self.names) or not is_wanted(run):
@@ -208,31 +194,39 @@ class _Look:
             )
 
         for run_id in Listing(self.session.store).open(self.limit):
-            yield partial(look, run_id)
-
-    def _listed(self, summary: RunSummary) -> Listed:
-        """A run with what no index has of it: its error, its version."""
-        return Listed(summary, self.session.store.read(summary.run_id))
+            yield _Candidate(run_id, judged)
 
     def _take(self, candidates: Iterator[_Candidate], index: str) -> Shown:
         """As many of the candidates as may be shown."""
         listed: list[Listed] = []
+        # Where candidates turn out not to be wanted, the next ones are read many at a time.
+        size = min(self.limit, BATCH_KEYS)
         with self.session.progress("reading runs", self.limit) as bar:
-            for look_at in candidates:
-                one = look_at()
-                if one is None or self.version not in (None, one.version):
-                    continue
-                listed.append(one)
-                bar.advance()
-                if len(listed) == self.limit:
-                    break
+            while len(listed) < self.limit and (some := list(islice(candidates, size))):
+                runs = self.session.store.read_many(one.run_id for one in some)
+                judged = [one.judged(runs.get(one.run_id)) for one in some]
+                wanted = [one for one in judged if one and self.version in (None, one.version)]
+                listed += wanted
+                bar.advance(len(wanted))
+                size = BATCH_KEYS
+        more = len(listed) > self.limit or next(candidates, None) is not None
+        del listed[self.limit :]
         if index != layout.INDEX_FAILED:
             listed.sort(key=lambda one: -one.summary.created_at)
-        return Shown(listed, index, more=next(candidates, None) is not None)
+        return Shown(listed, index, more=more)
 
 
-#: Reads a run that may be shown; None if it is not to be.
-_Candidate = Callable[[], Listed | None]
+class _Candidate(NamedTuple):
+    """A run that may be shown."""
+
+    run_id: str
+    #: What is to be shown of the run; None if it is not to be.
+    judged: Callable[[Run | None], Listed | None]
+
+
+def _found(summary: RunSummary) -> _Candidate:
+    """A run that a listing has found: the run itself adds its error and its version."""
+    return _Candidate(summary.run_id, partial(Listed, summary))
 
 
 def _order(status: RunStatus | None) -> Callable[[RunSummary], int]:

@@ -16,6 +16,7 @@ from fluxio_client.cli.payload import read_json
 from fluxio_client.cli.records import Record
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.waiting import goes_on
+from fluxio_client.cli.which import newest_page
 from fluxio_protocol import layout
 from fluxio_protocol.errors import FluxioError
 from fluxio_protocol.run import STOPPED, Run, RunStatus
@@ -133,22 +134,8 @@ def redrive(
 def _stopped(
     session: Session, workflow: str, status: RunStatus, since: int, limit: int
 ) -> list[str]:
-    ids: list[str] = []
-    page = None
     with session.busy(f"looking for {status} runs of {workflow} …"):
-        while len(ids) < limit:
-            found = session.client.list(
-                workflow,
-                status=status,
-                since=since or None,
-                limit=min(limit - len(ids), 1000),
-                page=page,
-            )
-            ids += [run.run_id for run in found]
-            page = found.next_page
-            if page is None:
-                break
-    return ids
+        return [run.run_id for run in newest_page(session, workflow, status, since, limit)]
 
 
 @dataclass

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fluxio_client.cli.failures import NotFound
 from fluxio_client.cli.session import Session
 from fluxio_protocol import layout
 from fluxio_protocol.errors import InvalidInput
 from fluxio_protocol.graph import Graph
-from fluxio_protocol.run import Run, RunStatus
+from fluxio_protocol.run import Page, Run, RunStatus, RunSummary
 
 #: Of how many of a workflow's newest runs the first that was opened is taken.
 NEWEST = 20
+
+#: Runs that a page of `FluxioClient.list` has at most.
+MOST = 1000
 
 
 def run_of(session: Session, name: str) -> Run | None:
@@ -36,16 +41,59 @@ def newest_graph(session: Session, workflow: str) -> tuple[str, Graph]:
     raise _no_runs(workflow)
 
 
+def newest_page(
+    session: Session,
+    workflow: str,
+    status: RunStatus | None,
+    since: int,
+    limit: int,
+    page: str | None = None,
+) -> Page:
+    """The newest runs of a workflow: as many as are asked for, if there are so many.
+
+    One call of `FluxioClient.list` looks at so many runs at most; here they are repeated.
+    """
+    found: list[RunSummary] = []
+    while True:
+        some = session.client.list(
+            workflow,
+            status=status,
+            since=since or None,
+            limit=min(limit - len(found), MOST),
+            page=page,
+        )
+        found += some
+        page = some.next_page
+        if page is None or len(found) == limit:
+            return Page(found, page)
+
+
+def newest(
+    session: Session, workflow: str, status: RunStatus | None, since: int, expected: int
+) -> Iterator[RunSummary]:
+    """The newest runs of a workflow, read as they are taken.
+
+    Args:
+        expected: about how many will be taken.
+    """
+    page = None
+    while True:
+        found = newest_page(session, workflow, status, since, min(expected, MOST), page)
+        yield from found
+        page = found.next_page
+        if page is None:
+            return
+
+
 def newest_runs(session: Session, workflow: str, limit: int) -> list[Run]:
     """The newest runs of a workflow that SUCCEEDED.
 
     Raises:
         NotFound: there are none.
     """
-    found = session.client.list(
-        layout.check_workflow(workflow), status=RunStatus.SUCCEEDED, limit=limit
-    )
-    runs = [run for one in found if (run := session.store.read(one.run_id)) is not None]
+    layout.check_workflow(workflow)
+    found = newest_page(session, workflow, RunStatus.SUCCEEDED, 0, limit)
+    runs = [*session.store.read_many(one.run_id for one in found).values()]
     if not runs:
         raise NotFound(
             f"there is neither a run {workflow!r} nor one of a workflow of that name that SUCCEEDED: "

@@ -11,6 +11,7 @@ from fluxio_client.cli.checks.finding import Finding, fail, ok, unanswered, warn
 from fluxio_client.cli.moments import length
 from fluxio_client.listing import Listing
 from fluxio_protocol import layout
+from fluxio_protocol.errors import FluxioError
 from fluxio_protocol.run import RunStatus, RunSummary
 
 #: Milliseconds by which an open run may be overdue: the sweep comes each minute.
@@ -39,7 +40,7 @@ def runs(at: Examination) -> Iterator[Finding]:
 
 
 def parked(at: Examination) -> Iterator[Finding]:
-    """Parked runs: no index holds them alone, so the whole of `by_workflow` is read, for a while."""
+    """Parked runs: no index holds them alone, so every run in `by_workflow` is looked at, for a while."""
     session = at.session
     until = session.elapsed + PATIENCE
     stopped: list[RunSummary] = []
@@ -71,12 +72,13 @@ def rights(at: Examination) -> Iterator[Finding]:
     tries: list[tuple[str, Callable[[], object]]] = [
         ("show runs", lambda: store.read("doctor")),
         ("list runs of a workflow", lambda: Listing(store).runs("Doctor", limit=1)),
+        ("read the runs of a list", lambda: store.batch_get(["doctor"])),
         ("start and steer runs (the table's part)", lambda: store.try_to_write("doctor")),
     ]
     for what, call in tries:
         try:
             call()
-        except ClientError as error:
+        except (ClientError, FluxioError) as error:
             yield unanswered("rights", error)
         else:
             yield ok("rights", f"you may {what}")

@@ -11,13 +11,6 @@ from fluxio_client.cli.checks.examination import Examination
 from fluxio_client.cli.checks.finding import APPLY, Finding, fail, ok, unanswered, warn
 from fluxio_protocol import layout
 
-#: Indexes of the table, with their keys.
-INDEXES = {
-    layout.INDEX_BY_WORKFLOW: ("workflow_shard", "created_at"),
-    layout.INDEX_DUE: ("due", "wake_at"),
-    layout.INDEX_FAILED: ("failed", "ended_at"),
-}
-
 #: What is wrong is mostly the name; only then the table.
 RIGHT_TABLE = "is --table-name or FLUXIO_TABLE_NAME the module's output `table_name`? If so: "
 
@@ -46,22 +39,54 @@ def table(at: Examination) -> Iterator[Finding]:
     if _keys(table) != ("pk", "sk"):
         keys = ", ".join(_keys(table))
         yield fail("table", f"{name} has the keys {keys}, not pk, sk", RIGHT_TABLE + APPLY)
-    there = {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes", ())}
-    wrong = [
-        index
-        for index, keys in INDEXES.items()
-        if index not in there
-        or _keys(there[index]) != keys
-        or there[index].get("IndexStatus", "ACTIVE") not in ("ACTIVE", "UPDATING")
-    ]
+    yield from _indexes(
+        {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes", ())}
+    )
+
+
+def _indexes(there: dict[str, dict[str, Any]]) -> Iterator[Finding]:
+    """What is to be said of the table's indexes, which DescribeTable has described so."""
+    wrong, made, dear = [], [], []
+    for name, index in layout.INDEXES.items():
+        found = there.get(name)
+        has = _projected(found) if found else set()
+        lacks = {*index.projected} - has if "ALL" not in has else set()
+        if found is None or _keys(found) != index[:2] or lacks:
+            wrong.append(name)
+        elif (status := found.get("IndexStatus", "ACTIVE")) not in ("ACTIVE", "UPDATING"):
+            made.append(f"{name} is {status}")
+        elif more := sorted(has - {*index.projected}):
+            dear.append(f"{name} ({', '.join(more)})")
     if wrong:
         yield fail(
             "table",
             f"indexes missing or not as they should be: {', '.join(wrong)}",
             RIGHT_TABLE + APPLY,
         )
-    else:
-        yield ok("table", f"indexes {', '.join(INDEXES)} are there")
+    if made:
+        yield fail(
+            "table",
+            f"{', '.join(made)}: until it is ACTIVE, no command that needs it works; runs go on",
+            "wait: an upgrade that changes an index deletes it and makes it anew (docs/upgrading.md).",
+        )
+    if dear:
+        yield warn(
+            "table",
+            f"indexes with attributes that fluxio does not read, which cost write units: {', '.join(dear)}",
+            APPLY,
+        )
+    if not wrong + made + dear:
+        yield ok("table", f"indexes {', '.join(layout.INDEXES)} are there")
+
+
+def _projected(index: dict[str, Any]) -> set[str]:
+    """What an index has besides its keys; "ALL" for everything."""
+    projection = index.get("Projection", {})
+    return (
+        {"ALL"}
+        if projection.get("ProjectionType") == "ALL"
+        else {*projection.get("NonKeyAttributes", ())}
+    )
 
 
 def table_care(at: Examination) -> Iterator[Finding]:
