@@ -25,7 +25,8 @@ from fluxio.worker import Worker
 from fluxio_client.client import FluxioClient
 from fluxio_protocol.expression import Expression
 from fluxio_protocol.queue import Nudge, Queue, QueueError
-from fluxio_protocol.run import Failure, Run, RunStatus, StepStatus
+from fluxio_protocol.run import Failure, Run, RunStatus, Step, StepStatus
+from fluxio_protocol.standing import Phase, Standing
 from fluxio_protocol.store import Store
 from fluxio_protocol.transitions import TABLE, Guard
 
@@ -96,6 +97,11 @@ def count_twice(sound: Any, *args: Any) -> Any:
 def count_some(sound: Any, *args: Any) -> Any:
     change = sound(*args)
     return change._replace(dependents=change.dependents[1:])
+
+
+def ready_too_early(sound: Any, run: Run, step: Step, now: int) -> Standing:
+    stands: Standing = sound(run, step, now)
+    return stands._replace(phase=Phase.READY) if stands.for_steps else stands
 
 
 def send_all_but_one(sound: Any, self: Queue, nudges: Sequence[Nudge], *more: Any) -> None:

@@ -38,6 +38,7 @@ from tests.simulation.breakages import (
     own_step_alone,
     park_at_once,
     raise_at_once,
+    ready_too_early,
     row,
     send_all_but_one,
     send_once,
@@ -133,7 +134,7 @@ PLANTED = [
         "neither the policy nor a claim asks whether all dependencies are done",
         both(
             without("claim", Guard.BARRIER),
-            lambda patch: patch.setattr(fluxio.claims, "is_ready", lambda *_: True),
+            wrap(fluxio.claims, "standing", ready_too_early),
         ),
         ("diamond, branches inline", {}),
         "was claimed before what it depends on had succeeded",

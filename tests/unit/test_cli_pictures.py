@@ -45,7 +45,7 @@ def diamond(**more: object) -> Run:
         step("take", StepStatus.SUCCEEDED, 100, 1_100),
         step("charge", StepStatus.SUCCEEDED, 1_100, 4_000),
         step("reserve", StepStatus.RUNNING, 2_000),
-        step("ship", StepStatus.PENDING),
+        replace(step("ship", StepStatus.PENDING), completed_deps=1, total_deps=2),
     ]
     return Run(
         run_id="r-1",
@@ -196,6 +196,7 @@ def test_a_step_that_only_a_signal_keeps_waiting_has_a_colour_of_its_own() -> No
         name: replace(run.steps[name], status=StepStatus.SUCCEEDED)
         for name in ("charge", "reserve")
     }
+    done["ship"] = replace(run.steps["ship"], completed_deps=2)
     ready = replace(run, steps=run.steps | done)
     arrived = replace(ready, signals_json={"approved": "{}"})
 

@@ -201,6 +201,11 @@ class Step:
     error: Failure | None = None
 
     @property
+    def settled(self) -> bool:
+        """Whether it has ended in a way that the steps behind it go on from."""
+        return self.status is StepStatus.SUCCEEDED
+
+    @property
     def output(self) -> Any:
         """What the step returned, as JSON gives it back; None until it has succeeded."""
         return None if self.output_json is None else json.loads(self.output_json)

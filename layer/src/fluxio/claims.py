@@ -12,6 +12,7 @@ from fluxio_protocol.changes import Change
 from fluxio_protocol.expression import fits
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.run import Failure, Run, Step, StepStatus
+from fluxio_protocol.standing import Phase, standing
 
 #: Milliseconds a lease holds beyond the step's timeout: the commit takes some, and two workers' clocks may
 #: differ by the rest.
@@ -35,25 +36,21 @@ def due_steps(run: Run, hand: Hand, plan: Plan, now: int) -> list[Step]:
             # Taken over by another worker while it ran here, and free again. If it were claimed now, its next
             # attempt would be mistaken for the one that still runs, which ends first and is fenced.
             continue
-        if step.status is StepStatus.PENDING:
+        phase = standing(run, step, now).phase
+        if phase is Phase.READY:
             mine = (
                 not working
                 or hand.answers_for(step)
                 or (not plan.graph.depends_on[name] and hand.nudge.step is None)
                 or any(run.steps[dep].token == hand.token for dep in plan.graph.depends_on[name])
             )
-            if mine and is_ready(run, step) and (step.not_before or 0) <= now:
-                found.append(step)
-        elif step.status is StepStatus.RUNNING and not hand.holds(step):
+        elif phase is Phase.LOST and not hand.holds(step):
             mine = not working or hand.answers_for(step)
-            if mine and (step.lease_until or 0) <= now:
-                found.append(step)
+        else:
+            mine = False
+        if mine:
+            found.append(step)
     return found
-
-
-def is_ready(run: Run, step: Step) -> bool:
-    """Whether all that a step waits for is there: the steps before it, and its signals."""
-    return step.completed_deps == step.total_deps and not run.awaiting(step.name)
 
 
 def left_behind(run: Run) -> Failure | None:

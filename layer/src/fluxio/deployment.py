@@ -10,7 +10,7 @@ from fluxio.plan import PATIENCE, Plan, Problem, StepPolicy
 from fluxio.retry import ATTEMPTS_UNDER_CRASHES
 from fluxio.steps import DEFAULT_TIMEOUT, StepDefinition
 from fluxio_protocol.graph import Graph
-from fluxio_protocol.run import Failure, Run, StepStatus
+from fluxio_protocol.run import Failure, Run
 from fluxio_protocol.store import Store
 
 #: Milliseconds of an invocation that may have passed before the first step is begun.
@@ -90,7 +90,7 @@ class Deployment:
             missing = [
                 step.name
                 for step in run.steps.values()
-                if step.status is not StepStatus.SUCCEEDED and step.name not in definition.steps
+                if not step.settled and step.name not in definition.steps
             ]
             if missing:
                 raise DeploymentError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fluxio import claims
 from fluxio.actions import Ack, Action, Nack, Send, Write
 from fluxio.hand import Hand
 from fluxio.plan import Plan
 from fluxio_protocol import changes as to
 from fluxio_protocol.queue import Nudge
-from fluxio_protocol.run import Run, StepStatus
+from fluxio_protocol.run import Run
+from fluxio_protocol.standing import Phase, standing
 
 #: A backoff up to this (milliseconds) is waited for by the message's own visibility; a longer one by the
 #: run's `wake_at` and the sweeper, so that no message is held for long.
@@ -46,13 +46,11 @@ def nudge(run: Run, name: str, occasion: str = "") -> Nudge:
 
 def wait_until(run: Run, hand: Hand, now: int) -> int:
     """Until when to wait for a running step: one overruns, or another's backoff ends."""
+    stand = [standing(run, step, now) for step in run.steps.values() if hand.answers_for(step)]
     backoffs = [
-        step.not_before
-        for step in run.steps.values()
-        if step.status is StepStatus.PENDING
-        and step.not_before is not None
-        and step.not_before > now
-        and hand.answers_for(step)
+        stands.until
+        for stands in stand
+        if stands.phase is Phase.WAITING and stands.until is not None
     ]
     return min([*hand.running.values(), *backoffs])
 
@@ -64,10 +62,11 @@ def put_back(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
     for step in run.steps.values():
         if not hand.answers_for(step) and step.name not in gone_on_with:
             continue
-        if step.status is StepStatus.RUNNING:
-            held[step.name] = step.lease_until or now
-        elif step.status is StepStatus.PENDING and now < (step.not_before or 0) <= now + HOLD:
-            held[step.name] = step.not_before or 0
+        stands = standing(run, step, now)
+        if stands.phase in (Phase.RUNNING, Phase.LOST):
+            held[step.name] = stands.until or now
+        elif stands.until is not None and stands.until <= now + HOLD:
+            held[step.name] = stands.until
     # A step that was nudged under its next attempt has a message of its own.
     held = {n: t for n, t in held.items() if (n, run.steps[n].attempt + 1) not in hand.sent}
     if not held:
@@ -84,7 +83,7 @@ def _gone_on_with(run: Run, hand: Hand, plan: Plan) -> set[str]:
     after the other one has acknowledged. This message is still there, so it answers for them, too.
     """
     named = run.steps.get(hand.nudge.step or "")
-    if named is None or named.status is not StepStatus.SUCCEEDED or named.token == hand.token:
+    if named is None or not named.settled or named.token == hand.token:
         return set()
     behind: set[str] = set()
     front = [named.name]
@@ -102,16 +101,19 @@ def sleep(run: Run, now: int) -> Action | None:
     waits: list[int] = []
     underway = False  # something else goes on, which the watchdog must keep an eye on
     for step in run.steps.values():
-        if step.status is StepStatus.PENDING and (step.not_before or 0) > now + HOLD:
-            waits.append(step.not_before or 0)
-        elif step.status is StepStatus.RUNNING or (
-            step.status is StepStatus.PENDING and claims.is_ready(run, step)
-        ):
+        stands = standing(run, step, now)
+        if stands.phase in (Phase.READY, Phase.RUNNING, Phase.LOST):
             underway = True
-        elif step.status is StepStatus.PENDING and step.completed_deps == step.total_deps:
-            # For a signal. What is far off already is left: each look would move it by a little.
+        elif stands.phase is not Phase.WAITING or stands.for_steps:
+            continue
+        elif stands.until is not None and stands.until > now + HOLD:
+            waits.append(stands.until)
+        elif stands.signals:
+            # What is far off already is left: each look would move it by a little.
             far = run.wake_at > now + SIGNAL_WATCH // 2
             waits.append(run.wake_at if far else now + SIGNAL_WATCH)
+        else:
+            underway = True  # a message comes back at the end of the backoff
     candidates = [*waits, *([] if run.deadline is None else [run.deadline])]
     if not candidates:
         return None

@@ -17,7 +17,8 @@ from fluxio_protocol import layout
 from fluxio_protocol.clock import WATCHDOG_MS
 from fluxio_protocol.errors import FluxioError
 from fluxio_protocol.queue import BATCH, Nudge, Queue
-from fluxio_protocol.run import Run, RunStatus, StepStatus
+from fluxio_protocol.run import Run, RunStatus
+from fluxio_protocol.standing import Phase, standing
 from fluxio_protocol.store import Store
 
 #: Milliseconds between two sweeps.
@@ -137,7 +138,7 @@ def _sweep_page(
 
 
 def is_stuck(run: Run, now: int) -> bool:
-    """Whether there is something to do for an open run, and for a quarter of an hour nobody has done it.
+    """Whether there is something to do for an open run, and for a quarter of an hour no worker has done it.
 
     A run that waits for a signal, for the end of a backoff or for a worker whose lease holds is not stuck.
     """
@@ -148,8 +149,7 @@ def is_stuck(run: Run, now: int) -> bool:
     last = max([run.created_at, *(at for some in times for at in some if at is not None)])
     if now - last < STUCK_AFTER:
         return False
-    unfinished = [step for step in steps if step.status is not StepStatus.SUCCEEDED]
-    return not unfinished or any(
-        step.completed_deps == step.total_deps and not run.awaiting(step.name)
-        for step in unfinished
+    phases = {standing(run, step, now).phase for step in steps}
+    return phases <= {Phase.SETTLED} or not phases.isdisjoint(
+        {Phase.READY, Phase.LOST, Phase.STOPPED}
     )

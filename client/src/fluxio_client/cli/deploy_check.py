@@ -110,7 +110,7 @@ def _of_version(
     unsupplied: defaultdict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in runs:
         for step in run.steps.values():
-            if step.status is StepStatus.SUCCEEDED:
+            if step.settled:
                 continue
             if step.name not in code["steps"]:
                 lacking[step.name].append(run)

@@ -10,6 +10,7 @@ from fluxio_client.cli.colours import SIGNAL, Look, look
 from fluxio_client.cli.moments import both, length, local
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.run import Run, RunStatus, Step, StepStatus
+from fluxio_protocol.standing import Phase, standing
 
 #: Steps that are named as running or waiting at most, where a run has one line.
 SHOWN_STEPS = 3
@@ -22,7 +23,7 @@ class For(str, Enum):
 
     #: Steps it depends on.
     STEPS = "steps"
-    #: Signals that somebody must send.
+    #: Signals that have not been sent.
     SIGNALS = "signals"
     #: The time of its next attempt.
     BACKOFF = "backoff"
@@ -32,6 +33,13 @@ class For(str, Enum):
     LEASE = "lease"
     #: A takeover: the worker that had it is dead, or too late.
     TAKEOVER = "takeover"
+
+
+_OF_A_WORKER = {
+    Phase.READY: For.WORKER,
+    Phase.RUNNING: For.LEASE,
+    Phase.LOST: For.TAKEOVER,
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ LOST = "LOST"
 def state_of(run: Run, step: Step, graph: Graph | None, now: int) -> State:
     """How a step is shown as of a moment.
 
-    A run that has ended may leave steps RUNNING: their workers died, and nobody takes over what nobody needs.
+    A run that has ended may leave steps RUNNING: their workers died, and no other worker takes them over.
     """
     if is_lost(run, step, now):
         return State(LOST, look(LOST))
@@ -113,8 +121,7 @@ def state_of(run: Run, step: Step, graph: Graph | None, now: int) -> State:
 
 def is_lost(run: Run, step: Step, now: int) -> bool:
     """Whether a step's worker is gone, and no other will take it over, since its run has ended."""
-    over = step.lease_until is None or step.lease_until <= now
-    return run.ended and step.status is StepStatus.RUNNING and over
+    return run.ended and standing(run, step, now).phase is Phase.LOST
 
 
 def unfamiliar(status: RunStatus | StepStatus) -> str | None:
@@ -153,27 +160,22 @@ def goes_on(run: Run, now: int) -> list[str]:
 
 
 def _standing(run: Run, step: Step, graph: Graph | None, now: int) -> Waiting | None:
-    if step.status is StepStatus.RUNNING:
-        over = step.lease_until is not None and step.lease_until <= now
-        return Waiting(For.TAKEOVER if over else For.LEASE, until=step.lease_until)
-    if step.status is not StepStatus.PENDING:
+    if run.ended_at is not None and step.status is StepStatus.PENDING:
+        now = run.ended_at  # it waits no longer than its run; a lease may outlast that
+    stands = standing(run, step, now)
+    if stands.phase in _OF_A_WORKER:
+        return Waiting(_OF_A_WORKER[stands.phase], until=stands.until)
+    if stands.phase is not Phase.WAITING:
         return None
-    deps = graph.depends_on.get(step.name, ()) if graph else ()
-    open_ones = tuple(
-        name
-        for name in deps
-        if name not in run.steps or run.steps[name].status is not StepStatus.SUCCEEDED
-    )
-    unfinished = (StepStatus.PENDING, StepStatus.RUNNING)
-    under_way = any(name in run.steps and run.steps[name].status in unfinished for name in deps)
-    if under_way or step.completed_deps < step.total_deps:
-        return Waiting(For.STEPS, open_ones)
-    if missing := run.awaiting(step.name):
-        return Waiting(For.SIGNALS, missing)
-    then = run.ended_at if run.ended_at is not None else now
-    if step.not_before is not None and step.not_before > then:
-        return Waiting(For.BACKOFF, until=step.not_before)
-    return Waiting(For.WORKER)
+    if stands.for_steps:
+        deps = graph.depends_on.get(step.name, ()) if graph else ()
+        return Waiting(
+            For.STEPS,
+            tuple(name for name in deps if name not in run.steps or not run.steps[name].settled),
+        )
+    if stands.signals:
+        return Waiting(For.SIGNALS, stands.signals)
+    return Waiting(For.BACKOFF, until=stands.until)
 
 
 def awaited_signals(run: Run, now: int) -> tuple[str, ...]:
