@@ -26,6 +26,7 @@ from fluxio.actions import (
     StoreResult,
     Write,
 )
+from fluxio.applied import was_applied
 from fluxio.attempt import Attempt, Returned, Threads
 from fluxio.commits import FOREIGN_PAUSE
 from fluxio.context import StepContext
@@ -40,10 +41,9 @@ from fluxio.plan import Plan, Problem
 from fluxio.telling import Telling
 from fluxio.tracing import MessageTrace
 from fluxio_protocol import layout
-from fluxio_protocol.changes import Values
 from fluxio_protocol.errors import FluxioError, MalformedNudge, PayloadError
 from fluxio_protocol.queue import Nudge, Queue
-from fluxio_protocol.run import ENDED, Failure, Run, Step, StepStatus
+from fluxio_protocol.run import ENDED, Failure, Run
 from fluxio_protocol.store import Store, TransactionFailed
 from fluxio_protocol.transient import error_code, is_transient
 from fluxio_protocol.transitions import Guard
@@ -257,7 +257,7 @@ class Loop:
         if written.run is not None:
             for earlier, at in [*self._unanswered, (action, now)]:
                 applied = written.applied and earlier is action
-                if applied or self._landed(earlier, written.run):
+                if applied or was_applied(earlier, written.run, self._hand.token):
                     before = self._run
                     self._told.wrote(earlier, before, written.run, at, self._hand, self._attempts)
                     break
@@ -269,26 +269,6 @@ class Loop:
                 f"last one {[change.row.name for change in action.changes]}."
             )
         self._look(written.run)
-
-    def _landed(self, action: Write, run: Run) -> bool:
-        """Whether a refused write was applied before: its answer was lost, and the SDK sent it again.
-
-        Told by the steps it claims or ends: they have this holder's token, and what the write set.
-        """
-        wrote: dict[str, tuple[StepStatus | None, Values]] = {}
-        for change in action.changes:
-            if change.step is not None:
-                wrote[change.step] = (change.row.step_to, change.values)
-            for name, laid_out in change.steps.items():
-                if "token" in laid_out:
-                    wrote[name] = (StepStatus.RUNNING, laid_out)
-        return bool(wrote) and all(
-            name in run.steps
-            and run.steps[name].token == self._hand.token
-            and run.steps[name].status is status
-            and _carries(run.steps[name], values)
-            for name, (status, values) in wrote.items()
-        )
 
     # --- steps
 
@@ -410,13 +390,3 @@ class Loop:
             return
         self._services.store.put_payload(run.run_id, layout.RESULT, text, now)
         self._hand.result_stored = True
-
-
-def _carries(step: Step, values: Values) -> bool:
-    """Whether a step has the times and the error that a write set."""
-    error = None if step.error is None else step.error.to_json()
-    return values.get("error", error) == error and all(
-        getattr(step, at) == values[at]
-        for at in ("started_at", "lease_until", "not_before", "ended_at")
-        if at in values
-    )
