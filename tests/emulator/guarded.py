@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 
 from dev.emulator import REGION, Emulator
 from fluxio.deployment import Deployment
-from fluxio.loop import Services
 from fluxio.manifest import Manifest
+from fluxio.services import Services
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient
 from fluxio_client.client import now_ms

@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from dev.terraform import Terraform
 from fluxio.deployment import Deployment
-from fluxio.loop import Services
 from fluxio.manifest import Manifest
+from fluxio.services import Services
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient
 from fluxio_client.client import now_ms

@@ -14,9 +14,9 @@ from fluxio import FluxioEngine
 from fluxio.definition import definition_of
 from fluxio.deployment import Deployment
 from fluxio.errors import UnknownWorkflow
-from fluxio.loop import Services
 from fluxio.manifest import Manifest
 from fluxio.plan import PATIENCE
+from fluxio.services import Services
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient, Run
 from fluxio_protocol.queue import Queue

@@ -273,7 +273,7 @@ def test_a_step_whose_timeout_is_swallowed_has_timed_out(
 
 
 def test_jitter_is_not_what_a_step_has_seeded(world: World) -> None:
-    from fluxio.loop import Services
+    from fluxio.services import Services
 
     chance = Services._field_defaults["chance"]
     random.seed(0)

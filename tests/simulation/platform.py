@@ -17,7 +17,7 @@ from fluxio.definition import WorkflowDefinition, definition_of
 from fluxio.deployment import Deployment
 from fluxio.errors import UnknownWorkflow
 from fluxio.hand import Failed
-from fluxio.loop import Services
+from fluxio.services import Services
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient
 from fluxio_protocol.queue import Queue

@@ -19,7 +19,7 @@ from fluxio.binding import Signature
 from fluxio.errors import BindingError
 
 if TYPE_CHECKING:
-    from fluxio.loop import Services
+    from fluxio.services import Services
 
 CONTEXT = StepContext("run-1", "W", "s", 1, 0)
 

@@ -6,12 +6,8 @@ would be lost. Otherwise the error leaves the loop, and the message goes back.
 
 from __future__ import annotations
 
-import os
-import random
-import secrets
-import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 from fluxio.actions import (
     Ack,
@@ -27,24 +23,24 @@ from fluxio.actions import (
     Write,
 )
 from fluxio.applied import was_applied
-from fluxio.attempt import Attempt, Returned, Threads
+from fluxio.attempt import Attempt, Returned
 from fluxio.commits import FOREIGN_PAUSE
 from fluxio.context import StepContext
 from fluxio.decide import decide
-from fluxio.deployment import Deployment
 from fluxio.given import Given, Inputs
 from fluxio.hand import Failed, Hand, Succeeded
 from fluxio.log import log
 from fluxio.metrics import Metrics
 from fluxio.outage import blocked_since, repeat_at
 from fluxio.plan import Plan, Problem
+from fluxio.services import Services
 from fluxio.telling import Telling
 from fluxio.tracing import MessageTrace
 from fluxio_protocol import layout
 from fluxio_protocol.errors import FluxioError, MalformedNudge, PayloadError
-from fluxio_protocol.queue import Nudge, Queue
+from fluxio_protocol.queue import Nudge
 from fluxio_protocol.run import ENDED, Failure, Run
-from fluxio_protocol.store import Store, TransactionFailed
+from fluxio_protocol.store import TransactionFailed
 from fluxio_protocol.transient import error_code, is_transient
 from fluxio_protocol.transitions import Guard
 
@@ -54,31 +50,6 @@ REFUSALS = 20
 
 class Stuck(FluxioError):
     """Write after write was refused, which no rule of the protocol explains."""
-
-
-def _place() -> str:
-    """The end of this Lambda instance's log stream name, by which an operator finds the log of a step."""
-    stream = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")[
-        -6:
-    ]  # enough to find it by, and paid for in each step
-    return stream if stream.isalnum() else f"{os.getpid():x}"
-
-
-class Services(NamedTuple):
-    """What the loop works with; tests bring their own."""
-
-    store: Store
-    queue: Queue
-    deployment: Deployment
-    now: Callable[[], int]
-    #: A fresh fence for each message handled.
-    new_token: Callable[[], str] = lambda: f"{_place()}.{secrets.token_urlsafe(6)}"
-    #: A number from 0 to 1 for each backoff's jitter.
-    chance: Callable[[], float] = random.SystemRandom().random  # which no step can seed
-    #: What runs the branches of a fan-out side by side.
-    new_threads: Callable[[], Threads] = Threads
-    #: Waits so many seconds.
-    sleep: Callable[[float], None] = time.sleep
 
 
 class Loop:

@@ -17,10 +17,11 @@ from fluxio import process
 from fluxio.actions import Ack, Nack
 from fluxio.deployment import Deployment
 from fluxio.log import log
-from fluxio.loop import Loop, Services
+from fluxio.loop import Loop
 from fluxio.manifest import Manifest
 from fluxio.metrics import Metrics
 from fluxio.plan import PATIENCE
+from fluxio.services import Services
 from fluxio.tracing import MessageTrace
 from fluxio_protocol import layout, settings
 from fluxio_protocol.clock import now_ms
