@@ -2,8 +2,9 @@
 is applied over it.
 
 As long as nothing is published there is no real release before this one. It is built from the same sources with
-an earlier VERSION, so what is shown is that an upgrade as such replaces nothing but the layer and loses no run.
-With the first published release, build that one's tag here: then it is shown of what has changed as well.
+an earlier VERSION and the index that by_workflow was before it held keys only, so what is shown is that an upgrade
+replaces nothing but the layer and loses no run. With the first published release, build that one's tag here: then
+it is shown of all that has changed.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from tests.emulator.world import until
 VERSION = layer.version()
 BEFORE = f"{VERSION.partition('a')[0].partition('b')[0].partition('rc')[0]}a0"
 """An earlier version, of the same series: the first of all its pre-releases."""
+
+INDEX = 'hash_key = "workflow_shard", range_key = "created_at", with = '
+"""In table.tf, before what by_workflow has besides its keys."""
 
 STEPS = '''
 import time
@@ -182,6 +186,10 @@ def earlier_module(folder: Path) -> dict[str, bytes]:
     """The files of the module's zip, built from these sources at an earlier version."""
     copy_sources(folder)
     (folder / "VERSION").write_text(f"{BEFORE}\n")
+    table = folder / "modules" / "fluxio" / "table.tf"
+    text = table.read_text()
+    assert f"{INDEX}[]" in text
+    table.write_text(text.replace(f"{INDEX}[]", f'{INDEX}["status", "ended_at"]'))
     version.stamp(folder)
     release.build(folder, folder / "dist")
     with zipfile.ZipFile(folder / "dist" / f"terraform-aws-fluxio-{BEFORE}.zip") as zipped:
@@ -229,14 +237,31 @@ def _look(client: FluxioClient, run_id: str, stand: Callable[[Run], bool]) -> bo
 
 
 def test_the_plan_replaces_nothing_but_the_layer(upgraded: Upgrade) -> None:
-    """What holds runs, messages or names is left alone. `terraform_data` is nothing outside of the state."""
+    """What holds runs, messages or names stays. `terraform_data` is nothing outside of the state."""
     assert sorted(upgraded.changes) == [
+        "module.fluxio.aws_dynamodb_table.runs[0]: update",
         "module.fluxio.aws_lambda_alias.live[0]: update",
         "module.fluxio.aws_lambda_function.worker[0]: update",
         "module.fluxio.module.layer[0].aws_lambda_layer_version.engine[0]: replace",
         "module.fluxio.terraform_data.package[0]: replace",
     ]
     assert upgraded.versions == (BEFORE, VERSION)
+
+
+def test_the_index_is_made_anew_with_its_keys_only_and_the_runs_are_in_it(
+    upgraded: Upgrade,
+) -> None:
+    dynamodb = upgraded.aws.aws("dynamodb")
+    described = dynamodb.describe_table(TableName="upgraded-runs")["Table"]
+    projections = {
+        index["IndexName"]: index["Projection"] for index in described["GlobalSecondaryIndexes"]
+    }
+    assert projections["by_workflow"] == {"ProjectionType": "KEYS_ONLY"}
+    assert {*projections} == {*layout.INDEXES}
+    for workflow, run in upgraded.before.items():
+        (listed,) = upgraded.client.list(workflow)
+        assert (listed.run_id, listed.created_at) == (run.run_id, run.created_at)
+        assert listed.status.known
 
 
 def test_a_second_plan_is_empty(upgraded: Upgrade) -> None:
