@@ -83,7 +83,7 @@ def test_order_fulfillment_with_inline_branches_costs_at_most_7_writes_and_1_mes
     assert run.status is RunStatus.SUCCEEDED
     assert spent["writes"] <= 7
     assert spent["write_units"] <= 7
-    assert spent["index_units"] <= 5
+    assert spent["index_units"] <= 3
     assert spent["messages"] == 1
     assert spent["invocations"] == 1
 
@@ -96,7 +96,7 @@ def test_order_fulfillment_with_a_nudge_per_branch_costs_at_most_10_writes_and_3
     assert run.status is RunStatus.SUCCEEDED
     assert spent["writes"] <= 10
     assert spent["write_units"] <= 10
-    assert spent["index_units"] <= 5
+    assert spent["index_units"] <= 3
     assert spent["messages"] <= 3
 
 
@@ -117,7 +117,7 @@ def test_a_step_that_waits_for_a_signal_costs_at_most_6_units_and_2_messages(
 
     assert run.result == {"by": "kim"}
     assert spent["write_units"] <= 6
-    assert spent["index_units"] <= 9
+    assert spent["index_units"] <= 7
     assert spent["messages"] <= 2
     assert spent["invocations"] <= 2
 
@@ -141,5 +141,5 @@ def test_a_claim_of_8_steps_costs_at_most_20_units_and_2_messages(
 
     assert run.status is RunStatus.SUCCEEDED
     assert spent["write_units"] <= 20
-    assert spent["index_units"] <= 9
+    assert spent["index_units"] <= 7
     assert spent["messages"] <= 2

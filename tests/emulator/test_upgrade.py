@@ -2,9 +2,9 @@
 is applied over it.
 
 As long as nothing is published there is no real release before this one. It is built from the same sources with
-an earlier VERSION and the index that by_workflow was before it held keys only, so what is shown is that an upgrade
-replaces nothing but the layer and loses no run. With the first published release, build that one's tag here: then
-it is shown of all that has changed.
+an earlier VERSION and with the index by_workflow as it was before it held keys only: an upgrade replaces
+nothing but the layer and loses no run. With the first published release, build that one's tag here: then it is
+shown of all that has changed.
 """
 
 from __future__ import annotations

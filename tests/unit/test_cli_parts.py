@@ -287,7 +287,7 @@ def test_a_bill_is_the_counted_units_at_the_listed_prices() -> None:
             {
                 "writes": 6,
                 "write_units": 6,
-                "index_write_units": 3,
+                "index_write_units": 1,
                 "reads": 1,
                 "sent": 0,
                 "ms": 100,
@@ -299,9 +299,9 @@ def test_a_bill_is_the_counted_units_at_the_listed_prices() -> None:
 
     own = bill(usage, compute)
 
-    assert [line.amount for line in own] == [7, 5, 1, 3, 1, 0.1]
+    assert [line.amount for line in own] == [7, 3, 1, 3, 1, 0.1]
     assert total(own) == pytest.approx(
-        7 * 0.625 + 5 * 0.625 + 0.125 + 3 * 0.5 + 0.2 + 0.1 * 13.3334
+        7 * 0.625 + 3 * 0.625 + 0.125 + 3 * 0.5 + 0.2 + 0.1 * 13.3334
     )
     assert total(step_functions(ORDER, usage, compute)[:1]) == pytest.approx(150)
     assert total(durable_functions(ORDER, usage, compute)[:1]) == pytest.approx(80)

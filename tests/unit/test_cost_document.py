@@ -12,8 +12,10 @@ from fluxio.metrics import METRICS
 from fluxio_client.cli.bill import Compute as Function
 from fluxio_client.cli.bill import Usage, bill, operations, transitions
 from fluxio_client.cli.prices import AS_OF, PRICES, REGION
+from fluxio_client.listing import MOST_OPEN, MOST_READ
 from fluxio_protocol import layout
 from fluxio_protocol.graph import Graph
+from fluxio_protocol.store import BATCH_KEYS
 from tests.simulation.aws import Aws
 from tests.simulation.platform import (
     InPlace,
@@ -70,7 +72,10 @@ CLAIM = Graph.of_steps(
     }
 )
 #: What a run of one step costs in writes (a chain costs one more for each step more), and in its indexes.
-ONE_STEP, ONE_STEP_INDEXES = 8 - 5, 5
+ONE_STEP, ONE_STEP_INDEXES = 8 - 5, 3
+#: Read units of a run item of up to 4 KB, and of a page of an index of up to 4 KB, both eventually consistent;
+#: and at most so many bytes of an entry of `failed`: keys, names, status and times.
+ITEM_READ, KEYS_READ, FAILED_ENTRY = 0.5, 0.5, 300
 CHAIN = Graph.of_steps({f"s{at}": (f"s{at - 1}",) if at else () for at in range(6)})
 
 
@@ -114,6 +119,10 @@ def row(name: str, graph: Graph, writes: int, index_units: int, messages: int) -
     return line(*cells)
 
 
+def look(name: str, read_units: float) -> str:
+    return line(name, f"{read_units:.0f}", dollars(price("dynamodb_read", read_units * MILLION)))
+
+
 def line(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -134,7 +143,7 @@ def computed() -> list[str]:
     key_requests = MINUTES // 5 * 5
     second = Function(512, "x86_64").line(1000).dollars_per_million
     arm = Function(512, "arm64").line(1000).dollars_per_million
-    units = 10 * (7 + 5)  # ten runs a second
+    units = 10 * (7 + 3)  # ten runs a second
     capacity = round(units / 0.7)
     # The share of an hour in which a unit of capacity has cost what its writes would have cost on demand.
     even = WRITE_CAPACITY_HOUR / price("dynamodb_write", 3600)
@@ -147,10 +156,10 @@ def computed() -> list[str]:
     idle = sum(standing) + ALARM * alarm_metrics() + COMPOSITE + DASHBOARD
     idle += METRIC * len(SWEEP_METRICS)
     return [
-        row("OrderFulfillment, branches as threads", FAN_OUT, 7, 5, 1),
-        row("the same, a message per branch", FAN_OUT, 10, 5, 3),
-        row("a chain of 6 steps", CHAIN, 8, 5, 1),
-        row("8 steps, a fan-out, an approval, a table of your own", CLAIM, 20, 9, 2),
+        row("OrderFulfillment, branches as threads", FAN_OUT, 7, 3, 1),
+        row("the same, a message per branch", FAN_OUT, 10, 3, 3),
+        row("a chain of 6 steps", CHAIN, 8, 3, 1),
+        row("8 steps, a fan-out, an approval, a table of your own", CLAIM, 20, 7, 2),
         line("a step more in a chain", "1 write unit", dollars(write)),
         line(
             "a retry",
@@ -161,8 +170,8 @@ def computed() -> list[str]:
         line("an output of 10,000 bytes", "10 write units more", dollars(10 * write)),
         line(
             "a signal that a step waits for",
-            f"{6 - ONE_STEP} write units, {9 - ONE_STEP_INDEXES} of the indexes, a message",
-            dollars((6 - ONE_STEP + 9 - ONE_STEP_INDEXES) * write + 3 * request + invocation),
+            f"{6 - ONE_STEP} write units, {7 - ONE_STEP_INDEXES} of the indexes, a message",
+            dollars((6 - ONE_STEP + 7 - ONE_STEP_INDEXES) * write + 3 * request + invocation),
         ),
         line(
             "a step that calls `ctx.transact` with one small item",
@@ -174,6 +183,17 @@ def computed() -> list[str]:
             "0.5 GB-seconds",
             f"{dollars(second)}; {dollars(arm)} on arm64",
         ),
+        look("a page of 50 runs of a workflow", 51 * ITEM_READ + layout.SHARDS * KEYS_READ),
+        look(
+            "its open runs, where the table has 100 open runs",
+            100 * ITEM_READ + layout.SHARDS * KEYS_READ,
+        ),
+        look("50 failed runs of a workflow", -(-52 * FAILED_ENTRY // 4096) * KEYS_READ),
+        f"that is {100_000 * ITEM_READ:,.0f} read units",
+        f"a thousand such looks are {dollars(price('dynamodb_read', 1000 * 100_000 * ITEM_READ))}",
+        f"up to {MOST_OPEN:,} of them are read",
+        f"some {MOST_READ:,} runs at most ({MOST_READ * ITEM_READ:,.0f} read units)",
+        f"and each takes {100_000 // BATCH_KEYS:,} calls; `doctor` stops after",
         line("sweeps", f"{MINUTES:,}", dollars(sum(standing[1:]))),
         line("polling", f"{polls:,} requests", dollars(standing[0])),
         line("the composite alarm", "1", dollars(COMPOSITE)),
@@ -259,12 +279,12 @@ def test_the_prices_that_no_code_needs_are_listed_as_they_are_used() -> None:
 
 def test_the_counts_are_the_budgets_of_the_emulator() -> None:
     for test, wanted in (
-        ("with_inline_branches_costs", {"writes": 7, "write_units": 7, "index_units": 5}),
-        ("with_a_nudge_per_branch_costs", {"writes": 10, "write_units": 10, "index_units": 5}),
+        ("with_inline_branches_costs", {"writes": 7, "write_units": 7, "index_units": 3}),
+        ("with_a_nudge_per_branch_costs", {"writes": 10, "write_units": 10, "index_units": 3}),
         ("a_chain_of_6_costs", {"writes": 8, "write_units": 8}),
-        ("waits_for_a_signal_costs", {"write_units": 6, "index_units": 9, "messages": 2}),
+        ("waits_for_a_signal_costs", {"write_units": 6, "index_units": 7, "messages": 2}),
         ("a_write_of_the_users_own_costs", {"write_units": 6}),
-        ("a_claim_of_8_steps_costs", {"write_units": 20, "index_units": 9, "messages": 2}),
+        ("a_claim_of_8_steps_costs", {"write_units": 20, "index_units": 7, "messages": 2}),
     ):
         body = re.search(rf"def test_\w*{test}.*?(?=\ndef |\Z)", BUDGETS, re.DOTALL)
         assert body

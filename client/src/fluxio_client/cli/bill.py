@@ -30,8 +30,8 @@ NOT_COUNTED = (
     "invocations whose worker died before it wrote its line (crash, out of memory, timeout): the log's figures "
     "lack their requests, time and writes; the storage of runs (DynamoDB), of logs and of metrics; alarms, "
     "dashboard, X-Ray; the sweep each minute and the polling of an idle queue (well under a dollar a month "
-    "each); cold starts; reads by clients; data transfer; the free tier. SQS is counted without batching, so "
-    "at most."
+    "each); cold starts; reads by clients, such as listings; data transfer; the free tier. SQS is counted "
+    "without batching, so at most."
 )
 
 
