@@ -19,8 +19,8 @@ from fluxio.manifest import Manifest
 from fluxio.services import Services
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient
-from fluxio_client.client import now_ms
 from fluxio_protocol import layout
+from fluxio_protocol.clock import now_ms
 from fluxio_protocol.queue import Queue
 from fluxio_protocol.store import Store
 

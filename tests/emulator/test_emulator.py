@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from dev import STATE, emulator
-from dev.package import write_zip
+from fluxio_client.cli.archive import write_zip
 
 NAME = "test-of-the-emulator"
 

@@ -24,8 +24,8 @@ import pytest
 
 from dev.package import package
 from fluxio_client import FluxioClient, RunStatus
-from fluxio_client.client import now_ms
 from fluxio_protocol import changes
+from fluxio_protocol.clock import now_ms
 from fluxio_protocol.store import Store
 from tests.emulator.world import Deployed, Scratch, put_into_force, until
 from tests.runbook import Command, sections

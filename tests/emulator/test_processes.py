@@ -24,6 +24,7 @@ import pytest
 from dev.emulator import Emulator
 from fluxio_client import FluxioClient, NotNudged, Run, RunStatus, StepStatus, client
 from fluxio_protocol import layout
+from fluxio_protocol.clock import now_ms
 from fluxio_protocol.store import Store
 from tests.emulator.fleet import Fleet
 from tests.emulator.world import Deployed, until
@@ -222,7 +223,7 @@ def deserted(deployed: Deployed, ministack: Emulator) -> Iterator[Transfers]:
 def _at_work(starter: FluxioClient, run_ids: list[str]) -> bool:
     """Whether a step was claimed a moment ago: an older claim may be that of a process that is dead."""
     return any(
-        step.status is StepStatus.RUNNING and (step.started_at or 0) > client.now_ms() - 100
+        step.status is StepStatus.RUNNING and (step.started_at or 0) > now_ms() - 100
         for run_id in run_ids
         for step in starter.get(run_id).steps.values()
     )

@@ -23,8 +23,8 @@ from dev import ROOT, emulator, layer, release, version
 from dev.terraform import Terraform
 from fluxio_client import FluxioClient, Run, RunStatus
 from fluxio_client.cli.archive import write_zip
-from fluxio_client.client import now_ms
 from fluxio_protocol import layout
+from fluxio_protocol.clock import now_ms
 from tests.emulator.conftest import NAME
 from tests.emulator.guarded import Principal
 from tests.emulator.test_release import copy_sources

@@ -26,6 +26,7 @@ from typing import Any
 from fluxio import claims, sweeper
 from fluxio.worker import Worker
 from fluxio_protocol import settings
+from fluxio_protocol.clock import WATCHDOG_MS
 from fluxio_protocol.store import Store
 
 #: The exit code of a worker whose invocation took longer than the function may.
@@ -152,13 +153,13 @@ def main() -> None:
     parser.add_argument(
         "--watchdog",
         type=float,
-        default=sweeper.WATCHDOG_MS / 1000,
+        default=WATCHDOG_MS / 1000,
         help="seconds after which a run that is still open is nudged again",
     )
     parser.add_argument("--plant", choices=PLANTS)
     given = parser.parse_args()
     claims.LEASE_MARGIN = round(given.lease_margin * 1000)
-    sweeper.WATCHDOG_MS = round(given.watchdog * 1000)
+    sweeper.WATCHDOG_MS = round(given.watchdog * 1000)  # type: ignore[attr-defined]
     if given.plant:
         PLANTS[given.plant]()
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])

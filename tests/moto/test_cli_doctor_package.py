@@ -59,7 +59,7 @@ class Deployed:
     def book(self, claim_id: str, **kwargs) -> None: ...
 
 
-Packaged = Callable[[str], list[dict[str, str]]]
+Packaged = Callable[..., list[dict[str, str]]]
 
 
 @pytest.fixture

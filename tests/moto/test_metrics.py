@@ -12,7 +12,7 @@ import pytest
 
 from fluxio import Retry, StepContext, step, workflow
 from fluxio_client import RunStatus
-from fluxio_client.client import now_ms
+from fluxio_protocol.clock import now_ms
 from tests.embedded_metrics import problems, samples
 from tests.moto.pump import Killed, World
 

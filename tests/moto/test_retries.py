@@ -10,7 +10,7 @@ import pytest
 
 from fluxio import Retry, StepContext, step, workflow
 from fluxio_client import Failure, Run, RunStatus, StepStatus
-from fluxio_client.client import now_ms
+from fluxio_protocol.clock import now_ms
 from tests.moto.pump import Calls, Killed, LogLines, World
 
 SECRET = "4111 1111 1111 1111"
@@ -185,8 +185,8 @@ class TestRetry:
 class TestErrorsThatNoRetryMends:
     """They fail the step at its first attempt, however many it has left."""
 
-    def fail(self, world: World, *classes: type, input: object = None) -> Run:
-        run = world.run(*classes, input)
+    def fail(self, world: World, workflow: type, input: object = None) -> Run:
+        run = world.run(workflow, input)
         assert run.status is RunStatus.FAILED
         assert run.error is not None
         assert run.error.attempt == 1

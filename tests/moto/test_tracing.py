@@ -20,7 +20,7 @@ import pytest
 
 from fluxio import Retry, StepContext, step, workflow
 from fluxio_client import FluxioClient, RunStatus, StepStatus
-from fluxio_client.client import now_ms
+from fluxio_protocol.clock import now_ms
 from fluxio_protocol.trace import Trace
 from tests.moto.conftest import create_table
 from tests.moto.daemon import Daemon

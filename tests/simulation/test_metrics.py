@@ -57,7 +57,8 @@ def test_without_faults_everything_is_counted_exactly(block: int) -> None:
 def test_whatever_goes_wrong_nothing_is_counted_twice() -> None:
     counted: Counter[str] = Counter()
     for seed in range(200):
-        schedule = Counted(seed).run()
+        schedule = Counted(seed)
+        schedule.run()
         assert not schedule.problems, str(schedule)
         statuses = Counter(schedule.watch.statuses.values())
         assert schedule.sums["runs_succeeded"] <= statuses["SUCCEEDED"], seed

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import griffe
 import pytest
@@ -107,7 +109,7 @@ def test_an_input_is_there_with_its_type_its_default_and_its_bounds() -> None:
 
 
 def test_every_command_is_there_with_each_of_its_parameters() -> None:
-    group = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app)
     commands = {f"fluxio {name}": one for name, one in group.commands.items() if name != "dlq"}
     letters = group.commands["dlq"].commands
     commands |= {f"fluxio dlq {name}": one for name, one in letters.items()}
@@ -128,7 +130,7 @@ def test_every_exit_code_is_there() -> None:
 
 
 @pytest.mark.parametrize("package", [fluxio, fluxio_client], ids=lambda package: package.__name__)
-def test_everything_that_a_package_exports_is_there(package: object) -> None:
+def test_everything_that_a_package_exports_is_there(package: Any) -> None:
     page = PAGES["python"]
     for name in package.__all__:
         exported = getattr(package, name)
@@ -168,7 +170,7 @@ def test_every_row_guard_and_status_is_there() -> None:
 @pytest.mark.parametrize(
     ("title", "statuses"), [("Statuses of a run", RunStatus), ("Statuses of a step", StepStatus)]
 )
-def test_a_diagram_is_one_that_mermaid_reads(title: str, statuses: type) -> None:
+def test_a_diagram_is_one_that_mermaid_reads(title: str, statuses: type[Enum]) -> None:
     """By Mermaid's grammar of state diagrams, so far as it is used here."""
     drawn = re.search(r"```mermaid\n(.*?)\n```", section(PAGES["states"], title), re.DOTALL)
     assert drawn

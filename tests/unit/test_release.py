@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("cyclonedx", reason="releases are built in .venv alone")
 
-from dev import release
+from dev import ROOT, release
 from dev.stage import DevError
 
 CHANGELOG = """# Changelog
@@ -134,6 +134,6 @@ def test_the_sbom_of_the_same_wheels_is_the_same(tmp_path: Path) -> None:
 
 def test_whoever_an_alarm_calls_finds_the_runbook_in_the_release() -> None:
     """The module's alarms name it, and the person on call may have nothing but the zip."""
-    inside = release.module(release.ROOT, [])
+    inside = release.module(ROOT, [])
     assert b"## dlq_not_empty" in inside["docs/operations.md"]
     assert "docs/cli.md" in inside, "and the pages that it leads to"
