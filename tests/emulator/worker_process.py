@@ -26,6 +26,7 @@ from typing import Any
 from fluxio import claims, sweeper
 from fluxio.worker import Worker
 from fluxio_protocol import settings
+from fluxio_protocol.calls import Calls
 from fluxio_protocol.clock import WATCHDOG_MS
 from fluxio_protocol.store import Store
 
@@ -94,15 +95,15 @@ def stop_before_transactions(chance: float, stopped: Path) -> None:
         chance: of one transaction, from 0 to 1.
         stopped: a file that says so to whoever is to let the process go on.
     """
-    as_it_is = Store._write
+    as_it_is = Calls.write
 
-    def write(self: Store, call: str, **arguments: Any) -> Any:
+    def write(self: Calls, call: str, **arguments: Any) -> Any:
         if call == "transact_write_items" and random.random() < chance:
             stopped.touch()
             os.kill(os.getpid(), signal.SIGSTOP)
         return as_it_is(self, call, **arguments)
 
-    Store._write = write  # type: ignore[method-assign]
+    Calls.write = write  # type: ignore[method-assign]
 
 
 _parent = os.getppid()
@@ -119,7 +120,7 @@ def apart() -> None:
     """The user's writes go in a transaction of their own, before the step's completion."""
 
     def apply_with(self: Store, run_id: str, update: Any, operations: Sequence[Any]) -> Any:
-        self._write("transact_write_items", TransactItems=list(operations))
+        self.calls.write("transact_write_items", TransactItems=list(operations))
         return as_it_is(self, run_id, update, [])
 
     as_it_is = Store._apply_with

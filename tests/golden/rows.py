@@ -15,12 +15,15 @@ from fluxio_protocol import layout
 from fluxio_protocol.changes import Change
 from fluxio_protocol.expression import expression
 from fluxio_protocol.graph import Graph
+from fluxio_protocol.run_item import run_from_item
 
 NOW = 1_800_000_000_000
 RUN_ID = "wf-000000000001"
 FAILURE = Failure("ValueError", "no", "mine", 2)
 CLAIM = to.claim_values("new-token", NOW + 70_000, "", NOW)
-GRAPH = Graph.of_steps({"before": (), "mine": ("before",), "after": ("mine",)})
+GRAPH = Graph.of_steps(
+    {"root": (), "before": ("root",), "mine": ("before",), "after": ("mine",)}, {"mine": ("go",)}
+)
 
 #: A run in which every guard holds, for every row; a test sets the statuses.
 ITEM: dict[str, Any] = {
@@ -32,34 +35,51 @@ ITEM: dict[str, Any] = {
     "due": 3,
     "wake_at": NOW - 1_000,
     "deadline": NOW,
-    "version": "0a1b2c3d",
+    "version": GRAPH.version,
+    "schema": 2,
+    "archives": 1,
+    "sealed": "0",
     "input": "{}",
     "signal:go": "{}",
     "steps": {
+        "before": "1 token 10+20 {}",
         "mine": {
-            "awaits": "go",
             "attempt": 2,
-            "completed_deps": 1,
-            "total_deps": 1,
             "token": "token",
             "lease_until": NOW,
             "owner": "",
             "started_at": NOW - 5_000,
             "error": '{"type":"E","message":"m"}',
         },
-        "after": {"status": "PENDING", "attempt": 0, "completed_deps": 0, "total_deps": 1},
     },
 }
 
+#: The same run as a version stored it that knew schema 1 only.
+COUNTED: dict[str, Any] = {
+    name: value for name, value in ITEM.items() if name not in ("schema", "archives", "sealed")
+} | {
+    "steps": {
+        "before": {"status": "SUCCEEDED", "attempt": 1, "token": "token", "output": "{}"},
+        "mine": ITEM["steps"]["mine"] | {"awaits": "go", "completed_deps": 1, "total_deps": 1},
+        "after": {"status": "PENDING", "attempt": 0, "completed_deps": 0, "total_deps": 1},
+    }
+}
+
+RUN = run_from_item(
+    {n: layout.value(of) for n, of in (ITEM | {"status": "RUNNING"}).items()}, None, GRAPH
+)
+MINE = RUN.steps["mine"]
+
 CHANGES: dict[str, Change] = {
-    "open": to.open_run("W", GRAPH, {"before": CLAIM}),
-    "claim": to.claim("mine", CLAIM, awaits=("go",)),
+    "open": to.open_run("W", GRAPH, {"root": CLAIM}),
+    "claim": to.claim("mine", CLAIM, first=False, awaits=("go",)),
     "take_over": to.take_over("mine", CLAIM, 2),
-    "complete": to.complete("mine", "token", 2, ("output", "{}"), ("after",), NOW),
+    "complete": to.complete(RUN, MINE, "token", "{}", ("after",), NOW),
     "retry": to.retry("mine", "token", 2, FAILURE, NOW + 1_000),
     "refuse_signal": to.refuse_signal("mine", "token", 2, FAILURE, {"go": "{}"}),
     "fail": to.fail("mine", "token", 2, FAILURE, RunStatus.RUNNING, NOW),
     "give_up": to.give_up("mine", 2, FAILURE, NOW),
+    "seal": to.seal(("before",), 2, "0-1"),
     "finish": to.finish(("result", "{}"), NOW),
     "fail_run": to.fail_run(FAILURE, NOW),
     "expire": to.expire(FAILURE, NOW),
@@ -71,17 +91,24 @@ CHANGES: dict[str, Change] = {
     "reprieve": to.reprieve("mine", 2),
     "signal": to.signal("later", "{}", NOW),
     "keep_signal": to.keep_signal("later", "{}"),
-    "replace_signal": to.replace_signal("go", "[]", ("mine",), RunStatus.RUNNING, NOW),
+    "replace_signal": to.replace_signal(
+        "go", "[]", [MINE], RunStatus.RUNNING, NOW, archives_seen=1
+    ),
     "wake": to.wake(NOW + 300_000, NOW - 1_000),
 }
+
+#: A claim of a step that was never claimed before, by one who has seen the run, and by one who has not.
+FIRST_CLAIM = to.claim("after", CLAIM, first=True, archives_seen=1, total_deps=1)
+UNSEEN_CLAIM = to.claim("after", CLAIM, first=True, sources=("mine",))
 
 #: Writes that apply several rows at once, as a worker makes them.
 TOGETHER: dict[str, list[Change]] = {
     "complete and claim the next": [
         CHANGES["complete"],
-        to.claim("after", CLAIM, total_deps=1),
+        FIRST_CLAIM,
     ],
     "complete and finish": [CHANGES["complete"], CHANGES["finish"]],
+    "complete and seal": [CHANGES["complete"], CHANGES["seal"]],
     "fail and end the run": [CHANGES["fail"], CHANGES["fail_run"]],
     "redrive and reset": [CHANGES["redrive"], CHANGES["reset"]],
     "fail in a run that failed": [
@@ -90,26 +117,44 @@ TOGETHER: dict[str, list[Change]] = {
 }
 
 WRITES: dict[str, list[Change]] = {name: [one] for name, one in CHANGES.items()} | TOGETHER
+WRITES |= {"claim unseen": [UNSEEN_CLAIM]}
 
-#: The expressions of these writes, as every version has written them.
+#: The expressions of these writes, by schema, as every version has written them.
 GOLDEN = Path(__file__).with_name("expressions.json")
 EXPRESSIONS: dict[str, Any] = json.loads(GOLDEN.read_text())
 
+#: Writes that no run of schema 1 gets.
+NOT_COUNTED = {"open", "seal", "complete and seal", "claim unseen"}
 
-def item(run_status: str, step_status: str, **changed: Any) -> layout.Item:
+
+def write_of(name: str, schema: int) -> dict[str, Any]:
+    """The arguments of a write."""
+    return expression(WRITES[name], NOW, 90, schema).arguments()
+
+
+def item(run_status: str, step_status: str, schema: int = 2, **changed: Any) -> layout.Item:
     """The run in these statuses, in DynamoDB's form; None takes an attribute out, `mine__x` is the step's."""
-    attributes = ITEM | {"status": run_status}
-    mine = ITEM["steps"]["mine"] | {"status": step_status}
+    stored = ITEM if schema == 2 else COUNTED
+    attributes = stored | {"status": run_status}
+    mine = stored["steps"]["mine"] | {"status": step_status}
     for name, value in changed.items():
         of, _, attribute = name.rpartition("mine__")
         target = mine if "mine__" in name else attributes
         target[attribute or of] = value
-    attributes["steps"] = ITEM["steps"] | {
-        "mine": {name: value for name, value in mine.items() if value is not None}
-    }
+    step = {name: value for name, value in mine.items() if value is not None}
+    if schema == 2 and step_status == "SUCCEEDED":
+        step = "2 token 4000+5000 {}"  # type: ignore[assignment]
+    attributes["steps"] = attributes["steps"] | {"mine": step}
     return {name: layout.value(value) for name, value in attributes.items() if value is not None}
 
 
 if __name__ == "__main__":
-    made = {name: expression(changes, NOW, 90).arguments() for name, changes in WRITES.items()}
+    made = {
+        str(schema): {
+            name: write_of(name, schema)
+            for name in WRITES
+            if schema == 2 or name not in NOT_COUNTED
+        }
+        for schema in (1, 2)
+    }
     GOLDEN.write_text(json.dumps(made, indent=1) + "\n")

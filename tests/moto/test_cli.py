@@ -268,7 +268,9 @@ def test_a_step_that_a_stopped_run_left_behind_does_not_go_on_counting(
     claim = changes.claim_values("t", world.clock.now() + 70_000, "", world.clock.now())
     world.client.signal(run.run_id, "approved")
     Store(world.dynamodb, world.table_name).apply(
-        run.run_id, [changes.claim("publish", claim, awaits=("approved",))], world.clock.now()
+        run.run_id,
+        [changes.claim("publish", claim, first=True, awaits=("approved",))],
+        world.clock.now(),
     )
     if stopped == "parked":
         park(world, run.run_id)

@@ -16,7 +16,7 @@ from fluxio_client import IndexNotReady, InvalidInput, RunStatus, listing
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.session import Session
 from fluxio_client.listing import MOST_OPEN, Listing
-from fluxio_protocol import changes, layout
+from fluxio_protocol import calls, changes, layout
 from fluxio_protocol.changes import Change
 from fluxio_protocol.run import Failure, Page
 from fluxio_protocol.store import Store
@@ -365,12 +365,12 @@ def test_a_run_that_only_the_index_still_shows_is_left_out_and_fills_no_place(
 ) -> None:
     ids = start(world, 6)
     gone = {ids[4], ids[2]}
-    batch_get = Store.batch_get
+    batch_get = calls.Calls.batch_get
 
-    def without(self: Store, run_ids: Any, *more: Any) -> dict[str, Any]:
+    def without(self: calls.Calls, run_ids: Any, *more: Any) -> dict[str, Any]:
         return batch_get(self, [one for one in run_ids if one not in gone], *more)
 
-    monkeypatch.setattr(Store, "batch_get", without)
+    monkeypatch.setattr(calls.Calls, "batch_get", without)
 
     assert [[run.run_id for run in page] for page in pages(world, 2)] == [
         [ids[5], ids[3]],

@@ -13,7 +13,7 @@ import pytest
 from fluxio import step, workflow
 from fluxio_client import RunEnded, RunStatus, StepStatus, UnknownStatus, WaitTimeout
 from fluxio_client.cli.exits import ExitCode
-from fluxio_protocol import layout
+from fluxio_protocol import layout, run_item
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import World
 
@@ -44,7 +44,8 @@ def fluxio(
 
 
 def step_of(item: Item, name: str = "charge") -> Item:
-    found: Item = item["steps"]["M"][name]["M"]
+    claimed = {"status": {"S": "PENDING"}, "attempt": {"N": "1"}}
+    found: Item = item["steps"]["M"].setdefault(name, {"M": claimed})["M"]
     return found
 
 
@@ -277,7 +278,7 @@ def test_a_newer_client_reads_an_item_with_nothing_but_what_the_first_version_wr
         "created_at": {"N": "1800000000000"},
         "steps": {"M": {"take": {"M": {"status": {"S": "PENDING"}}}}},
     }
-    run = layout.run_from_item(item)
+    run = run_item.run_from_item(item)
 
     assert (run.steps["take"].attempt, run.steps["take"].awaits, run.version) == (0, (), None)
 
@@ -291,7 +292,7 @@ def test_a_newer_client_reads_an_item_with_nothing_but_what_the_first_version_wr
     ids=["by_workflow", "failed"],
 )
 def test_an_index_that_holds_less_can_be_listed(item: Item) -> None:
-    summary = layout.summary_from_item(item)
+    summary = run_item.summary_from_item(item)
 
     assert (summary.run_id, summary.workflow, summary.created_at) == ("r", "Order", 5)
     assert summary.status == layout.UNKNOWN

@@ -10,14 +10,15 @@ import pytest
 from fluxio import StepContext, step, workflow
 from fluxio_client import RunStatus
 from fluxio_protocol import changes as to
-from fluxio_protocol import layout
+from fluxio_protocol import layout, values
+from fluxio_protocol.payloads import Payloads
 from fluxio_protocol.store import Store
 from tests.moto.conftest import create_table
 from tests.moto.pump import Calls, Killed, World
 
 pytestmark = pytest.mark.once
 
-LONG = "x" * 1_000
+LONG = "x" * 2_100
 DAY = 86_400
 RETENTION = 90
 
@@ -143,7 +144,7 @@ def test_a_worker_that_dies_before_it_has_seen_to_it_is_made_up_for(
 ) -> None:
     run_id = start(world)
     pump = world.pump(Long)
-    update = Store._update_payload
+    update = Payloads._update
     calls = []
 
     def dies(self: Store, *arguments: Any) -> None:
@@ -152,7 +153,7 @@ def test_a_worker_that_dies_before_it_has_seen_to_it_is_made_up_for(
             raise Killed
         update(self, *arguments)
 
-    monkeypatch.setattr(Store, "_update_payload", dies)
+    monkeypatch.setattr(Payloads, "_update", dies)
     pump.drain()
     assert world.client.get(run_id).status is RunStatus.SUCCEEDED
     assert not goes_with_the_run(world, run_id)
@@ -168,7 +169,7 @@ def test_a_cancellation_that_broke_off_is_made_up_for_by_the_next(
 ) -> None:
     run_id = start(world)
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "_update_payload", lambda *_: 1 / 0)
+        patched.setattr(Payloads, "_update", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             world.client.cancel(run_id)
     assert world.client.get(run_id).status is RunStatus.CANCELLED
@@ -218,7 +219,7 @@ class TestRedrive:
         world.clock.advance(60)
         world.client.redrive(run_id)
         store = Store(world.dynamodb, world.table_name)
-        store.expire_payloads(run_id, layout.payload_keys(run), run.ended_at)
+        store.payloads.expire(run_id, values.payload_keys(run), run.ended_at)
         assert min(kept(world, run_id).values()) > 400
 
     def test_it_undoes_the_end_that_it_saw_and_no_other(self, world: World, run_id: str) -> None:
@@ -242,8 +243,8 @@ class TestRedrive:
         apply = Store.apply
 
         def late(self: Store, *arguments: Any) -> Any:
-            store.put_payload(run_id, "out#first#1", LONG, now)
-            store.expire_payloads(run_id, ["out#first#1"], now)
+            store.payloads.put(run_id, "out#first#1", LONG, now)
+            store.payloads.expire(run_id, ["out#first#1"], now)
             seen = item | {"steps": layout.value({"first": done})}
             world.dynamodb.put_item(TableName=world.table_name, Item=seen)
             return apply(self, *arguments)
@@ -290,7 +291,7 @@ class TestOutputsThatWereNeverCommitted:
             @step(depends_on=["slow"], awaits=["never"])
             def after(self, slow: str) -> None: ...
 
-        put = Store.put_payload
+        put = Payloads.put
         deaths = []
 
         def dies(self: Store, *arguments: Any) -> None:
@@ -299,7 +300,7 @@ class TestOutputsThatWereNeverCommitted:
                 deaths.append(arguments)
                 raise Killed
 
-        monkeypatch.setattr(Store, "put_payload", dies)
+        monkeypatch.setattr(Payloads, "put", dies)
         run_id = world.client.start("Lost").run_id
         world.pump(Lost).pass_time(400)
         assert world.client.get(run_id).steps["slow"].attempt == 2
@@ -323,6 +324,6 @@ def test_a_run_without_long_values_pays_nothing_for_it(world: World, calls: Call
 
 def test_an_item_that_is_not_there_is_not_made(world: World) -> None:
     store = Store(world.dynamodb, world.table_name)
-    store.expire_payloads("wf-0123456789ab", ["input"], world.clock.now())
-    store.keep_payloads("wf-0123456789ab", ["input"], world.clock.now(), world.clock.now())
+    store.payloads.expire("wf-0123456789ab", ["input"], world.clock.now())
+    store.payloads.keep("wf-0123456789ab", ["input"], world.clock.now(), world.clock.now())
     assert world.items() == []

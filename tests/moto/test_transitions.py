@@ -8,11 +8,22 @@ import pytest
 
 from fluxio_client import RunStatus, StepStatus
 from fluxio_protocol import changes as to
-from fluxio_protocol import layout
-from fluxio_protocol.run import ENDED
+from fluxio_protocol import layout, run_item
+from fluxio_protocol.changes import Change
+from fluxio_protocol.run import ENDED, Run
 from fluxio_protocol.store import Store
 from fluxio_protocol.transitions import Guard, Transition
-from tests.golden.rows import CHANGES, NOW, RUN_ID, TOGETHER, item
+from tests.golden.rows import (
+    CHANGES,
+    FIRST_CLAIM,
+    GRAPH,
+    NOT_COUNTED,
+    NOW,
+    RUN_ID,
+    TOGETHER,
+    UNSEEN_CLAIM,
+    item,
+)
 from tests.moto.pump import World
 
 pytestmark = pytest.mark.once
@@ -20,7 +31,18 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture
 def store(world: World) -> Store:
-    return Store(world.dynamodb, world.table_name)
+    made = Store(world.dynamodb, world.table_name)
+    made.put_graph("W", GRAPH)
+    return made
+
+
+#: Each row on runs of both schemas; some rows that of the first one never gets.
+ROWS = [
+    (name, schema)
+    for name in CHANGES
+    for schema in (1, 2)
+    if schema == 2 or name not in NOT_COUNTED
+]
 
 
 def put(world: World, stored: layout.Item) -> layout.Item:
@@ -33,16 +55,16 @@ def holding(row: Transition) -> dict[str, Any]:
     return {"version": None} if Guard.UNOPENED in row.guards else {}
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize(("name", "schema"), ROWS)
 def test_a_row_applies_from_its_statuses_and_from_no_other(
-    world: World, store: Store, name: str
+    world: World, store: Store, name: str, schema: int
 ) -> None:
     row = CHANGES[name].row
     step_statuses = StepStatus if row.step_from else [StepStatus.PENDING]
     for run_status in RunStatus:
         for step_status in step_statuses:
-            before = put(world, item(run_status, step_status, **holding(row)))
-            written = store.apply(RUN_ID, [CHANGES[name]], NOW)
+            before = put(world, item(run_status, step_status, schema, **holding(row)))
+            written = store.apply(RUN_ID, [CHANGES[name]], NOW, schema=schema)
             legal = run_status in CHANGES[name].run_from and (
                 not row.step_from or step_status in row.step_from
             )
@@ -51,24 +73,31 @@ def test_a_row_applies_from_its_statuses_and_from_no_other(
             after = world.run_item(RUN_ID)
             if not legal:
                 assert after == before
-                assert written.run == layout.run_from_item(before)
+                assert written.run == read(before)
                 continue
-            assert written.run == layout.run_from_item(after)
+            assert written.run == read(after)
             assert written.run.status is (row.run_to or run_status)
-            if row.name != "open":  # which lays the steps out anew
+            if row.name != "open":  # which begins anew
                 assert written.run.steps["mine"].status is (row.step_to or step_status)
-            check_effects(row, before, after)
+            check_effects(row, before, after, written.run)
 
 
-def check_effects(row: Transition, before: layout.Item, after: layout.Item) -> None:
+def read(stored: layout.Item) -> Run:
+    """The run that an item holds; of schema 1 it says by itself which steps there are."""
+    graph = GRAPH if "version" in stored and "schema" in stored else None
+    return run_item.run_from_item(stored, None, graph)
+
+
+def check_effects(row: Transition, before: layout.Item, after: layout.Item, run: Run) -> None:
     """What a row changes beyond the statuses."""
-    mine = layout.plain(after["steps"]).get("mine", {})
-    for dropped in row.drops - CHANGES[row.name].values.keys():
-        assert dropped not in mine
+    stored = layout.plain(after["steps"]).get("mine", {})
+    if isinstance(stored, dict):
+        assert not (row.drops - CHANGES[row.name].values.keys()) & stored.keys()
     taken = row.step_to is StepStatus.RUNNING
     if row.step_from:
-        assert mine["attempt"] == (3 if taken else 2)
-        assert mine["token"] == ("new-token" if taken else "token")
+        mine = run.steps["mine"]
+        assert mine.attempt == (3 if taken else 2)
+        assert mine.token == ("new-token" if taken else "token")
     if row.closes:
         assert {"due", "wake_at"}.isdisjoint(after)
     else:
@@ -76,9 +105,8 @@ def check_effects(row: Transition, before: layout.Item, after: layout.Item) -> N
     if row.run_to is not None:
         assert ("ttl" in after) == (row.run_to in ENDED)
         assert ("failed" in after) == (row.run_to is RunStatus.FAILED)
-    if row.name != "open":
-        counted = layout.plain(after["steps"])["after"]["completed_deps"]
-        assert counted == (1 if row.name == "complete" else 0)
+    if "version" in after and row.name != "open" and run.steps["mine"].status is row.step_to:
+        assert run.steps["after"].completed_deps == (1 if row.name == "complete" else 0)
     for kept in ("workflow", "workflow_shard", "created_at", "input"):
         assert after[kept] == before[kept]
 
@@ -88,6 +116,7 @@ BREAKING: dict[Guard, list[dict[str, Any]]] = {
     Guard.FENCE: [{"mine__token": "another"}, {"mine__attempt": 3}, {"mine__token": None}],
     Guard.ATTEMPT: [{"mine__attempt": 3}],
     Guard.BARRIER: [{"mine__completed_deps": 0}, {"mine__total_deps": 2}],
+    Guard.SEALS_SEEN: [{"archives": 2}, {"archives": None}],
     Guard.DUE: [{"mine__not_before": NOW + 1}],
     Guard.LEASE_OVER: [
         {"mine__lease_until": NOW + 1},
@@ -108,24 +137,69 @@ BREAKING: dict[Guard, list[dict[str, Any]]] = {
     Guard.REDRIVE_SEEN: [{"mine__redriven_at": 1}],
 }
 
+#: The guards that are asked for in runs of one schema only. In the other one, that a step is ready follows from
+#: what the maker of its claim has seen.
+ONLY_IN = {Guard.BARRIER: 1, Guard.SEALS_SEEN: 2}
+
 GUARDED = [
-    pytest.param(name, breaking, id=f"{name}, {guard.value} {'+'.join(breaking)}")
-    for name, change in CHANGES.items()
-    for guard in sorted(change.row.guards, key=lambda guard: guard.value)
+    pytest.param(name, schema, breaking, id=f"{name} {schema}, {guard.value} {'+'.join(breaking)}")
+    for name, schema in ROWS
+    for guard in sorted(CHANGES[name].row.guards, key=lambda guard: guard.value)
+    if ONLY_IN.get(guard, schema) == schema
+    and (guard is not Guard.SEALS_SEEN or CHANGES[name].asks_for_seals)
     for breaking in BREAKING[guard]
 ]
 
 
-@pytest.mark.parametrize(("name", "breaking"), GUARDED)
+@pytest.mark.parametrize(("name", "schema", "breaking"), GUARDED)
 def test_a_row_is_refused_when_one_of_its_guards_does_not_hold(
-    world: World, store: Store, name: str, breaking: dict[str, Any]
+    world: World, store: Store, name: str, schema: int, breaking: dict[str, Any]
 ) -> None:
     row = CHANGES[name].row
     run_status = min(CHANGES[name].run_from)
     step_status = min(row.step_from, default=StepStatus.PENDING)
-    before = put(world, item(run_status, step_status, **(holding(row) | breaking)))
-    assert not store.apply(RUN_ID, [CHANGES[name]], NOW).applied
+    before = put(world, item(run_status, step_status, schema, **(holding(row) | breaking)))
+    assert not store.apply(RUN_ID, [CHANGES[name]], NOW, schema=schema).applied
     assert world.run_item(RUN_ID) == before
+
+
+class TestFirstClaim:
+    """A step that was never claimed does not stand in the item; nor does one that is sealed."""
+
+    def test_it_is_taken(self, world: World, store: Store) -> None:
+        put(world, item("RUNNING", "SUCCEEDED"))
+        for change in (FIRST_CLAIM, UNSEEN_CLAIM):
+            put(world, item("RUNNING", "SUCCEEDED"))
+            run = store.apply(RUN_ID, [change], NOW).run
+            assert run is not None
+            assert (run.steps["after"].status, run.steps["after"].attempt) == ("RUNNING", 1)
+
+    @pytest.mark.parametrize("change", [FIRST_CLAIM, UNSEEN_CLAIM], ids=["seen", "unseen"])
+    def test_it_is_taken_once(self, world: World, store: Store, change: Change) -> None:
+        put(world, item("RUNNING", "SUCCEEDED"))
+        assert store.apply(RUN_ID, [change], NOW).applied
+        assert not store.apply(RUN_ID, [change], NOW).applied
+
+    def test_by_one_who_has_not_seen_the_run_only_after_what_it_depends_on(
+        self, world: World, store: Store
+    ) -> None:
+        for status in ("RUNNING", "PENDING", "FAILED"):
+            put(world, item("RUNNING", status))
+            assert not store.apply(RUN_ID, [UNSEEN_CLAIM], NOW).applied
+
+    def test_not_if_steps_were_sealed_since(self, world: World, store: Store) -> None:
+        put(world, item("RUNNING", "SUCCEEDED", archives=2, sealed="0-2"))
+        assert not store.apply(RUN_ID, [FIRST_CLAIM], NOW).applied
+
+    def test_not_of_a_sealed_step_by_one_who_has_not_seen_the_run(
+        self, world: World, store: Store
+    ) -> None:
+        sealed = item("RUNNING", "SUCCEEDED", archives=2, sealed="0-3")
+        sealed["steps"] = {"M": {}}
+        put(world, sealed)
+        root = to.claim("root", {}, first=True)
+        for change in (UNSEEN_CLAIM, root):
+            assert not store.apply(RUN_ID, [change], NOW).applied
 
 
 def test_a_backoff_that_is_over_does_not_hold_a_claim_up(world: World, store: Store) -> None:
@@ -136,37 +210,42 @@ def test_a_backoff_that_is_over_does_not_hold_a_claim_up(world: World, store: St
     assert written.run.steps["mine"].not_before is None
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_no_row_makes_a_run_of_nothing(world: World, store: Store, name: str) -> None:
-    written = store.apply(RUN_ID, [CHANGES[name]], NOW)
+@pytest.mark.parametrize(("name", "schema"), ROWS)
+def test_no_row_makes_a_run_of_nothing(world: World, store: Store, name: str, schema: int) -> None:
+    written = store.apply(RUN_ID, [CHANGES[name]], NOW, schema=schema)
     assert (written.applied, written.run) == (False, None)
-    assert world.items() == []
+    assert [one["sk"]["S"] for one in world.items()] == ["def"]
 
 
 class TestTogether:
     """Rows in one write apply together or not at all."""
 
+    @pytest.mark.parametrize("schema", [1, 2])
     @pytest.mark.parametrize("name", TOGETHER)
-    def test_they_apply(self, world: World, store: Store, name: str) -> None:
+    def test_they_apply(self, world: World, store: Store, name: str, schema: int) -> None:
+        if schema == 1 and name in NOT_COUNTED:
+            return
         changes = TOGETHER[name]
         status = min(frozenset.intersection(*(change.run_from for change in changes)))
         step_status = next(min(c.row.step_from) for c in changes if c.step == "mine")
-        put(world, item(status, step_status))
-        assert store.apply(RUN_ID, changes, NOW).applied
+        put(world, item(status, step_status, schema))
+        assert store.apply(RUN_ID, changes, NOW, schema=schema).applied
 
     def test_a_completion_does_not_happen_without_the_claim_that_goes_with_it(
         self, world: World, store: Store
     ) -> None:
-        before = put(world, item("RUNNING", "RUNNING"))
-        changes = [CHANGES["complete"], to.claim("after", {}, total_deps=2)]
-        assert not store.apply(RUN_ID, changes, NOW).applied
+        before = put(world, item("RUNNING", "RUNNING", 1))
+        changes = [CHANGES["complete"], to.claim("after", {}, first=True, total_deps=2)]
+        assert not store.apply(RUN_ID, changes, NOW, schema=1).applied
         assert world.run_item(RUN_ID) == before
 
+    @pytest.mark.parametrize("schema", [1, 2])
     def test_a_fan_in_is_claimed_by_the_write_that_completes_its_last_dependency(
-        self, world: World, store: Store
+        self, world: World, store: Store, schema: int
     ) -> None:
-        put(world, item("RUNNING", "RUNNING"))
-        run = store.apply(RUN_ID, TOGETHER["complete and claim the next"], NOW).run
+        put(world, item("RUNNING", "RUNNING", schema))
+        changes = TOGETHER["complete and claim the next"]
+        run = store.apply(RUN_ID, changes, NOW, schema=schema).run
         assert run is not None
         after = run.steps["after"]
         assert (after.status, after.attempt) == (StepStatus.RUNNING, 1)

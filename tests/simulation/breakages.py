@@ -24,6 +24,7 @@ from fluxio.loop import Loop
 from fluxio.worker import Worker
 from fluxio_client.client import FluxioClient
 from fluxio_protocol.expression import Expression
+from fluxio_protocol.payloads import Payloads
 from fluxio_protocol.queue import Nudge, Queue, QueueError
 from fluxio_protocol.run import Failure, Run, RunStatus, Step, StepStatus
 from fluxio_protocol.standing import Phase, Standing
@@ -89,13 +90,13 @@ def wrap(owner: Any, name: str, broken: Callable[..., Any]) -> Callable[[Patch],
     return break_it
 
 
-def count_twice(sound: Any, *args: Any) -> Any:
-    change = sound(*args)
+def count_twice(sound: Any, *args: Any, **more: Any) -> Any:
+    change = sound(*args, **more)
     return change._replace(dependents=change.dependents * 2)
 
 
-def count_some(sound: Any, *args: Any) -> Any:
-    change = sound(*args)
+def count_some(sound: Any, *args: Any, **more: Any) -> Any:
+    change = sound(*args, **more)
     return change._replace(dependents=change.dependents[1:])
 
 
@@ -119,11 +120,11 @@ def send_once(patch: Patch) -> None:
 
 
 def write_first(
-    sound: Any, self: Store, run_id: str, changes: Any, now: int, operations: Any = ()
+    sound: Any, self: Store, run_id: str, changes: Any, now: int, operations: Any, schema: int
 ) -> Any:
     if operations:
-        self._client.transact_write_items(TransactItems=list(operations))
-    return sound(self, run_id, changes, now)
+        self.calls.client.transact_write_items(TransactItems=list(operations))
+    return sound(self, run_id, changes, now, (), schema)
 
 
 def raise_at_once(sound: Any, self: Worker, handling: Any, error: Exception) -> Any:
@@ -156,8 +157,32 @@ def barrier_apart(sound: Any, self: Store, run_id: str, changes: Any, now: int, 
     arguments = made.arguments()
     del arguments["ConditionExpression"]
     key = {"pk": {"S": run_id}, "sk": {"S": "run"}}
-    self._client.update_item(TableName=self._table, Key=key, **arguments)
+    self.calls.client.update_item(TableName=self.table_name, Key=key, **arguments)
     return written._replace(run=self.read(run_id))
+
+
+def claim_whatever_stands(sound: Any, self: Any, change: Any) -> bool:
+    require, self._made.require = self._made.require, lambda condition: None
+    written: bool = sound(self, change)
+    self._made.require = require
+    return written
+
+
+def overwrite_archive(
+    sound: Any, self: Payloads, run_id: str, number: int, records: Any, now: int
+) -> tuple[str, ...]:
+    item = self.item(run_id, f"ended#{number}", "", now)
+    item["steps"] = {"M": {name: {"S": record} for name, record in records.items()}}
+    del item["payload"]
+    self._calls.write("put_item", TableName=self._calls.table_name, Item=item)
+    return tuple(records)
+
+
+def seal_what_was_wanted(
+    sound: Any, self: Payloads, run_id: str, number: int, records: Any, now: int
+) -> tuple[str, ...]:
+    sound(self, run_id, number, records, now)
+    return tuple(records)
 
 
 def own_step_alone(sound: Any, run: Any, hand: Hand, plan: Any, now: int) -> list[Any]:

@@ -219,10 +219,12 @@ def a_failed_step_in_a_running_run() -> Iterator[str]:
     run_id = stage.client.start("Branches").run_id
     stage.deliver()  # opens the run and sends a message for each branch
     steps = stage.aws.table.items[run_id, layout.RUN]["steps"]["M"]
-    steps["left"]["M"] |= {
-        "status": {"S": "FAILED"},
-        "attempt": {"N": "1"},
-        "error": {"S": '{"type":"E","message":"no","step":"left","attempt":1}'},
+    steps["left"] = {
+        "M": {
+            "status": {"S": "FAILED"},
+            "attempt": {"N": "1"},
+            "error": {"S": '{"type":"E","message":"no","step":"left","attempt":1}'},
+        }
     }
     while stage.deliver():
         pass

@@ -185,6 +185,7 @@ class _Parser:
         if self.following() == "(" and self.peek() in (
             "attribute_exists",
             "attribute_not_exists",
+            "attribute_type",
             "begins_with",
         ):
             return self.predicate()
@@ -194,6 +195,16 @@ class _Parser:
         name = self.next()
         self.need("(")
         path = self.path()
+        if name == "attribute_type":
+            self.need(",")
+            kind = self.operand()
+            self.need(")")
+
+            def is_of_type(item: Item, names: Names, values: Values) -> bool:
+                there, wanted = get(item, resolve(path, names)), kind(item, names, values)
+                return bool(there and wanted and wanted["S"] in there)
+
+            return is_of_type
         if name == "begins_with":
             self.need(",")
             prefix = self.operand()

@@ -188,7 +188,9 @@ class Trial:
         item = self.aws.table.items.get((RUN_ID, "run"), {})
         steps = item.get("steps", {"M": {}})["M"].values()
         leases = [
-            int(step["M"]["lease_until"]["N"]) for step in steps if "lease_until" in step["M"]
+            int(step["M"]["lease_until"]["N"])
+            for step in steps
+            if "lease_until" in step.get("M", {})
         ]
         until = self.aws.clock.at + 1000 * (self.aws.queue.visibility + 1)
         self.aws.clock.at = max(self.aws.clock.at, min([until, *leases]))

@@ -14,10 +14,13 @@ import fluxio.outage
 import fluxio.sweeper
 import fluxio_client.client
 import fluxio_protocol.changes as to
+import fluxio_protocol.run_item
 from fluxio.hand import Hand
 from fluxio.loop import Loop
 from fluxio.worker import Worker
 from fluxio_client.client import FluxioClient
+from fluxio_protocol.expression import Steps
+from fluxio_protocol.payloads import Payloads
 from fluxio_protocol.queue import Nudge, Queue
 from fluxio_protocol.run import Run, RunStatus
 from fluxio_protocol.store import Store
@@ -27,6 +30,7 @@ from tests.simulation.breakages import (
     ack_instead,
     barrier_apart,
     both,
+    claim_whatever_stands,
     count_some,
     count_twice,
     drop_branches,
@@ -35,11 +39,13 @@ from tests.simulation.breakages import (
     looks_away,
     no_reprieves,
     nudge_no_signal,
+    overwrite_archive,
     own_step_alone,
     park_at_once,
     raise_at_once,
     ready_too_early,
     row,
+    seal_what_was_wanted,
     send_all_but_one,
     send_once,
     shards_in_a_row,
@@ -74,7 +80,7 @@ PLANTED = [
         "a completion does not ask whose claim it is",
         without("complete", Guard.FENCE),
         (AGAIN, {10: "crossed"}),
-        "was committed for attempt 4 with the output {'attempt': 3}",
+        "was committed by another claim than its last",
     ),
     Planted(
         "a retry does not ask whose claim it is",
@@ -140,6 +146,24 @@ PLANTED = [
         "was claimed before what it depends on had succeeded",
     ),
     Planted(
+        "a first claim does not ask whether the step stands in the item",
+        wrap(Steps, "claim", claim_whatever_stands),
+        ("order, a nudge per branch", {}),
+        "was claimed",
+    ),
+    Planted(
+        "a claim does not ask whether steps were sealed since",
+        without("claim", Guard.SEALS_SEEN),
+        0,
+        "was changed after its commit",
+    ),
+    Planted(
+        "a claim by a worker that has not seen the run does not ask what came before",
+        without("claim", Guard.BARRIER),
+        0,
+        "was claimed before what it depends on had succeeded",
+    ),
+    Planted(
         "a run that is open is opened again",
         row("open", run_from=frozenset({RunStatus.PENDING, RunStatus.RUNNING})),
         ("order, a nudge per branch", {2: "delivered again"}),
@@ -185,6 +209,39 @@ PLANTED = [
         wrap(Store, "apply", barrier_apart),
         ("order, branches inline", {}),
         "counts 0 of ['validate_payment']",
+    ),
+    # --- archives
+    Planted(
+        "an archive is written over another worker's",
+        wrap(Payloads, "put_archive", overwrite_archive),
+        0,
+        "was overwritten with other records",
+    ),
+    Planted(
+        "a worker takes out what it wanted to seal, not what the archive has",
+        wrap(Payloads, "put_archive", seal_what_was_wanted),
+        0,
+        "has sealed",
+    ),
+    Planted(
+        "records are taken out before their archive is stored",
+        lambda patch: patch.setattr(
+            Payloads, "put_archive", lambda self, _, __, of, ___: tuple(of)
+        ),
+        0,
+        "has sealed",
+    ),
+    Planted(
+        "a seal does not ask for the archives that there are",
+        without("seal", Guard.SEALS_SEEN),
+        0,
+        "has sealed",
+    ),
+    Planted(
+        "a sealed step is taken for one that was never claimed",
+        lambda patch: patch.setattr(fluxio_protocol.run_item, "sealed_places", lambda _: set()),
+        0,
+        "was changed after its commit",
     ),
     # --- acknowledgements
     Planted(

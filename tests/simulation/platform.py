@@ -122,7 +122,7 @@ def make_client(
         sleep=sleep or aws.clock.advance,
         monotonic=lambda: aws.clock.now() / 1000,
     )
-    client._store._chance = chance
+    client._store.calls._chance = chance
     return client
 
 

@@ -14,8 +14,8 @@ from fluxio_client.cli.bill import Usage, bill, operations, transitions
 from fluxio_client.cli.prices import AS_OF, PRICES, REGION
 from fluxio_client.listing import MOST_OPEN, MOST_READ
 from fluxio_protocol import layout
+from fluxio_protocol.calls import BATCH_KEYS
 from fluxio_protocol.graph import Graph
-from fluxio_protocol.store import BATCH_KEYS
 from tests.simulation.aws import Aws
 from tests.simulation.platform import (
     InPlace,

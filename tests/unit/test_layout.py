@@ -13,9 +13,9 @@ import pytest
 from pydantic import BaseModel
 
 from fluxio_client import Failure, InvalidInput, PayloadError, RunStatus, StepStatus
-from fluxio_protocol import layout
+from fluxio_protocol import layout, run_item
 
-GOLDEN = json.loads(Path(__file__).parents[1].joinpath("golden/run_items.json").read_text())
+GOLDEN = json.loads(Path(__file__).parents[1].joinpath("golden/run_items_1.json").read_text())
 
 
 class Model(BaseModel):
@@ -31,7 +31,7 @@ class TestGoldenItems:
     """Items that a worker wrote are read for ever; tests/moto shows that a worker writes them so."""
 
     def test_a_run_that_succeeded(self) -> None:
-        run = layout.run_from_item(GOLDEN["succeeded"])
+        run = run_item.run_from_item(GOLDEN["succeeded"])
         assert (run.run_id, run.workflow, run.status) == (
             "wf-000000000001",
             "Golden",
@@ -50,7 +50,7 @@ class TestGoldenItems:
         assert (first.token, first.owner, first.lease_until) == ("token-1", None, None)
 
     def test_a_run_under_way(self) -> None:
-        run = layout.run_from_item(GOLDEN["running"])
+        run = run_item.run_from_item(GOLDEN["running"])
         assert (run.status, run.ended, run.parked) == (RunStatus.RUNNING, False, False)
         assert run.wake_at == 1_800_000_300_000
         assert (run.result, run.ended_at, run.duration) == (None, None, None)
@@ -60,7 +60,7 @@ class TestGoldenItems:
         assert (run.steps["third"].completed_deps, run.steps["third"].total_deps) == (0, 1)
 
     def test_a_run_that_failed(self) -> None:
-        run = layout.run_from_item(GOLDEN["failed"])
+        run = run_item.run_from_item(GOLDEN["failed"])
         failure = Failure("ValueError", "no such card", "second", 1)
         assert (run.status, run.error) == (RunStatus.FAILED, failure)
         assert run.steps["second"].error == failure

@@ -10,7 +10,7 @@ import pytest
 from fluxio import step, workflow
 from fluxio.definition import MAX_AWAITS, MAX_AWAITS_IN_ALL, definition_of
 from fluxio.errors import DefinitionError
-from fluxio_client import Failure, RunStatus
+from fluxio_client import Failure, Run, RunStatus
 from fluxio_protocol import changes as to
 from fluxio_protocol import layout, limits
 from fluxio_protocol.changes import Change
@@ -24,12 +24,13 @@ from fluxio_protocol.expression import (
 )
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.layout import Item
+from fluxio_protocol.run_item import run_from_item
 from tests.golden.rows import CHANGES, NOW, WRITES
 from tests.simulation import expressions
 
 pytestmark = pytest.mark.once
 
-LONG_OUTPUT = ("output", "x" * layout.INLINE_BYTES)
+LONG_OUTPUT = "x" * layout.INLINE_BYTES
 WORST = Failure("É" * 500, "\x00€" * 500, "s" * 40, 1_000)
 TOKEN = "abcdef.12345678"
 
@@ -121,7 +122,11 @@ class Table:
 
     def claim(self, of: str, graph: Graph) -> None:
         claim = to.claim_values(TOKEN, NOW + 1_000_000, "s" * 40, NOW)
-        self.apply(to.claim(of, claim, awaits=graph.awaits.get(of, ())))
+        awaits, seen = graph.awaits.get(of, ()), self.run(graph).steps[of]
+        self.apply(to.claim(of, claim, first=not seen.attempt, awaits=awaits))
+
+    def run(self, graph: Graph) -> Run:
+        return run_from_item(self.item, None, graph)
 
 
 @pytest.fixture(params=EXTREMES, scope="class")
@@ -140,7 +145,8 @@ class TestTheLargestWorkflows:
         table.apply(to.open_run("W" * 64, graph, {}, NOW + 31_536_000_000))
         for of in sorted({of for names in graph.awaits.values() for of in names}):
             table.apply(to.signal(of, "x" * layout.INLINE_BYTES, NOW))
-            waiting = tuple(at for at, awaited in graph.awaits.items() if of in awaited)
+            steps = table.run(graph).steps.values()
+            waiting = [step for step in steps if of in step.awaits]
             other = "y" * layout.INLINE_BYTES
             table.apply(to.replace_signal(of, other, waiting, RunStatus.RUNNING, NOW))
         for of in graph.depends_on if not fails else graph.roots:
@@ -148,7 +154,8 @@ class TestTheLargestWorkflows:
             table.apply(to.retry(of, TOKEN, 1, WORST, NOW))
             table.claim(of, graph)
             if not fails:
-                table.apply(to.complete(of, TOKEN, 2, LONG_OUTPUT, graph.dependents[of], NOW))
+                run, behind = table.run(graph), graph.dependents[of]
+                table.apply(to.complete(run, run.steps[of], TOKEN, LONG_OUTPUT, behind, NOW))
         if not fails:
             table.apply(to.finish(("result", "x" * layout.INLINE_BYTES), NOW))
             return
@@ -162,7 +169,7 @@ class TestTheLargestWorkflows:
     def test_its_item_fits_with_every_step_failed_at_its_longest(self, graph: Graph) -> None:
         table = Table()
         table.apply(to.open_run("W" * 64, graph, {}, NOW))
-        steps = table.item["steps"]["M"]
+        steps = table.item["steps"]["M"] = {of: {"M": {}} for of in graph.depends_on}
         left = {"token": TOKEN, "owner": "s" * 40, "error": WORST.to_json(), "status": "SUCCEEDED"}
         for of in ("lease_until", "not_before", "redriven_at", "started_at", "ended_at"):
             left[of] = NOW  # type: ignore[assignment]
@@ -220,7 +227,10 @@ class TestExpressions:
         for count in range(1, 40):
             for signals in (0, 1, 5, 20):
                 awaits = tuple(signal(at) for at in range(signals))
-                changes = [to.claim(name(at), claim, awaits=awaits) for at in range(count)]
+                changes = [
+                    to.claim(name(at), claim, first=at % 2 == 0, awaits=awaits)
+                    for at in range(count)
+                ]
                 assert fits(changes, NOW) == expression(changes, NOW, 90).fits
 
     @pytest.mark.parametrize("write", WRITES)

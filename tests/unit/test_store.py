@@ -8,18 +8,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from fluxio_protocol import layout
+from fluxio_protocol import run_item
+from fluxio_protocol.calls import BATCH_PAUSES, CONFLICT_PAUSES
 from fluxio_protocol.errors import FluxioError
-from fluxio_protocol.store import (
-    BATCH_PAUSES,
-    CONFLICT_PAUSES,
-    Store,
-    TransactionFailed,
-    TransactionInvalid,
-)
+from fluxio_protocol.store import Store, TransactionFailed, TransactionInvalid
 from tests.golden.rows import CHANGES, NOW, RUN_ID, item
 
-STORED = item("RUNNING", "RUNNING")
+#: Of schema 1: to read it, no graph is needed.
+STORED = item("RUNNING", "RUNNING", 1)
 MINE = {"Put": {"TableName": "ledger", "Item": {"pk": {"S": "a"}}}}
 
 
@@ -156,7 +152,7 @@ class TestReadingMany:
         made, pauses = store(client)
         ids = [f"r-{at}" for at in range(230)]
 
-        assert list(made.batch_get([*ids, *ids[:9]])) == ids
+        assert list(made.calls.batch_get([*ids, *ids[:9]])) == ids
         assert [len(asked) for asked in client.asked] == [100, 100, 30]
         assert made.spent.reads == 3
         assert pauses == []
@@ -165,7 +161,7 @@ class TestReadingMany:
         client = Scripted(reads(2), reads(1), reads(9))
         made, pauses = store(client)
 
-        assert list(made.batch_get("abcde")) == [*"abcde"]
+        assert list(made.calls.batch_get("abcde")) == [*"abcde"]
         assert client.asked == [[*"abcde"], [*"cde"], [*"de"]]
         assert pauses == [BATCH_PAUSES[0]] * 2
 
@@ -174,7 +170,7 @@ class TestReadingMany:
         made, pauses = store(client)
 
         with pytest.raises(FluxioError, match="answered none of 2 runs of table table in 8 tries"):
-            made.batch_get("ab")
+            made.calls.batch_get("ab")
         assert pauses == [*BATCH_PAUSES]
 
 
@@ -182,7 +178,7 @@ class TestRefusals:
     def test_a_transaction_refused_by_the_run_itself_brings_the_run(self) -> None:
         client = Scripted(Canceled("ConditionalCheckFailed", "ConditionalCheckFailed", Item=STORED))
         written = store(client)[0].apply(RUN_ID, [CHANGES["complete"]], NOW, [MINE])
-        assert (written.applied, written.run) == (False, layout.run_from_item(STORED))
+        assert (written.applied, written.run) == (False, run_item.run_from_item(STORED))
         assert client.calls == ["transact_write_items"]
 
     def test_a_transaction_refused_by_a_users_condition_says_which(self) -> None:
@@ -217,13 +213,13 @@ class TestRefusals:
     def test_a_refusal_brings_the_run_and_spares_the_read(self) -> None:
         client = Scripted(Refused(Item=STORED))
         written = store(client)[0].apply(RUN_ID, [CHANGES["complete"]], NOW)
-        assert (written.applied, written.run) == (False, layout.run_from_item(STORED))
+        assert (written.applied, written.run) == (False, run_item.run_from_item(STORED))
         assert client.calls == ["update_item"]
 
     def test_a_refusal_without_the_run_is_followed_by_a_read(self) -> None:
         client = Scripted(Refused())
         written = store(client)[0].apply(RUN_ID, [CHANGES["complete"]], NOW)
-        assert (written.applied, written.run) == (False, layout.run_from_item(STORED))
+        assert (written.applied, written.run) == (False, run_item.run_from_item(STORED))
         assert client.calls == ["update_item", "get_item"]
 
 

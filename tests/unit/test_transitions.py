@@ -11,16 +11,19 @@ from fluxio_client import RunStatus, StepStatus
 from fluxio_protocol import changes as to
 from fluxio_protocol.changes import Change
 from fluxio_protocol.expression import expression
-from fluxio_protocol.graph import Graph
-from fluxio_protocol.run import ENDED
+from fluxio_protocol.run import ENDED, Step
 from fluxio_protocol.transitions import TABLE, Guard, IllegalTransition, Transition
-from tests.golden.rows import CHANGES, CLAIM, EXPRESSIONS, GRAPH, NOW, WRITES
+from tests.golden.rows import CHANGES, CLAIM, EXPRESSIONS, GRAPH, NOT_COUNTED, NOW, RUN, WRITES
 
 UPDATES = [row for row in TABLE.values() if row.name != "start"]
 
 
-def arguments(*changes: Change) -> dict[str, Any]:
-    return expression(changes, NOW, 90).arguments()
+def arguments(*changes: Change, schema: int = 2) -> dict[str, Any]:
+    return expression(changes, NOW, 90, schema).arguments()
+
+
+#: Each write in runs of both schemas.
+ALL = [(name, schema) for schema in (1, 2) for name in EXPRESSIONS[str(schema)]]
 
 
 class TestTable:
@@ -72,16 +75,17 @@ class TestTable:
 
 
 class TestExpressions:
-    @pytest.mark.parametrize("name", WRITES)
-    def test_a_write_is_the_golden_one(self, name: str) -> None:
-        assert arguments(*WRITES[name]) == EXPRESSIONS[name]
+    @pytest.mark.parametrize(("name", "schema"), ALL)
+    def test_a_write_is_the_golden_one(self, name: str, schema: int) -> None:
+        assert arguments(*WRITES[name], schema=schema) == EXPRESSIONS[str(schema)][name]
 
-    def test_there_are_no_golden_ones_without_a_write(self) -> None:
-        assert EXPRESSIONS.keys() == WRITES.keys()
+    def test_there_are_golden_ones_of_all_writes(self) -> None:
+        assert EXPRESSIONS["2"].keys() == WRITES.keys()
+        assert EXPRESSIONS["1"].keys() == WRITES.keys() - NOT_COUNTED
 
-    @pytest.mark.parametrize("name", WRITES)
-    def test_every_placeholder_is_used_and_given(self, name: str) -> None:
-        made = arguments(*WRITES[name])
+    @pytest.mark.parametrize(("name", "schema"), ALL)
+    def test_every_placeholder_is_used_and_given(self, name: str, schema: int) -> None:
+        made = arguments(*WRITES[name], schema=schema)
         text = made["ConditionExpression"] + " " + made["UpdateExpression"]
         assert {*re.findall(r"#\d+", text)} == made["ExpressionAttributeNames"].keys()
         assert {*re.findall(r":\d+", text)} == made["ExpressionAttributeValues"].keys()
@@ -89,29 +93,28 @@ class TestExpressions:
             made["ExpressionAttributeNames"]
         )
 
-    @pytest.mark.parametrize("name", WRITES)
-    def test_no_attribute_is_touched_twice(self, name: str) -> None:
-        sets, _, removes = arguments(*WRITES[name])["UpdateExpression"].partition(" REMOVE ")
+    @pytest.mark.parametrize(("name", "schema"), ALL)
+    def test_no_attribute_is_touched_twice(self, name: str, schema: int) -> None:
+        sets, _, removes = arguments(*WRITES[name], schema=schema)["UpdateExpression"].partition(
+            " REMOVE "
+        )
         parts = sets.removeprefix("SET ").split(",") if sets else []
         paths = [part.partition("=")[0] for part in parts] + (removes.split(",") if removes else [])
         assert len({*paths}) == len(paths)
         for one in paths:
             assert not any(other.startswith(f"{one}.") for other in paths)
 
-    @pytest.mark.parametrize("name", WRITES)
-    def test_every_condition_names_the_status_it_moves_from(self, name: str) -> None:
+    @pytest.mark.parametrize(("name", "schema"), ALL)
+    def test_every_condition_names_the_status_it_moves_from(self, name: str, schema: int) -> None:
         # Without one, an update of a missing run would make an item of nothing.
-        made = arguments(*WRITES[name])
+        made = arguments(*WRITES[name], schema=schema)
         names = {of: alias for alias, of in made["ExpressionAttributeNames"].items()}
         assert re.search(rf"{names['status']}(=| IN )", made["ConditionExpression"])
 
     def test_a_fan_in_counts_what_the_same_write_completes(self) -> None:
-        graph = Graph.of_steps({"a": (), "b": (), "c": (), "join": ("a", "b", "c")})
-        changes = [
-            to.complete(name, "t", 1, ("output", "1"), graph.dependents[name], NOW)
-            for name in ("a", "b")
-        ]
-        made = arguments(*changes, to.claim("join", CLAIM, total_deps=3))
+        steps = {name: Step(name, StepStatus.RUNNING, 1) for name in ("a", "b")}
+        changes = [to.complete(RUN, step, "t", "1", ("join",), NOW) for step in steps.values()]
+        made = arguments(*changes, to.claim("join", CLAIM, first=True, total_deps=3), schema=1)
         names = made["ExpressionAttributeNames"]
         values = made["ExpressionAttributeValues"]
         counted = next(a for a, of in names.items() if of == "completed_deps")

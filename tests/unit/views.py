@@ -57,8 +57,13 @@ def running(token: str = ME, attempt: int = 1, **more: Any) -> dict[str, Any]:
 
 
 def succeeded(token: str = ME, output: str = "{}", **more: Any) -> dict[str, Any]:
-    given = {"attempt": 1, "ended_at": NOW, "output_json": output}
-    return {"status": StepStatus.SUCCEEDED, "token": token, **given, **more}
+    given = {"attempt": 1, "ended_at": NOW, "output_json": output} | more
+    return {
+        "status": StepStatus.SUCCEEDED,
+        "token": token,
+        "started_at": given["ended_at"],
+        **given,
+    }
 
 
 def run(
@@ -73,13 +78,14 @@ def run(
         workflow="W",
         status=status,
         version="0a1b2c3d",
+        schema=2,
         steps={name: Step(name=name, **values) for name, values in steps.items()},
         **given,
     )
 
 
 def returned(text: str = "{}") -> Succeeded:
-    return Succeeded(("output", text))
+    return Succeeded(text)
 
 
 def raised(retry_after: int | None, step: str = "a", attempt: int = 1) -> Failed:

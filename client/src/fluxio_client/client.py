@@ -16,7 +16,8 @@ from fluxio_client.dead_letters import DeadLetters, Redriven
 from fluxio_client.equality import is_stored_as
 from fluxio_client.listing import Listing
 from fluxio_protocol import changes as to
-from fluxio_protocol import layout, settings
+from fluxio_protocol import layout, settings, values
+from fluxio_protocol.calls import Spent
 from fluxio_protocol.changes import Change
 from fluxio_protocol.clock import WATCHDOG_MS, now_ms
 from fluxio_protocol.errors import (
@@ -34,7 +35,7 @@ from fluxio_protocol.errors import (
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.queue import Nudge, Queue
 from fluxio_protocol.run import STOPPED, Page, Run, RunStatus, StepStatus
-from fluxio_protocol.store import Spent, Store
+from fluxio_protocol.store import Store
 from fluxio_protocol.trace import HEADER_VARIABLE, Trace
 
 #: What milliseconds since 1970 may be, as times of a listing; a time in seconds is far below.
@@ -151,7 +152,7 @@ class FluxioClient:
             # A GetItem: the worker's role may read an item, but not query the table.
             ref, stored = there.input_ref, there.input_json
             if ref is not None:
-                stored = self._store.get_payload(there.run_id, ref)
+                stored = self._store.payloads.get(there.run_id, ref)
             if stored is not None and (
                 _canonical(stored) == _canonical(text) or is_stored_as(input, json.loads(stored))
             ):
@@ -193,7 +194,8 @@ class FluxioClient:
             raise RunEnded(f"run {run_id} is {run.status} already; there is nothing to cancel.")
         assert run.ended_at is not None
         # Again if it was cancelled before: that call may have broken off here.
-        self._store.expire_payloads(run_id, layout.payload_keys(run), run.ended_at)
+        keys = values.payload_keys(self._store.with_ended(run))
+        self._store.payloads.expire(run_id, keys, run.ended_at)
         return run
 
     def signal(self, run_id: str, name: str, payload: Any = None, *, replace: bool = False) -> Run:
@@ -233,7 +235,7 @@ class FluxioClient:
             now = self._now()
             change = _change_of_signal(run, name, text, replace, now)
             # Refused only because the run has moved on meanwhile, or another signal came first: look again.
-            written = self._store.signal(run_id, change, name, text, now)
+            written = self._store.signal(run_id, change, name, text, now, run.schema)
             if written.run is None:
                 raise self._not_found(run_id)
             run = written.run
@@ -250,7 +252,7 @@ class FluxioClient:
             return False
         there = run.signals_json[name]
         if not there:
-            there = self._store.get_payload(run.run_id, layout.signal_ref(name))
+            there = self._store.payloads.get(run.run_id, layout.signal_ref(name))
         return _canonical(there) == _canonical(text)
 
     def redrive(self, run_id: str) -> Run:
@@ -276,20 +278,20 @@ class FluxioClient:
             reopen = to.redrive(opened, shard, run.ended_at, now)
             fresh, under_way = _fresh_attempts(run)
             changes = [reopen, *fresh, *under_way]
-            if not self._store.fits(changes, now):
+            if not self._store.fits(changes, now, run.schema):
                 changes = [reopen, *fresh]
-            if not self._store.fits(changes, now):
+            if not self._store.fits(changes, now, run.schema):
                 # More than one write holds: the run stays as it is until the last of them.
                 run = self._change(run_id, fresh[:RESETS])
                 continue
             # Before it is open, so that an open run never loses a long value because it had ended before; and
             # afterwards what a step under way has stored meanwhile.
-            seen, keys = run, layout.payload_keys(run)
-            self._store.keep_payloads(run_id, keys, seen.ended_at, now)
+            seen, keys = run, values.payload_keys(run)
+            self._store.payloads.keep(run_id, keys, seen.ended_at, now)
             run = self._change(run_id, changes)
             if not run.ended:
-                late = [key for key in layout.payload_keys(run) if key not in keys]
-                self._store.keep_payloads(run_id, late, seen.ended_at, now)
+                late = [key for key in values.payload_keys(run) if key not in keys]
+                self._store.payloads.keep(run_id, late, seen.ended_at, now)
         if run.ended:
             raise RunEnded(
                 f"run {run_id} is {run.status}: only a run that FAILED, or is parked, can be redriven."
@@ -529,7 +531,12 @@ def _change_of_signal(run: Run, name: str, text: str, replace: bool, now: int) -
     taken = [s.name for s in waiting if s.status not in (StepStatus.PENDING, StepStatus.FAILED)]
     if replace and not taken:
         return to.replace_signal(
-            name, inline, tuple(step.name for step in waiting), run.status, now
+            name,
+            inline,
+            waiting,
+            run.status,
+            now,
+            archives_seen=run.archives,
         )
     remedy = (
         f"The step {taken[0]} has taken it: if it is wrong, start another run."

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
 from typing import Any, NamedTuple
 
-from fluxio_protocol import layout
+from fluxio_protocol import layout, run_item
+from fluxio_protocol.calls import BATCH_KEYS
 from fluxio_protocol.errors import InvalidInput
 from fluxio_protocol.run import Page, RunStatus, RunSummary
-from fluxio_protocol.store import BATCH_KEYS, Store
+from fluxio_protocol.store import Store
 
 #: Later than any time of a run.
 EVER = 10**15
@@ -166,7 +167,7 @@ class Listing:
             "ScanIndexForward": False,
             "Limit": expected + 1,
         }
-        for item in self._store.query(**query):
+        for item in self._store.calls.query(**query):
             yield -int(item["wake_at"]["N"]), item["pk"]["S"]
 
     def in_status(self, status: RunStatus, since: int = 0) -> Iterator[list[RunSummary]]:
@@ -183,16 +184,16 @@ class Listing:
             "ExpressionAttributeValues": {":since": {"N": str(since)}},
             "Limit": PIECE,
         }
-        for answer in self._store.pages("scan", scan):
+        for answer in self._store.calls.pages("scan", scan):
             if failed:
-                summaries = [layout.summary_from_item(item) for item in answer["Items"]]
+                summaries = [run_item.summary_from_item(item) for item in answer["Items"]]
             else:
                 summaries = self._summaries(item["pk"]["S"] for item in answer["Items"])
             yield [one for one in summaries if one.status == status]
 
     def _summaries(self, run_ids: Iterable[str]) -> list[RunSummary]:
-        items = self._store.batch_get(run_ids, layout.SUMMARY)
-        return [layout.summary_from_item(item) for item in items.values()]
+        items = self._store.calls.batch_get(run_ids, layout.SUMMARY)
+        return [run_item.summary_from_item(item) for item in items.values()]
 
     def _stream(
         self, index: str, hash_value: str, shard: int, window: _Window, expected: int
@@ -217,9 +218,9 @@ class Listing:
                 -int(item[key.range_key]["N"]),
                 item["pk"]["S"],
                 shard,
-                layout.summary_from_item(item),
+                run_item.summary_from_item(item),
             )
-            for item in self._store.query(**query)
+            for item in self._store.calls.query(**query)
         )
         # The index has those of one moment in an order of its own.
         for _, of_one_moment in groupby(found, lambda entry: entry.before):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from fluxio_protocol import layout
 from fluxio_protocol.graph import Graph
-from fluxio_protocol.run import STOPPED, Failure, RunStatus, StepStatus
+from fluxio_protocol.run import STOPPED, Failure, Run, RunStatus, Step, StepStatus
+from fluxio_protocol.run_item import RESULT_MARK, SCHEMA, ended_text
 from fluxio_protocol.transitions import TABLE, Guard, IllegalTransition, Transition
 
 #: What a change sets: a status never, that is the row's own.
@@ -36,20 +37,42 @@ class Change(NamedTuple):
     end_seen: int | None = None
     #: The step's `redriven_at` as the caller knows it; the guard REDRIVE_SEEN asks for it.
     redrive_seen: int = 0
-    #: Steps whose `completed_deps` this change counts up.
+    #: How many archives the run has as the caller knows it; the guard SEALS_SEEN asks for it.
+    archives_seen: int = 0
+    #: For `complete`: the step's record; see `run_item.ended_text`.
+    record: str = ""
+    #: In a run of schema 1: steps whose `completed_deps` this change counts up.
     dependents: tuple[str, ...] = ()
     #: The signals that the guards SIGNALLED and UNSIGNALLED ask for, or that the row takes out of the run.
     signals: tuple[str, ...] = ()
     #: The steps that wait for the signal, which the guard UNTAKEN asks for; none before the run is opened.
     waiting: tuple[str, ...] = ()
+    #: Those of them that were never claimed.
+    unclaimed: tuple[str, ...] = ()
     #: The payloads as the caller knows them, by signal; the guard PAYLOAD_SEEN asks for them.
     payloads: Mapping[str, str] = MappingProxyType({})
     #: For `open`: the steps as they are laid out.
     steps: Mapping[str, Mapping[str, str | int]] = MappingProxyType({})
-    #: For a claim in the very write that completes what the step waits for: how many steps those are.
+    #: For a claim: whether it is the step's first.
+    first: bool = False
+    #: For a claim by a caller who has not seen the run: the steps that must have succeeded.
+    sources: tuple[str, ...] = ()
+    #: In a run of schema 1, for a claim in the very write that completes what the step waits for: how many
+    #: steps those are.
     total_deps: int | None = None
+    #: For `seal`: the steps whose records go.
+    sealed: tuple[str, ...] = ()
     #: For `open`: the trace that the run is recorded in, if it is in none yet; see `Trace.text`.
     trace: str | None = None
+
+    @property
+    def asks_for_seals(self) -> bool:
+        """Whether the guard SEALS_SEEN is asked for.
+
+        A claim needs it only for a step that does not stand in the item. It does without where it asks for the
+        steps before: they are sealed no later than the step.
+        """
+        return self.step is None or (self.first and not self.sources)
 
     @property
     def run_from(self) -> frozenset[RunStatus]:
@@ -66,25 +89,16 @@ def open_run(
     deadline: int | None = None,
     trace: str | None = None,
 ) -> Change:
-    """Lay the steps out and begin; `claims` are roots that the same worker takes at once.
+    """Begin; `claims` are roots that the same worker takes at once.
 
     `deadline` is when the run must have ended, in milliseconds since 1970; `trace` is for a run without one.
     """
     steps: dict[str, dict[str, str | int]] = {}
-    for name, deps in graph.depends_on.items():
-        steps[name] = {
-            "status": StepStatus.PENDING.value,
-            "attempt": 0,
-            "completed_deps": 0,
-            "total_deps": len(deps),
-        }
-        if name in graph.awaits:
-            steps[name]["awaits"] = ",".join(graph.awaits[name])
     for name, claimed in claims.items():
         if graph.depends_on[name] or name in graph.awaits:
             raise IllegalTransition(f"open: step {name} waits for other steps, or for a signal.")
-        steps[name] |= {**claimed, "status": StepStatus.RUNNING.value, "attempt": 1}
-    values: Values = {"version": graph.version, "deadline": deadline}
+        steps[name] = {**claimed, "status": StepStatus.RUNNING.value, "attempt": 1}
+    values: Values = {"version": graph.version, "schema": SCHEMA, "deadline": deadline}
     return Change(TABLE["open"], values=values, steps=steps, workflow=workflow, trace=trace)
 
 
@@ -96,14 +110,34 @@ def claim_values(token: str, lease_until: int, owner: str, now: int) -> dict[str
 def claim(
     step: str,
     values: Mapping[str, str | int],
-    total_deps: int | None = None,
+    *,
+    first: bool,
     awaits: tuple[str, ...] = (),
+    archives_seen: int = 0,
+    sources: tuple[str, ...] = (),
+    total_deps: int | None = None,
 ) -> Change:
     """Take a step whose dependencies have all succeeded and whose signals have arrived.
 
-    `total_deps` where some of them succeed in this very write.
+    Args:
+        step: which step.
+        values: see `claim_values`.
+        first: whether it was never claimed before.
+        awaits: the signals that it waits for.
+        archives_seen: how many archives the run has.
+        sources: what must have succeeded, where the caller has not seen that.
+        total_deps: in a run of schema 1, how many steps it depends on, if some of them succeed in this write.
     """
-    return Change(TABLE["claim"], step, values, total_deps=total_deps, signals=awaits)
+    return Change(
+        TABLE["claim"],
+        step,
+        values,
+        signals=awaits,
+        first=first,
+        archives_seen=archives_seen,
+        sources=sources,
+        total_deps=total_deps,
+    )
 
 
 def take_over(step: str, values: Mapping[str, str | int], attempt: int) -> Change:
@@ -112,16 +146,45 @@ def take_over(step: str, values: Mapping[str, str | int], attempt: int) -> Chang
 
 
 def complete(
-    step: str,
+    run: Run,
+    step: Step,
     token: str,
-    attempt: int,
-    output: tuple[str, str],
+    output: str | None,
     dependents: tuple[str, ...],
     now: int,
+    *,
+    last: bool = False,
 ) -> Change:
-    """Commit a step's result: `output` is ("output", text) or ("output_ref", sort key)."""
-    values: Values = {"ended_at": now, output[0]: output[1]}
-    return Change(TABLE["complete"], step, values, token, attempt, dependents=dependents)
+    """Commit a step's result.
+
+    Args:
+        run: the run as it stands.
+        step: the step, under the caller's claim.
+        token: that of the claim.
+        output: what it returned, as JSON; None if that stands in the output's own item.
+        dependents: the steps that depend on it.
+        now: when it ended.
+        last: whether it is the last of the run, whose result its output becomes in the same write.
+    """
+    record = ended_text(
+        step.attempt,
+        token,
+        now if step.started_at is None else step.started_at,
+        now,
+        run.created_at,
+        RESULT_MARK if last and output is not None else output,
+    )
+    ref = layout.output_ref(step.name, step.attempt)
+    kept: Values = {"output": output} if output is not None else {"output_ref": ref}
+    return Change(
+        TABLE["complete"],
+        step.name,
+        {"ended_at": now, **kept},
+        token,
+        step.attempt,
+        record=record,
+        dependents=dependents,
+    )
 
 
 def retry(step: str, token: str, attempt: int, failure: Failure, not_before: int) -> Change:
@@ -175,6 +238,15 @@ def give_up(step: str, attempt: int, failure: Failure, now: int, redrive_seen: i
     """Give a step up whose workers died in every attempt it has."""
     values: Values = {"ended_at": now, "error": failure.to_json()}
     return Change(TABLE["give_up"], step, values, attempt=attempt, redrive_seen=redrive_seen)
+
+
+def seal(steps: tuple[str, ...], number: int, sealed: str) -> Change:
+    """Take the records of steps out of the run item: archive `number`, which is there, has them.
+
+    `sealed` are the places of all sealed steps, these included.
+    """
+    values: Values = {"archives": number, "sealed": sealed}
+    return Change(TABLE["seal"], values=values, sealed=steps, archives_seen=number - 1)
 
 
 def finish(result: tuple[str, str], now: int) -> Change:
@@ -235,9 +307,14 @@ def keep_signal(name: str, text: str) -> Change:
 
 
 def replace_signal(
-    name: str, text: str, waiting: tuple[str, ...], run_seen: RunStatus, now: int
+    name: str,
+    text: str,
+    waiting: Sequence[Step],
+    run_seen: RunStatus,
+    now: int,
+    archives_seen: int = 0,
 ) -> Change:
-    """Put another payload in the place of a signal's that no step has taken yet."""
+    """Put another payload in the place of a signal's that none of the steps that wait for it has taken yet."""
     values = {layout.signal_attribute(name): text}
     woken = {} if run_seen in STOPPED else {"wake_at": now}
     return Change(
@@ -245,7 +322,9 @@ def replace_signal(
         values={**values, **woken},
         run_seen=run_seen,
         signals=(name,),
-        waiting=waiting,
+        waiting=tuple(step.name for step in waiting),
+        unclaimed=tuple(step.name for step in waiting if not step.attempt),
+        archives_seen=archives_seen,
     )
 
 

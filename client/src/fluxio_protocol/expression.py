@@ -11,6 +11,7 @@ from typing import Any
 from fluxio_protocol import layout, limits
 from fluxio_protocol.changes import Change
 from fluxio_protocol.run import ENDED, RunStatus, StepStatus
+from fluxio_protocol.run_item import SCHEMA
 from fluxio_protocol.transitions import Guard, IllegalTransition
 
 #: A write of so few parts surely fits: it has half of what an expression may have, at the most.
@@ -73,37 +74,47 @@ class Expression:
         }
 
 
-def expression(changes: Sequence[Change], now: int, retention_days: int) -> Expression:
-    """One write out of the rows it applies: their conditions all hold, or nothing is changed."""
+def expression(
+    changes: Sequence[Change], now: int, retention_days: int, schema: int = SCHEMA
+) -> Expression:
+    """One write out of the rows it applies: their conditions all hold, or nothing is changed.
+
+    Args:
+        changes: the rows.
+        now: the caller's time.
+        retention_days: how many days a run is kept after it ended.
+        schema: the form of the run's item; see `run_item`.
+    """
     made = Expression()
-    counted: dict[str, int] = {}
-    for change in changes:
-        for dependent in change.dependents:
-            counted[dependent] = counted.get(dependent, 0) + 1
     run_sources = frozenset.intersection(*(change.run_from for change in changes))
     if not run_sources:
         names = ", ".join(change.row.name for change in changes)
         raise IllegalTransition(f"the rows {names} have no status of the run in common.")
     if run_sources != frozenset(RunStatus):
-        made.require(_one_of(made, made.path("status"), run_sources))
+        made.require(one_of(made, made.path("status"), run_sources))
+    steps = CountedSteps(made, changes) if schema == 1 else Steps(made)
     for change in changes:
         if change.step is None:
-            _change_run(made, change, now, retention_days)
+            _change_run(made, change, now, retention_days, steps)
         else:
-            _change_step(made, change, now, counted)
-    for dependent, count in counted.items():
-        path = made.path("steps", dependent, "completed_deps")
-        made.set(path, f"{path}+{made.value(count)}")
+            _change_step(made, change, now, steps)
+        if schema != 1 and Guard.SEALS_SEEN in change.row.guards and change.asks_for_seals:
+            archives, seen = made.path("archives"), change.archives_seen
+            made.require(
+                f"{archives}={made.value(seen)}" if seen else f"attribute_not_exists({archives})"
+            )
+    steps.close()
     return made
 
 
 def parts(change: Change) -> int:
     """How many parts a change counts as where a write is measured roughly."""
     named = len(change.dependents) + len(change.signals) + len(change.waiting)
+    named += len(change.sources) + len(change.sealed)
     return 8 + len(change.values) + named
 
 
-def fits(changes: Sequence[Change], now: int) -> bool:
+def fits(changes: Sequence[Change], now: int, schema: int = SCHEMA) -> bool:
     """Whether the changes can go into one write.
 
     It is asked at each commit, so the expressions are made and measured only for a write of many parts.
@@ -111,15 +122,18 @@ def fits(changes: Sequence[Change], now: int) -> bool:
     if sum(parts(change) for change in changes) <= _SURE_PARTS:
         return True
     # The days of retention end up in a value, which is no part of an expression's text.
-    return expression(changes, now, 0).fits
+    return expression(changes, now, 0, schema).fits
 
 
-def _one_of(made: Expression, path: str, allowed: frozenset[Any]) -> str:
+def one_of(made: Expression, path: str, allowed: frozenset[Any]) -> str:
+    """The clause that a status is one of those."""
     values = [made.value(status.value) for status in sorted(allowed)]
     return f"{path}={values[0]}" if len(values) == 1 else f"{path} IN ({','.join(values)})"
 
 
-def _change_run(made: Expression, change: Change, now: int, retention_days: int) -> None:
+def _change_run(
+    made: Expression, change: Change, now: int, retention_days: int, steps: Steps
+) -> None:
     row = change.row
     if Guard.WAKE_SEEN in row.guards:
         assert change.wake_seen is not None
@@ -135,7 +149,7 @@ def _change_run(made: Expression, change: Change, now: int, retention_days: int)
     if Guard.UNTAKEN in row.guards:
         untaken = frozenset({StepStatus.PENDING, StepStatus.FAILED})
         for step in change.waiting:
-            made.require(_one_of(made, made.path("steps", step, "status"), untaken))
+            made.require(steps.is_one_of(step, untaken, step in change.unclaimed))
         if not change.waiting:
             made.require(f"attribute_not_exists({made.path('version')})")
     if Guard.END_SEEN in row.guards:
@@ -150,8 +164,10 @@ def _change_run(made: Expression, change: Change, now: int, retention_days: int)
         made.require(f"attribute_not_exists({made.path('version')})")
     if row.run_to is not None:
         made.set(made.path("status"), made.value(row.run_to.value))
-    if change.steps:
+    if row.name == "open":
         made.set(made.path("steps"), made.value({k: dict(v) for k, v in change.steps.items()}))
+    for step in change.sealed:
+        made.remove(made.path("steps", step))
     for name, value in change.values.items():
         if value is not None:
             made.set(made.path(name), made.value(value))
@@ -170,14 +186,24 @@ def _change_run(made: Expression, change: Change, now: int, retention_days: int)
         made.set(made.path("failed"), made.path("workflow"))
 
 
-def _change_step(made: Expression, change: Change, now: int, counted: dict[str, int]) -> None:
+def _change_step(made: Expression, change: Change, now: int, steps: Steps) -> None:
     row, step = change.row, change.step
     assert step is not None
 
     def at(attribute: str) -> str:
         return made.path("steps", step, attribute)
 
-    made.require(_one_of(made, at("status"), row.step_from))
+    if Guard.SIGNALLED in row.guards:
+        for name in change.signals:
+            made.require(f"attribute_exists({made.path(layout.signal_attribute(name))})")
+    if Guard.PAYLOAD_SEEN in row.guards:
+        for name, text in change.payloads.items():
+            made.require(f"{made.path(layout.signal_attribute(name))}={made.value(text)}")
+    for name in change.signals if row.drops_signals else ():
+        made.remove(made.path(layout.signal_attribute(name)))
+    if row.name == "claim" and steps.claim(change):
+        return
+    made.require(one_of(made, at("status"), row.step_from))
     if Guard.FENCE in row.guards:
         assert change.token is not None
         made.require(f"{at('token')}={made.value(change.token)}")
@@ -186,25 +212,15 @@ def _change_step(made: Expression, change: Change, now: int, counted: dict[str, 
     if row.guards & {Guard.FENCE, Guard.ATTEMPT, Guard.LEASE_OVER}:
         assert change.attempt is not None
         made.require(f"{at('attempt')}={made.value(change.attempt)}")
-    if Guard.PAYLOAD_SEEN in row.guards:
-        for name, text in change.payloads.items():
-            made.require(f"{made.path(layout.signal_attribute(name))}={made.value(text)}")
     if Guard.REDRIVE_SEEN in row.guards:
         seen = f"{at('redriven_at')}={made.value(change.redrive_seen)}"
         never = f"attribute_not_exists({at('redriven_at')})"
         made.require(seen if change.redrive_seen else f"({never} OR {seen})")
-    if Guard.BARRIER in row.guards:
-        if step in counted:  # conditions are read before the write: count what this write adds
-            assert change.total_deps is not None
-            made.require(f"{at('completed_deps')}={made.value(change.total_deps - counted[step])}")
-        else:
-            made.require(f"{at('completed_deps')}={at('total_deps')}")
-    if Guard.SIGNALLED in row.guards:
-        for name in change.signals:
-            made.require(f"attribute_exists({made.path(layout.signal_attribute(name))})")
     if Guard.DUE in row.guards:
         not_before = at("not_before")
         made.require(f"(attribute_not_exists({not_before}) OR {not_before}<={made.value(now)})")
+    if row.name == "complete" and steps.complete(change):
+        return
     if row.step_to is not None:
         made.set(at("status"), made.value(row.step_to.value))
     if row.step_to is StepStatus.RUNNING:
@@ -214,5 +230,83 @@ def _change_step(made: Expression, change: Change, now: int, counted: dict[str, 
             made.set(at(name), made.value(value))
     for name in sorted(row.drops - change.values.keys()):
         made.remove(at(name))
-    for name in change.signals if row.drops_signals else ():
-        made.remove(made.path(layout.signal_attribute(name)))
+
+
+class Steps:
+    """How the steps of a run are written where one that was never claimed does not stand in its item."""
+
+    def __init__(self, made: Expression) -> None:
+        self._made = made
+
+    def is_one_of(self, step: str, allowed: frozenset[StepStatus], unclaimed: bool) -> str:
+        """The clause that a step, which is not sealed, has one of those statuses.
+
+        `unclaimed` says that it was never claimed as the caller saw it; then it must not have been since.
+        """
+        if unclaimed:
+            return f"attribute_not_exists({self._made.path('steps', step)})"
+        return one_of(self._made, self._made.path("steps", step, "status"), allowed)
+
+    def claim(self, change: Change) -> bool:
+        """Write a claim, where it is written otherwise than each later one."""
+        if not change.first:
+            return False
+        assert change.step is not None
+        made, path = self._made, self._made.path("steps", change.step)
+        made.require(f"attribute_not_exists({path})")
+        for source in change.sources if Guard.BARRIER in change.row.guards else ():
+            text = made.value("S")
+            made.require(f"attribute_type({made.path('steps', source)},{text})")
+        claimed = {"status": StepStatus.RUNNING.value, "attempt": 1, **change.values}
+        made.set(path, made.value(claimed))
+        return True
+
+    def complete(self, change: Change) -> bool:
+        """Write a completion, where that is more than to set attributes."""
+        assert change.step is not None
+        self._made.set(self._made.path("steps", change.step), self._made.value(change.record))
+        return True
+
+    def close(self) -> None:
+        """Write what the changes together amount to."""
+
+
+class CountedSteps(Steps):
+    """How they are written in runs of schema 1: each is a map from the start, with a count of those before."""
+
+    def __init__(self, made: Expression, changes: Sequence[Change]) -> None:
+        super().__init__(made)
+        self._counted: dict[str, int] = {}
+        for change in changes:
+            for dependent in change.dependents:
+                self._counted[dependent] = self._counted.get(dependent, 0) + 1
+
+    def is_one_of(self, step: str, allowed: frozenset[StepStatus], unclaimed: bool) -> str:
+        assert not unclaimed or StepStatus.PENDING in allowed
+        return one_of(self._made, self._made.path("steps", step, "status"), allowed)
+
+    def claim(self, change: Change) -> bool:
+        made, step = self._made, change.step
+        assert step is not None
+        if Guard.BARRIER not in change.row.guards:
+            return False
+        count = made.path("steps", step, "completed_deps")
+        if step in self._counted:
+            # Conditions are read before the write: count what this write adds.
+            assert change.total_deps is not None
+            made.require(f"{count}={made.value(change.total_deps - self._counted[step])}")
+        else:
+            made.require(f"{count}={made.path('steps', step, 'total_deps')}")
+        return False
+
+    def complete(self, change: Change) -> bool:
+        made, step = self._made, change.step
+        assert step is not None
+        for name in ("completed_deps", "total_deps"):
+            made.remove(made.path("steps", step, name))
+        return False
+
+    def close(self) -> None:
+        for dependent, count in self._counted.items():
+            path = self._made.path("steps", dependent, "completed_deps")
+            self._made.set(path, f"{path}+{self._made.value(count)}")

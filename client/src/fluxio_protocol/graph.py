@@ -104,6 +104,11 @@ class Graph:
             sorter.done(*ready)
         return tuple(found)
 
+    @cached_property
+    def level(self) -> dict[str, int]:
+        """The layer of each step; see `waves`."""
+        return {name: level for level, names in enumerate(self.waves) for name in names}
+
     def to_json(self) -> str:
         """The graph as it is stored, in the form that SCHEMA stands for."""
         nodes = {name: node.to_stored() for name, node in self.nodes.items()}

@@ -1,4 +1,4 @@
-"""The layout of the table: keys, indexes, how a run becomes an item and an item a run.
+"""The layout of the table: keys, names and values. How a run stands in its item is in `run_item`.
 
     pk                        sk                    what
     <run id>                  run                   the run: everything a worker must know to go on
@@ -6,6 +6,7 @@
     <run id>                  out#<step>#<attempt>  a step's output, where it is too long for the run item
     <run id>                  result                the run's result, where several long outputs make it
     <run id>                  signal#<name>         a signal's payload, where it is too long for the run item
+    <run id>                  ended#<n>             an archive: steps that succeeded and are sealed
     def#<workflow>#<version>  def                   the graph of one version of a workflow
 
 Values from outside (input, outputs, result, errors) are JSON text, so that what a step gets is exactly what
@@ -21,21 +22,13 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from dataclasses import fields
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from fluxio_protocol import encoding
 from fluxio_protocol.errors import InvalidInput, PayloadError
-from fluxio_protocol.run import Failure, Run, RunStatus, RunSummary, Step, StepStatus
-from fluxio_protocol.trace import Trace
 
 Item = dict[str, dict[str, Any]]
-
-#: What a stored step has besides its status, its error and its output.
-_STEP_FIELDS = frozenset(
-    {field.name for field in fields(Step)} - {"name", "status", "error", "output_json", "awaits"}
-)
 
 #: The status of what has none, in the form that a later version of fluxio gives it.
 UNKNOWN = "UNKNOWN"
@@ -84,7 +77,8 @@ SUMMARY = ("pk", "workflow", "status", "created_at", "ended_at")
 #: Both `by_workflow` and `due` are spread over this many partitions: one takes 1,000 write units a second.
 SHARDS = 8
 
-#: Bytes of JSON that stay in the run item; longer values get an item of their own.
+#: Bytes of an input, a signal's payload or a joint result that stand in the run item; longer ones get an item
+#: of their own. Where an output stands is in `values`.
 INLINE_BYTES = 400
 
 #: Bytes of JSON that fit an item of their own: DynamoDB's 400 KB less its keys and some room.
@@ -129,6 +123,11 @@ def definition_key(workflow: str, version: str) -> Item:
 def output_ref(step: str, attempt: int) -> str:
     """The sort key of an output item. An attempt is held by one worker only, so nobody overwrites another's."""
     return f"out#{step}#{attempt}"
+
+
+def archive_ref(number: int) -> str:
+    """The sort key of a run's archive, from 1."""
+    return f"ended#{number}"
 
 
 def check_run_id(run_id: object) -> str:
@@ -179,6 +178,11 @@ def check_signal(name: object) -> str:
 def signal_attribute(name: str) -> str:
     """The attribute of the run item that says that a signal has arrived."""
     return f"{_SIGNAL}{name}"
+
+
+def signal_of(attribute: str) -> str | None:
+    """The signal whose arrival an attribute of the run item stands for; None if it is another attribute."""
+    return attribute[len(_SIGNAL) :] if attribute.startswith(_SIGNAL) else None
 
 
 def signal_ref(name: str) -> str:
@@ -232,19 +236,8 @@ def _place(tree: Any) -> str:
     return place
 
 
-def payload_keys(run: Run) -> list[str]:
-    """The sort keys of the items with what is too long for the run item: input, outputs, signals, result."""
-    refs = [run.input_ref, *(step.output_ref for step in run.steps.values()), run.result_ref]
-    signals = [
-        signal_ref(name)
-        for name, text in run.signals_json.items()
-        if text is None or not fits_inline(text)
-    ]
-    return [*(ref for ref in refs if ref is not None), *signals]
-
-
 def fits_inline(text: str) -> bool:
-    """Whether a value stays in the run item."""
+    """Whether an input, a signal's payload or a result of several steps stands in the run item."""
     return len(text.encode()) <= INLINE_BYTES
 
 
@@ -269,68 +262,3 @@ def plain(of: dict[str, Any]) -> Any:
     if kind == "M":
         return {name: plain(part) for name, part in content.items()}
     return content
-
-
-def run_from_item(item: Item, payloads: dict[str, str] | None = None) -> Run:
-    """The run that an item holds. What a later version of fluxio has added is passed over.
-
-    Args:
-        item: the run item.
-        payloads: JSON text by sort key, for values that stand in items of their own.
-    """
-    payloads = payloads or {}
-    at = {name: plain(part) for name, part in item.items()}
-    steps = {
-        name: _step(name, part, payloads)
-        for name, part in at.get("steps", {}).items()
-        if isinstance(part, dict)
-    }
-    error, input_ref, result_ref = at.get("error"), at.get("input_ref"), at.get("result_ref")
-    trace = Trace.from_text(at.get("trace"))
-    return Run(
-        run_id=at["pk"],
-        workflow=at["workflow"],
-        status=RunStatus.of(at["status"]),
-        created_at=at["created_at"],
-        version=at.get("version"),
-        ended_at=at.get("ended_at"),
-        error=Failure.from_json(error) if error else None,
-        steps=steps,
-        wake_at=at.get("wake_at"),
-        deadline=at.get("deadline"),
-        input_json=at.get("input", payloads.get(input_ref) if input_ref else None),
-        input_ref=input_ref,
-        signals_json={
-            name.removeprefix(_SIGNAL): text or payloads.get(signal_ref(name.removeprefix(_SIGNAL)))
-            for name, text in at.items()
-            if name.startswith(_SIGNAL) and isinstance(text, str)
-        },
-        result_json=at.get("result", payloads.get(result_ref) if result_ref else None),
-        result_ref=result_ref,
-        trace=trace.root if trace else None,
-    )
-
-
-def _step(name: str, part: dict[str, Any], payloads: dict[str, str]) -> Step:
-    error, ref, awaits = part.get("error"), part.get("output_ref"), part.get("awaits")
-    return Step(
-        name=name,
-        status=StepStatus.of(part.get("status", UNKNOWN)),
-        error=Failure.from_json(error) if error else None,
-        output_json=part.get("output", payloads.get(ref) if ref else None),
-        awaits=tuple(awaits.split(",")) if awaits and isinstance(awaits, str) else (),
-        **{field: part[field] for field in _STEP_FIELDS & part.keys()},
-    )
-
-
-def summary_from_item(item: Item) -> RunSummary:
-    """The run that SUMMARY of a run item shows, or an entry of `failed` or `by_workflow` as far as it goes."""
-    at = {name: plain(part) for name, part in item.items()}
-    workflow = at.get("workflow") or at.get("failed") or at["workflow_shard"].rpartition("#")[0]
-    return RunSummary(
-        run_id=at["pk"],
-        workflow=workflow,
-        status=RunStatus.of(at.get("status", UNKNOWN)),
-        created_at=at.get("created_at", at.get("ended_at", 0)),
-        ended_at=at.get("ended_at"),
-    )

@@ -199,6 +199,13 @@ class Step:
     output_ref: str | None = None
     #: Why its last attempt failed; None once it has succeeded.
     error: Failure | None = None
+    #: Whether its record was moved out of the run item, to an archive.
+    sealed: bool = False
+
+    @property
+    def unread(self) -> bool:
+        """Whether only its status is known, because the archive with its record was not read."""
+        return self.sealed and not self.attempt
 
     @property
     def settled(self) -> bool:
@@ -261,6 +268,16 @@ class Run:
     result_ref: str | None = None
     #: The id of the trace in X-Ray that it is recorded in; None if it is not traced.
     trace: str | None = None
+    #: The form of its item: 1 up to version 0.1.0a0, 2 from then on.
+    schema: int = field(default=1, repr=False)
+    #: How many items hold the records of steps that ended long ago.
+    archives: int = field(default=0, repr=False)
+    #: Which steps those are, by their places in the graph: "0-57,60".
+    sealed: str = field(default="", repr=False)
+    #: Whether its graph could not be read just now, so that steps may be missing.
+    partial: bool = field(default=False, repr=False)
+    #: The size of its item, as DynamoDB counts it; 0 if it was not read from a table.
+    item_bytes: int = field(default=0, repr=False, compare=False)
 
     @property
     def input(self) -> Any:

@@ -1,4 +1,4 @@
-"""The table: the one module that speaks DynamoDB.
+"""The runs of a table, in one conditional write for each change.
 
 `Store.apply` turns rows of the transition table into one conditional UpdateItem. Whether it was applied or
 refused, DynamoDB hands the run back with the answer, so the caller goes on from what is, not from a guess.
@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError, ParamValidationError
 
 from fluxio_protocol import layout, limits
+from fluxio_protocol.calls import Calls, Spent
 from fluxio_protocol.changes import Change
-from fluxio_protocol.errors import FluxioError, IndexNotReady, SettingError
+from fluxio_protocol.errors import FluxioError
 from fluxio_protocol.expression import expression
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.layout import Item
-from fluxio_protocol.run import Run, RunStatus
+from fluxio_protocol.payloads import Payloads, records_of
+from fluxio_protocol.run import Run
+from fluxio_protocol.run_item import SCHEMA, filled_in, new_run_item, run_from_item
 from fluxio_protocol.trace import Trace
-from fluxio_protocol.transient import error_code
+from fluxio_protocol.transient import is_transient
 
 #: What DynamoDB says of a transaction with an operation that no repetition mends.
 _REFUSED_ALWAYS = {"SerializationException", "ValidationException"}
@@ -32,37 +35,12 @@ _REFUSED_ALWAYS = {"SerializationException", "ValidationException"}
 #: in the making. https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html
 _REFUSED_FOR_NOW = {"AccessDeniedException", "ResourceNotFoundException"}
 
-#: Keys that one BatchGetItem may ask for, and the longest pause in seconds before those that it has left unread
-#: are asked for again; each is cut short at random.
-#: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
-BATCH_KEYS = 100
-BATCH_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-
-#: What DynamoDB says of a Query or a Scan while an upgrade makes an index anew: at first there is none, later
-#: one that is being filled.
-_NO_INDEX = ("does not have the specified index", "backfilling global secondary index")
-
-#: The longest pause in seconds before a write that met a transaction on the same item is tried again; each is
-#: cut short at random, or those that met once would meet again. botocore repeats such a write not at all.
-CONFLICT_PAUSES = (0.05, 0.1, 0.2, 0.4)
-
 
 class Written(NamedTuple):
     """What became of a write: whether it was applied, and the run as it stands (None: no such run)."""
 
     applied: bool
     run: Run | None
-
-
-@dataclass
-class Spent:
-    """What a store's calls have cost so far, as DynamoDB counted it; refused writes cost too."""
-
-    reads: int = 0
-    writes: int = 0
-    #: Write units of the table, and of its indexes.
-    write_units: float = 0
-    index_write_units: float = 0
 
 
 class TransactionFailed(FluxioError):
@@ -101,17 +79,21 @@ class Store:
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._sleep = sleep
-        self._chance = chance
-        self._client = client
-        self._table = table_name
+        self.calls = Calls(client, table_name, sleep, chance)
+        #: Items of long values, and archives.
+        self.payloads = Payloads(self.calls, retention_days)
         self._retention_days = retention_days
-        self.spent = Spent()
+        self._graphs: dict[tuple[str, str], Graph] = {}
 
     @property
     def table_name(self) -> str:
         """The table with the runs."""
-        return self._table
+        return self.calls.table_name
+
+    @property
+    def spent(self) -> Spent:
+        """What the calls of this store have cost so far."""
+        return self.calls.spent
 
     # --- writes
 
@@ -125,50 +107,36 @@ class Store:
         trace: Trace | None = None,
     ) -> Written:
         """Store a new run; `applied` is false, and the run the one that is there, if the id is taken."""
-        number = layout.shard(run_id)
-        attributes: dict[str, str | int] = {
-            "workflow": workflow,
-            "workflow_shard": layout.workflow_shard(workflow, number),
-            "status": RunStatus.PENDING.value,
-            "created_at": now,
-            "due": number,
-            "wake_at": wake_at,
-        }
-        if trace is not None:
-            attributes["trace"] = trace.text
-        item = layout.run_key(run_id)
-        item |= {name: layout.value(value) for name, value in attributes.items()}
-        inline = layout.fits_inline(input_json)
-        item |= {"input": {"S": input_json}} if inline else {"input_ref": {"S": layout.INPUT}}
+        item = new_run_item(run_id, workflow, input_json, now, wake_at, trace)
         put = {
-            "TableName": self._table,
+            "TableName": self.table_name,
             "Item": item,
             "ConditionExpression": "attribute_not_exists(pk)",
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
         try:
-            if inline:
-                self._write("put_item", **put)
+            if "input" in item:
+                self.calls.write("put_item", **put)
             else:
-                payload = self._payload_item(run_id, layout.INPUT, input_json, now)
-                self._write(
+                payload = self.payloads.item(run_id, layout.INPUT, input_json, now)
+                self.calls.write(
                     "transact_write_items",
                     TransactItems=[
                         {"Put": put},
-                        {"Put": {"TableName": self._table, "Item": payload}},
+                        {"Put": {"TableName": self.table_name, "Item": payload}},
                     ],
                 )
-        except self._client.exceptions.ConditionalCheckFailedException as error:
+        except self.calls.client.exceptions.ConditionalCheckFailedException as error:
             return Written(False, self._refused(run_id, error.response))
-        except self._client.exceptions.TransactionCanceledException as error:
+        except self.calls.client.exceptions.TransactionCanceledException as error:
             if error.response["CancellationReasons"][0]["Code"] != "ConditionalCheckFailed":
                 raise
             return Written(False, self._refused(run_id, error.response["CancellationReasons"][0]))
-        return Written(True, layout.run_from_item(item, {layout.INPUT: input_json}))
+        return Written(True, run_from_item(item, {layout.INPUT: input_json}))
 
-    def fits(self, changes: Sequence[Change], now: int) -> bool:
-        """Whether the changes can go into one write."""
-        return expression(changes, now, self._retention_days).fits
+    def fits(self, changes: Sequence[Change], now: int, schema: int) -> bool:
+        """Whether the changes can go into one write of a run of that schema."""
+        return expression(changes, now, self._retention_days, schema).fits
 
     def apply(
         self,
@@ -176,6 +144,7 @@ class Store:
         changes: Sequence[Change],
         now: int,
         operations: Sequence[dict[str, Any]] = (),
+        schema: int = SCHEMA,
     ) -> Written:
         """Apply rows of the transition table to a run: all of them, or none.
 
@@ -184,15 +153,16 @@ class Store:
             changes: the rows.
             now: the caller's time, which the guards DUE and LEASE_OVER are held against.
             operations: the user's own writes, in TransactWriteItems' form, that commit with the rows.
+            schema: the form of the run's item, as far as the caller has seen it.
 
         Raises:
             TransactionFailed: the rows would have been applied but a user's operation was refused.
         """
         update = {
-            "TableName": self._table,
+            "TableName": self.table_name,
             "Key": layout.run_key(run_id),
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            **expression(changes, now, self._retention_days).arguments(),
+            **expression(changes, now, self._retention_days, schema).arguments(),
         }
         if refusals := "; ".join(limits.operation_refusals(update)):
             rows = ", ".join(change.row.name for change in changes)
@@ -202,18 +172,18 @@ class Store:
         if operations:
             return self._apply_with(run_id, update, operations)
         try:
-            answer = self._write("update_item", ReturnValues="ALL_NEW", **update)
-        except self._client.exceptions.ConditionalCheckFailedException as error:
+            answer = self.calls.write("update_item", ReturnValues="ALL_NEW", **update)
+        except self.calls.client.exceptions.ConditionalCheckFailedException as error:
             return Written(False, self._refused(run_id, error.response))
-        return Written(True, layout.run_from_item(answer["Attributes"]))
+        return Written(True, self._written(answer["Attributes"]))
 
     def _apply_with(
         self, run_id: str, update: dict[str, Any], operations: Sequence[dict[str, Any]]
     ) -> Written:
         items = [{"Update": update}, *operations]
         try:
-            self._write("transact_write_items", TransactItems=items)
-        except self._client.exceptions.TransactionCanceledException as error:
+            self.calls.write("transact_write_items", TransactItems=items)
+        except self.calls.client.exceptions.TransactionCanceledException as error:
             ours, *theirs = error.response["CancellationReasons"]
             if ours["Code"] == "ConditionalCheckFailed":
                 return Written(False, self._refused(run_id, ours))
@@ -232,136 +202,39 @@ class Store:
             raise
         return Written(True, self.read(run_id))
 
-    def _write(self, call: str, **arguments: Any) -> dict[str, Any]:
-        """A write, tried again while it meets transactions on the same item."""
-        for pause in CONFLICT_PAUSES:
-            try:
-                return self._write_once(call, **arguments)
-            except ClientError as error:
-                if not _is_conflict(error):
-                    raise
-                self._sleep(pause * (0.5 + 0.5 * self._chance()))
-        return self._write_once(call, **arguments)
-
-    def _write_once(self, call: str, **arguments: Any) -> dict[str, Any]:
-        """One call that writes, with what it cost."""
-        self.spent.writes += 1
-        answer = self._call(call, ReturnConsumedCapacity="INDEXES", **arguments)
-        consumed = answer.get("ConsumedCapacity", [])
-        for table in consumed if isinstance(consumed, list) else [consumed]:
-            total = table.get("WriteCapacityUnits", table.get("CapacityUnits", 0))
-            own = table.get("Table", {})
-            units = own.get("WriteCapacityUnits", own.get("CapacityUnits", total))
-            self.spent.write_units += units
-            self.spent.index_write_units += total - units
-        return answer
-
-    def _call(self, call: str, **arguments: Any) -> dict[str, Any]:
-        try:
-            answer: dict[str, Any] = getattr(self._client, call)(**arguments)
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            said = error.response["Error"].get("Message", "")
-            if code == "ValidationException" and any(text in said for text in _NO_INDEX):
-                raise IndexNotReady(
-                    f"the table {self._table} has no index {arguments['IndexName']} that can be read now "
-                    f"({said.rstrip('.')}): an upgrade that changes an index deletes it and makes it anew, "
-                    "which `fluxio doctor` shows. Runs go on meanwhile; repeat the call when it is ACTIVE. If "
-                    "no upgrade is under way, see that FLUXIO_TABLE_NAME is the module's output `table_name`."
-                ) from error
-            if code != "ResourceNotFoundException" or call == "transact_write_items":
-                raise  # in a transaction it may be about a table of the user's
-            raise SettingError(
-                f"there is no table {self._table!r} in this Region, or it lacks an index of fluxio's: set "
-                "FLUXIO_TABLE_NAME to the module's output `table_name`, and AWS_DEFAULT_REGION to its Region."
-            ) from error
-        return answer
-
     def _refused(self, run_id: str, answer: dict[str, Any]) -> Run | None:
         # The image comes with the refusal; only where an endpoint leaves it out is a read needed.
         item = answer.get("Item")
-        return layout.run_from_item(item) if item else self.read(run_id)
+        return self._written(item) if item else self.read(run_id)
 
-    def put_payload(self, run_id: str, sort_key: str, text: str, now: int) -> None:
-        """Store a value that is too long for the run item."""
-        self._write(
-            "put_item",
-            TableName=self._table,
-            Item=self._payload_item(run_id, sort_key, text, now),
-        )
-
-    def _payload_item(self, run_id: str, sort_key: str, text: str, now: int) -> Item:
-        key = {"pk": {"S": run_id}, "sk": {"S": sort_key}}
-        return key | {"payload": {"S": text}, "ttl": {"N": self._kept_until(now)}}
-
-    def expire_payloads(self, run_id: str, sort_keys: Sequence[str], ended_at: int) -> None:
-        """Let items with long values go when their run goes, which ended at `ended_at`.
-
-        What is not there is passed over, and what a redrive has kept since. It can be repeated safely.
-        """
-        ttl = ended_at // 1000 + self._retention_days * 86_400
-        for sort_key in sort_keys:
-            self._update_payload(
-                run_id,
-                sort_key,
-                "SET #ttl=:ttl",
-                " AND (attribute_not_exists(redriven_end) OR redriven_end<:end)",
-                {":ttl": {"N": str(ttl)}, ":end": {"N": str(ended_at)}},
-            )
-
-    def keep_payloads(
-        self, run_id: str, sort_keys: Sequence[str], ended_at: int | None, now: int
-    ) -> None:
-        """Keep items with long values for a run that is about to be redriven.
-
-        Args:
-            run_id: which run.
-            sort_keys: the items.
-            ended_at: the end that the redrive undoes. A worker that has still to let the items go for that
-                end no longer does. None: the run was parked, and nothing is to be done.
-            now: the caller's time.
-        """
-        if ended_at is None:
-            return
-        values = {":ttl": {"N": self._kept_until(now)}, ":end": {"N": str(ended_at)}}
-        for sort_key in sort_keys:
-            self._update_payload(run_id, sort_key, "SET #ttl=:ttl,redriven_end=:end", "", values)
-
-    def _update_payload(
-        self, run_id: str, sort_key: str, update: str, condition: str, values: dict[str, Any]
-    ) -> None:
+    def _written(self, item: Item) -> Run:
+        """The run that a write has left. The write is done; its graph is read later, if it cannot be now."""
         try:
-            self._write(
-                "update_item",
-                TableName=self._table,
-                Key={"pk": {"S": run_id}, "sk": {"S": sort_key}},
-                UpdateExpression=update,
-                ConditionExpression=f"attribute_exists(pk){condition}",
-                ExpressionAttributeNames={"#ttl": "ttl"},
-                ExpressionAttributeValues=values,
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return
+            return self._run(item)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            return replace(run_from_item(item), partial=True)
 
-    def _kept_until(self, now: int) -> str:
-        return str(now // 1000 + (layout.PAYLOAD_DAYS + self._retention_days) * 86_400)
-
-    def signal(self, run_id: str, change: Change, name: str, text: str, now: int) -> Written:
+    def signal(
+        self, run_id: str, change: Change, name: str, text: str, now: int, schema: int = SCHEMA
+    ) -> Written:
         """Apply the row of a signal; a payload too long for the run item commits in the same transaction."""
         if layout.fits_inline(text):
-            return self.apply(run_id, [change], now)
-        payload = self._payload_item(run_id, layout.signal_ref(name), text, now)
-        put = {"Put": {"TableName": self._table, "Item": payload}}
-        return self.apply(run_id, [change], now, [put])
+            return self.apply(run_id, [change], now, schema=schema)
+        payload = self.payloads.item(run_id, layout.signal_ref(name), text, now)
+        put = {"Put": {"TableName": self.table_name, "Item": payload}}
+        return self.apply(run_id, [change], now, [put], schema)
 
     def put_graph(self, workflow: str, graph: Graph) -> None:
         """Store the graph of a version, if it is not there; reading first spares the write unit."""
         if self.get_graph(workflow, graph.version) is None:
-            self._write(
+            self.calls.write(
                 "put_item",
-                TableName=self._table,
+                TableName=self.table_name,
                 Item=layout.definition_key(workflow, graph.version) | graph.to_item(),
             )
+            self._graphs[workflow, graph.version] = graph
 
     def try_to_write(self, run_id: str) -> None:
         """Ask for a write that can never be applied: it fails only where the caller may not write.
@@ -370,82 +243,34 @@ class Store:
             ClientError: AccessDeniedException, or the table cannot be reached.
         """
         try:
-            self._write(
+            self.calls.write(
                 "update_item",
-                TableName=self._table,
+                TableName=self.table_name,
                 Key=layout.run_key(run_id),
                 UpdateExpression="SET pk_seen=:no",
                 ConditionExpression="attribute_exists(pk) AND attribute_not_exists(pk)",
                 ExpressionAttributeValues={":no": {"S": ""}},
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
+        except self.calls.client.exceptions.ConditionalCheckFailedException:
             return
 
     # --- reads
 
     def read(self, run_id: str) -> Run | None:
         """The run item as it stands, without values that have items of their own."""
-        item = self._get(layout.run_key(run_id), consistent=True)
-        return layout.run_from_item(item) if item else None
+        item = self.calls.get(layout.run_key(run_id), consistent=True)
+        return self._run(item) if item else None
 
     def read_many(self, run_ids: Iterable[str]) -> dict[str, Run]:
-        """The run items by id, as an eventually consistent read shows them; see `batch_get`."""
-        return {
-            run_id: layout.run_from_item(item) for run_id, item in self.batch_get(run_ids).items()
-        }
-
-    def batch_get(self, run_ids: Iterable[str], attributes: Sequence[str] = ()) -> dict[str, Item]:
-        """Run items by id, in the order of the ids; those that are not there are left out.
-
-        Each costs half a read unit for every 4 KB of it begun, however little is asked for:
-        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
-
-        Args:
-            run_ids: which runs; one that is named twice is read once.
-            attributes: the attributes to read, `pk` among them; none: all.
-
-        Raises:
-            FluxioError: DynamoDB has answered none of a batch, try after try.
-        """
-        ids = list(dict.fromkeys(run_ids))
-        wanted = [layout.run_key(run_id) for run_id in ids]
-        names = {f"#{at}": name for at, name in enumerate(attributes)}
-        projection: dict[str, Any] = {}
-        if names:
-            projection = {
-                "ProjectionExpression": ",".join(names),
-                "ExpressionAttributeNames": names,
-            }
-        found: dict[str, Item] = {}
-        tried = 0
-        while wanted:
-            asked, wanted = wanted[:BATCH_KEYS], wanted[BATCH_KEYS:]
-            self.spent.reads += 1
-            request = {self._table: {"Keys": asked, **projection}}
-            answer = self._call("batch_get_item", RequestItems=request)
-            for items in answer["Responses"].values():
-                found |= {item["pk"]["S"]: item for item in items}
-            unread = [
-                key for left in answer.get("UnprocessedKeys", {}).values() for key in left["Keys"]
-            ]
-            tried = tried + 1 if len(unread) == len(asked) else 0
-            if tried > len(BATCH_PAUSES):
-                raise FluxioError(
-                    f"DynamoDB has answered none of {len(asked)} runs of table {self._table} in {tried} tries: "
-                    "it throttles reads of the table. Repeat the call later, or raise the table's read "
-                    "capacity (the module's input `billing`)."
-                )
-            if unread:
-                pause = BATCH_PAUSES[max(tried - 1, 0)]
-                self._sleep(pause * (0.5 + 0.5 * self._chance()))
-                wanted = unread + wanted
-        return {run_id: found[run_id] for run_id in ids if run_id in found}
+        """The run items by id, as an eventually consistent read shows them; see `Calls.batch_get`."""
+        return {run_id: self._run(item) for run_id, item in self.calls.batch_get(run_ids).items()}
 
     def read_whole(self, run_id: str) -> Run | None:
         """The run with its input, outputs and result, wherever they stand."""
         run_item: Item | None = None
         payloads: dict[str, str] = {}
-        for item in self.query(
+        ended: dict[str, str] = {}
+        for item in self.calls.query(
             KeyConditionExpression="pk=:pk",
             ExpressionAttributeValues={":pk": {"S": run_id}},
             ConsistentRead=True,
@@ -454,29 +279,42 @@ class Store:
                 run_item = item
             elif "payload" in item:
                 payloads[item["sk"]["S"]] = item["payload"]["S"]
-        return layout.run_from_item(run_item, payloads) if run_item else None
+            elif "steps" in item:
+                ended |= records_of(item)
+        return self._run(run_item, payloads, ended) if run_item else None
 
-    def get_payload(self, run_id: str, sort_key: str) -> str:
-        """A value that has an item of its own.
+    def with_ended(self, run: Run) -> Run:
+        """A run with the records of its sealed steps, as far as they are there."""
+        if not any(step.unread for step in run.steps.values()):
+            return run
+        return filled_in(run, self.payloads.archived(run.run_id, run.archives))
 
-        Raises:
-            FluxioError: it is not there.
-        """
-        item = self._get({"pk": {"S": run_id}, "sk": {"S": sort_key}}, consistent=True)
-        if item is None:
-            raise FluxioError(f"run {run_id}: the item {sort_key!r} that it refers to is gone.")
-        return str(item["payload"]["S"])
+    def _run(
+        self,
+        item: Item,
+        payloads: Mapping[str, str] | None = None,
+        ended: Mapping[str, str] | None = None,
+    ) -> Run:
+        graph = None
+        if "schema" in item and "version" in item:
+            graph = self.get_graph(item["workflow"]["S"], item["version"]["S"])
+        return run_from_item(item, payloads, graph, ended)
 
     def get_graph(self, workflow: str, version: str) -> Graph | None:
-        """The graph of a version; None if no worker has stored it."""
-        key = layout.definition_key(workflow, version)
-        # Most often it is old. One written a moment ago may show in a consistent read only.
-        item = self._get(key, consistent=False) or self._get(key, consistent=True)
-        return Graph.from_item(item) if item and "graph" in item else None
+        """The graph of a version, read once; None if no worker has stored it."""
+        found = self._graphs.get((workflow, version))
+        if found is None:
+            key = layout.definition_key(workflow, version)
+            # Most often it is old. One written a moment ago may show in a consistent read only.
+            item = self.calls.get(key, consistent=False) or self.calls.get(key, consistent=True)
+            if item is None or "graph" not in item:
+                return None
+            found = self._graphs[workflow, version] = Graph.from_json(item["graph"]["S"])
+        return found
 
     def due(self, shard: int, until: int, limit: int) -> list[tuple[str, int]]:
         """Open runs of a shard whose `wake_at` is past, the longest first: (run id, wake_at)."""
-        found = self.query(
+        found = self.calls.query(
             IndexName=layout.INDEX_DUE,
             KeyConditionExpression="#due=:shard AND wake_at<=:until",
             ExpressionAttributeNames={"#due": "due"},
@@ -484,38 +322,6 @@ class Store:
             Limit=limit,
         )
         return [(item["pk"]["S"], int(item["wake_at"]["N"])) for item in islice(found, limit)]
-
-    def _get(self, key: Item, consistent: bool) -> Item | None:
-        self.spent.reads += 1
-        answer = self._call("get_item", TableName=self._table, Key=key, ConsistentRead=consistent)
-        item: Item | None = answer.get("Item")
-        return item
-
-    def query(self, **arguments: Any) -> Iterator[Item]:
-        """The items of a Query, page after page, each read when it is asked for."""
-        for answer in self.pages("query", arguments):
-            yield from answer["Items"]
-
-    def pages(self, call: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The answers of a Query or a Scan, page after page, each read when it is asked for."""
-        while True:
-            self.spent.reads += 1
-            answer = self._call(call, TableName=self._table, **arguments)
-            yield answer
-            if "LastEvaluatedKey" not in answer:
-                return
-            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-
-
-def _is_conflict(error: ClientError) -> bool:
-    """Whether a write was refused only because a transaction was under way on an item of it.
-
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling
-    """
-    reasons = error.response.get("CancellationReasons")
-    if reasons is None:
-        return error_code(error) == "TransactionConflictException"
-    return {reason["Code"] for reason in reasons} <= {"None", "TransactionConflict"}
 
 
 def _reason(of: dict[str, Any]) -> str:

@@ -8,13 +8,16 @@ Why this is enough for the three promises:
 
 * A step's completion asks that the step is RUNNING under the token and attempt of the caller's own claim.
   Every claim counts the attempt up and writes a new token, so at most one claim of a step can complete.
-* `completed_deps` of each dependent is counted up in the very write that completes a step: it happens if
-  and only if the completion does, and as often.
-* A claim asks for `completed_deps = total_deps` and PENDING; one claim makes it RUNNING, so a fan-in is
-  claimed once. A step whose worker died is claimed again only when its lease is over.
+* A run is one item, so what stands in it after a write says of every step whether all that it depends on has
+  succeeded. Nothing is counted that could be counted twice, or not at all. (In runs of schema 1,
+  `completed_deps` of each dependent is counted up in the very write that completes a step.)
+* A claim asks that the step is PENDING; one claim makes it RUNNING, so a fan-in is claimed once. A step whose
+  worker died is claimed again only when its lease has expired.
 
-SUCCEEDED is final for a step, and `completed_deps` never shrinks. So what a worker has once read of them
-stays true, and "the last step succeeds and the run finishes" needs no guard on the other steps.
+SUCCEEDED is final for a step. So what a worker has once read of it stays true: a claim needs no guard on the
+steps before it, and "the last step succeeds and the run finishes" none on the others. It stays true when the
+step's record is moved to an archive. Only that a step does not stand in the item does not, by itself, say that
+it is PENDING: it may have been sealed since. So a claim asks that nothing was sealed since its maker looked.
 
 FAILED is not final: a redrive resets it. So a step may fail only while the run stands as its worker saw it. Had
 a redrive reopened the run in between, the run would be RUNNING with a FAILED step that no message answers for.
@@ -59,6 +62,8 @@ class Guard(Enum):
     UNOPENED = "unopened"
     #: `wake_at` is what the caller saw: of two sweeps, or of a sweep and a worker, one moves it.
     WAKE_SEEN = "wake_seen"
+    #: No step was sealed since the caller looked: then one that does not stand in the item is PENDING.
+    SEALS_SEEN = "seals_seen"
     #: `ended_at` is what the caller saw, or there is none as the caller saw: the redrive undoes that end.
     END_SEEN = "end_seen"
     #: The run's status is the one the caller saw: no redrive has come in between.
@@ -108,7 +113,6 @@ _ANY = frozenset(RunStatus)
 _OPEN = frozenset({RunStatus.PENDING, RunStatus.RUNNING})
 _RUNNING = frozenset({RunStatus.RUNNING})
 _CLAIM = frozenset({"lease_until", "owner", "not_before"})
-_BARRIER = frozenset({"completed_deps", "total_deps"})
 _RUN, _STEP, _G = RunStatus, StepStatus, Guard
 
 TABLE: Mapping[str, Transition] = {
@@ -125,7 +129,7 @@ TABLE: Mapping[str, Transition] = {
             _RUNNING,
             step_from=frozenset({_STEP.PENDING}),
             step_to=_STEP.RUNNING,
-            guards=frozenset({_G.BARRIER, _G.DUE, _G.SIGNALLED}),
+            guards=frozenset({_G.BARRIER, _G.SEALS_SEEN, _G.DUE, _G.SIGNALLED}),
             drops=frozenset({"not_before"}),
         ),
         Transition(
@@ -143,7 +147,7 @@ TABLE: Mapping[str, Transition] = {
             step_from=frozenset({_STEP.RUNNING}),
             step_to=_STEP.SUCCEEDED,
             guards=frozenset({_G.FENCE}),
-            drops=_CLAIM | _BARRIER | {"error"},
+            drops=_CLAIM | {"error"},
         ),
         Transition(
             "retry",
@@ -178,6 +182,8 @@ TABLE: Mapping[str, Transition] = {
             guards=frozenset({_G.LEASE_OVER, _G.REDRIVE_SEEN}),
             drops=_CLAIM,
         ),
+        # --- records of steps that succeeded move to an archive, which was written before
+        Transition("seal", _RUNNING, guards=frozenset({_G.SEALS_SEEN})),
         # --- the run ends, or waits for an operator
         Transition("finish", _RUNNING, _RUN.SUCCEEDED),
         Transition("fail_run", _OPEN, _RUN.FAILED),
@@ -187,7 +193,11 @@ TABLE: Mapping[str, Transition] = {
         # --- a signal arrives. A run that stands still keeps it for its redrive.
         Transition("signal", _OPEN, guards=frozenset({_G.UNSIGNALLED})),
         Transition("keep_signal", STOPPED, guards=frozenset({_G.UNSIGNALLED})),
-        Transition("replace_signal", _OPEN | STOPPED, guards=frozenset({_G.UNTAKEN, _G.RUN_SEEN})),
+        Transition(
+            "replace_signal",
+            _OPEN | STOPPED,
+            guards=frozenset({_G.UNTAKEN, _G.SEALS_SEEN, _G.RUN_SEEN}),
+        ),
         # --- an operator sends a run on that failed or was parked
         Transition("redrive", STOPPED, _RUN.RUNNING, guards=frozenset({_G.OPENED, _G.END_SEEN})),
         Transition("restart", STOPPED, _RUN.PENDING, guards=frozenset({_G.UNOPENED, _G.END_SEEN})),

@@ -49,6 +49,17 @@ class StoreOutput(NamedTuple):
     step: str
 
 
+class StoreArchive(NamedTuple):
+    """Store the records of steps that have succeeded in archive `number`; the next write seals them."""
+
+    number: int
+    steps: tuple[str, ...]
+
+
+class ReadArchives:
+    """Read the records of sealed steps."""
+
+
 class StoreResult:
     """Store the run's result in an item of its own."""
 
@@ -78,6 +89,8 @@ Action: TypeAlias = (
     | Await
     | Pause
     | StoreOutput
+    | StoreArchive
+    | ReadArchives
     | StoreResult
     | ExpirePayloads
     | Ack

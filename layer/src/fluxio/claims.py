@@ -122,18 +122,31 @@ def claim_values(name: str, hand: Hand, plan: Plan, now: int) -> dict[str, str |
     return to.claim_values(hand.token, lease_until, hand.owner, now)
 
 
-def claim(step: Step, hand: Hand, plan: Plan, now: int) -> Change:
-    """Take a step: one that is ready, or one whose lease has expired."""
-    values = claim_values(step.name, hand, plan, now)
+def claim(
+    run: Run, name: str, hand: Hand, plan: Plan, now: int, total_deps: int | None = None
+) -> Change:
+    """Take a step: one that is ready, or one whose lease has expired.
+
+    `total_deps`: how many steps it depends on, if some of them succeed in the same write.
+    """
+    step, values = run.steps[name], claim_values(name, hand, plan, now)
     if step.status is StepStatus.RUNNING:
-        return to.take_over(step.name, values, step.attempt)
-    return to.claim(step.name, values, awaits=step.awaits)
+        return to.take_over(name, values, step.attempt)
+    return to.claim(
+        name,
+        values,
+        first=step.attempt == 0,
+        awaits=step.awaits,
+        archives_seen=run.archives,
+        total_deps=total_deps,
+    )
 
 
-def fitting(changes: Sequence[Change], taken: Sequence[Change], now: int) -> int:
+def fitting(run: Run, changes: Sequence[Change], taken: Sequence[Change], now: int) -> int:
     """How many of the taken go into one write with the changes; one alone always does."""
     counts = range(len(taken), 0, -1)
-    return next((count for count in counts if fits((*changes, *taken[:count]), now)), 0)
+    fit = (count for count in counts if fits((*changes, *taken[:count]), now, run.schema))
+    return next(fit, 0)
 
 
 def to_begin(run: Run, hand: Hand, plan: Plan, now: int) -> tuple[str, ...]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from fluxio import claims
-from fluxio.actions import Action, StoreOutput, StoreResult, Write
+from fluxio import claims, sealing
+from fluxio.actions import Action, StoreArchive, StoreOutput, StoreResult, Write
 from fluxio.hand import Failed, Hand, Outcome, Succeeded
 from fluxio.plan import Plan
 from fluxio_protocol import changes as to
-from fluxio_protocol import layout
+from fluxio_protocol import layout, values
 from fluxio_protocol.changes import Change
 from fluxio_protocol.expression import fits
-from fluxio_protocol.run import Failure, Run, RunStatus, StepStatus
+from fluxio_protocol.run import Failure, Run, RunStatus
 
 #: Attempts that a step has whose arguments do not fit the deployed code, which is of another version than the
 #: run: with `FOREIGN_PAUSE` milliseconds between them, about as long as `PATIENCE`.
@@ -25,7 +25,11 @@ FOREIGN_PAUSE = 30_000
 def commit(run: Run, hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
     """Commit what has ended here, and in the same write take what becomes ready, or end the run."""
     for name, outcome in hand.outcomes.items():
-        if isinstance(outcome, Succeeded) and outcome.unstored is not None:
+        if (
+            isinstance(outcome, Succeeded)
+            and not outcome.stored
+            and not _fits_inline(run, plan, name, outcome.text)
+        ):
             return StoreOutput(name)
     for name, outcome in hand.outcomes.items():
         if isinstance(outcome, Succeeded) and outcome.operations:
@@ -34,9 +38,22 @@ def commit(run: Run, hand: Hand, plan: Plan, now: int, time_left: int) -> Action
     outcomes = dict(hand.outcomes)
     while True:
         changes = _committing(run, outcomes, hand, plan, now, time_left)
-        if len(outcomes) == 1 or fits(changes, now):
-            return Write(changes)
+        if len(outcomes) == 1 or fits(changes, now, run.schema):
+            break
         outcomes.popitem()
+    if names := sealing.to_seal(run, changes, plan, plan.inline_branches):
+        seal = sealing.seal(run, hand, plan)
+        if not seal:
+            return StoreArchive(run.archives + 1, names)
+        if fits((*changes, *seal), now, run.schema):
+            return Write((*changes, *seal))
+    return Write(changes)
+
+
+def _fits_inline(run: Run, plan: Plan, name: str, text: str) -> bool:
+    if run.schema == 1:
+        return layout.fits_inline(text)
+    return values.output_fits(text, values.carried(run, plan.graph, name, plan.inline_branches))
 
 
 def _committing(
@@ -55,7 +72,10 @@ def _committing(
         attempt = step.attempt
         if isinstance(outcome, Succeeded):
             dependents = plan.graph.dependents[name]
-            changes.append(to.complete(name, hand.token, attempt, outcome.output, dependents, now))
+            last = plan.graph.leaves == (name,) and _is_last(run, name)
+            changes.append(
+                to.complete(run, step, hand.token, outcome.inline, dependents, now, last=last)
+            )
         elif _tries_again(run, name, outcome, plan):
             assert outcome.retry_after is not None
             changes.append(
@@ -85,7 +105,7 @@ def _committing(
     if ends is not None:
         return (*changes, to.fail_run(ends, now))
     done = {name for name, outcome in outcomes.items() if isinstance(outcome, Succeeded)}
-    succeeded = done | {s.name for s in run.steps.values() if s.status is StepStatus.SUCCEEDED}
+    succeeded = done | {step.name for step in run.steps.values() if step.settled}
     if len(succeeded) == len(run.steps):
         result = _result(run, outcomes, plan)
         return (*changes, to.finish(result, now)) if result else tuple(changes)
@@ -98,15 +118,16 @@ def _committing(
     ]
     inline, _ = claims.divide(run, hand, plan, ready, time_left)
     taken = [
-        to.claim(
-            name,
-            claims.claim_values(name, hand, plan, now),
-            len(plan.graph.depends_on[name]),
-            run.steps[name].awaits,
-        )
+        claims.claim(run, name, hand, plan, now, total_deps=len(plan.graph.depends_on[name]))
         for name in inline
     ]
-    return (*changes, *taken[: claims.fitting(changes, taken, now)])
+    return (*changes, *taken[: claims.fitting(run, changes, taken, now)])
+
+
+def _is_last(run: Run, name: str) -> bool:
+    """Whether a step's commit ends the run."""
+    others = (step.settled for step in run.steps.values() if step.name != name)
+    return run.status is RunStatus.RUNNING and all(others)
 
 
 def _tries_again(run: Run, name: str, outcome: Failed, plan: Plan) -> bool:
@@ -121,7 +142,7 @@ def _tries_again(run: Run, name: str, outcome: Failed, plan: Plan) -> bool:
 
 def end(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
     """End the run if all of its steps have succeeded; None if they have not."""
-    if any(step.status is not StepStatus.SUCCEEDED for step in run.steps.values()):
+    if not all(step.settled for step in run.steps.values()):
         return None
     if hand.result_failure:
         return Write((to.fail_run(hand.result_failure, now),))
@@ -137,7 +158,8 @@ def _result(run: Run, outcomes: Mapping[str, Outcome], plan: Plan) -> tuple[str,
     for name in plan.graph.leaves:
         outcome, step = outcomes.get(name), run.steps[name]
         if isinstance(outcome, Succeeded):
-            outputs[name] = outcome.output
+            ref = layout.output_ref(name, step.attempt)
+            outputs[name] = ("output_ref", ref) if outcome.stored else ("output", outcome.text)
         elif step.output_json is not None:
             outputs[name] = ("output", step.output_json)
         elif step.output_ref is not None:

@@ -30,6 +30,10 @@ from fluxio.plan import Plan, Problem
 from fluxio_protocol import changes as to
 from fluxio_protocol.run import Failure, Run, RunStatus
 
+#: Steps before the one that a message names of which its claim asks whether they have succeeded. If they are
+#: more, it is better to read the run first and to ask nothing.
+UNSEEN_SOURCES = 10
+
 #: Seconds until a message comes back that a fenced worker put back.
 FENCED_PAUSE = 1
 
@@ -84,8 +88,8 @@ def _next(
     if lost:
         return claims.give_up(lost[0], now)
     inline, elsewhere = claims.divide(run, hand, plan, [step.name for step in todo], time_left)
-    taken = [claims.claim(run.steps[name], hand, plan, now) for name in inline]
-    fitting = claims.fitting((), taken, now)
+    taken = [claims.claim(run, name, hand, plan, now) for name in inline]
+    fitting = claims.fitting(run, (), taken, now)
     elsewhere += inline[fitting:]
     nudges = [message.nudge(run, name, message.occasion(hand)) for name in elsewhere]
     if nudges:
@@ -122,8 +126,11 @@ def _first(hand: Hand, plan: Plan | Problem | None, now: int, time_left: int) ->
     if not claims.in_time(plan, nudge.step, time_left):
         return message.next_invocation(hand, nudge._replace(occasion=f"again:{hand.nonce}"))
     values = claims.claim_values(nudge.step, hand, plan, now)
-    awaits = plan.graph.awaits.get(nudge.step, ())
-    return Write((to.claim(nudge.step, values, awaits=awaits),))
+    sources = plan.graph.depends_on[nudge.step]
+    if nudge.attempt <= 1 and len(sources) > UNSEEN_SOURCES:
+        return Read()
+    awaits, first = plan.graph.awaits.get(nudge.step, ()), nudge.attempt <= 1
+    return Write((to.claim(nudge.step, values, first=first, awaits=awaits, sources=sources),))
 
 
 def _finish_what_is_held(run: Run, hand: Hand, plan: Plan, now: int) -> Action:

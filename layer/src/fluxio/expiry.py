@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fluxio.actions import Action, ExpirePayloads, Nack
+from fluxio.actions import Action, ExpirePayloads, Nack, ReadArchives
 from fluxio.claims import TIME_MARGIN
 from fluxio.hand import Hand
-from fluxio_protocol import layout
+from fluxio_protocol import layout, values
 from fluxio_protocol.run import Run, StepStatus
 
 #: Milliseconds that it may take to write one item's time to live.
@@ -26,8 +26,12 @@ def expire_payloads(run: Run, hand: Hand, now: int, time_left: int) -> Action | 
     keys = {layout.output_ref(*at) for at in hand.stored}
     if hand.result_stored:
         keys.add(layout.RESULT)
+    if hand.archive and hand.archive[0] > run.archives:
+        keys.add(layout.archive_ref(hand.archive[0]))
     if hand.ending or hand.received > 1:
-        keys.update(layout.payload_keys(run))
+        if not hand.read_archives and any(step.unread for step in run.steps.values()):
+            return ReadArchives()  # which say what else there is
+        keys.update(values.payload_keys(run))
     keys -= hand.expired
     if not keys:
         return None

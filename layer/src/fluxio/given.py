@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from fluxio.errors import BindingError
@@ -51,6 +52,7 @@ class Inputs:
             )
             return Given(None, {}, {}, refused)
         try:
+            run = self._with_ended(run, graph.depends_on[name])
             outputs = {dep: self.output(run.steps[dep]) for dep in graph.depends_on[name]}
             signals = {
                 signal: self._value(run.signals_json[signal] or None, layout.signal_ref(signal))
@@ -67,12 +69,19 @@ class Inputs:
     def earlier(self, name: str, run: Run, graph: Graph) -> dict[str, Any]:
         """What the steps returned that a step depends on through others, the nearest last."""
         found: dict[str, Any] = {}
+        run = self._with_ended(run, graph.depends_on)
         front = {*graph.depends_on[name]}
         while front:
             front = {dep for each in front for dep in graph.depends_on[each]} - found.keys()
             for each in front:
                 found[each] = self.output(run.steps[each])
         return dict(reversed(found.items()))
+
+    def _with_ended(self, run: Run, names: Iterable[str]) -> Run:
+        """The run with the records of sealed steps, if some of these were not read."""
+        if not any(run.steps[name].unread for name in names):
+            return run
+        return self._store.with_ended(run)
 
     def output(self, step: Step) -> Any:
         """What a step returned; None if it has not."""
@@ -81,6 +90,6 @@ class Inputs:
     def _value(self, text: str | None, sort_key: str | None) -> Any:
         if text is None and sort_key is not None:
             if sort_key not in self._read:
-                self._read[sort_key] = self._store.get_payload(self._run_id, sort_key)
+                self._read[sort_key] = self._store.payloads.get(self._run_id, sort_key)
             text = self._read[sort_key]
         return None if text is None else json.loads(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 from fluxio_protocol.queue import Nudge
@@ -11,12 +11,19 @@ from fluxio_protocol.run import Failure, Run, Step, StepStatus
 
 
 class Succeeded(NamedTuple):
-    """An attempt returned. `output` is ("output", text) or ("output_ref", sort key)."""
+    """An attempt returned."""
 
-    output: tuple[str, str]
+    #: What it returned, as JSON.
+    text: str
+    #: The step's own writes, which are to be committed with it.
     operations: tuple[dict[str, object], ...] = ()
-    #: The text that must be stored under the sort key before the commit.
-    unstored: str | None = None
+    #: Whether the text stands in an item of its own.
+    stored: bool = False
+
+    @property
+    def inline(self) -> str | None:
+        """The text, if the commit is to bring it into the run item."""
+        return None if self.stored else self.text
 
 
 class Failed(NamedTuple):
@@ -66,6 +73,12 @@ class Hand:
     trace: str | None = None
     #: (step, attempt) of outputs in items of their own: stored here, or perhaps by a worker that was lost.
     stored: set[tuple[str, int]] = field(default_factory=set)
+    #: The number of the archive that this holder has stored last, and the steps that it has.
+    archive: tuple[int, tuple[str, ...]] | None = None
+    #: Steps that have succeeded, as this holder has seen them: by their records, which may be sealed since.
+    ended: dict[str, Step] = field(default_factory=dict)
+    #: Whether the archives were read.
+    read_archives: bool = False
     #: Whether this holder has tried to end the run.
     ending: bool = False
     #: Sort keys of the items that this holder has given the run's time to live.
@@ -95,6 +108,20 @@ class Hand:
     def answers_for(self, step: Step) -> bool:
         """Whether this message must bring the step back if its worker dies."""
         return step.owner == self.owner or step.name == self.nudge.step
+
+    def recall(self, run: Run) -> Run:
+        """The run with the records of sealed steps that this holder has seen before."""
+        known = self.ended
+        known.update(
+            (name, step) for name, step in run.steps.items() if step.settled and not step.unread
+        )
+        if not run.archives:
+            return run
+        steps = {
+            name: replace(known[name], sealed=True) if step.unread and name in known else step
+            for name, step in run.steps.items()
+        }
+        return replace(run, steps=steps)
 
     def settle(self, run: Run) -> None:
         """Drop the outcomes that a fresh look at the run shows to be committed, or fenced off."""

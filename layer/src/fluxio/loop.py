@@ -17,7 +17,9 @@ from fluxio.actions import (
     Nack,
     Pause,
     Read,
+    ReadArchives,
     Send,
+    StoreArchive,
     StoreOutput,
     StoreResult,
     Write,
@@ -33,6 +35,7 @@ from fluxio.log import log
 from fluxio.metrics import Metrics
 from fluxio.outage import blocked_since, repeat_at
 from fluxio.plan import Plan, Problem
+from fluxio.sealing import record
 from fluxio.services import Services
 from fluxio.telling import Telling
 from fluxio.tracing import MessageTrace
@@ -40,6 +43,7 @@ from fluxio_protocol import layout
 from fluxio_protocol.errors import FluxioError, MalformedNudge, PayloadError
 from fluxio_protocol.queue import Nudge
 from fluxio_protocol.run import ENDED, Failure, Run
+from fluxio_protocol.run_item import SCHEMA
 from fluxio_protocol.store import TransactionFailed
 from fluxio_protocol.transient import error_code, is_transient
 from fluxio_protocol.transitions import Guard
@@ -159,6 +163,12 @@ class Loop:
             self._services.sleep((action.until - now) / 1000)
         elif isinstance(action, StoreOutput):
             self._store_output(action.step, now)
+        elif isinstance(action, StoreArchive):
+            self._store_archive(action, now)
+        elif isinstance(action, ReadArchives):
+            assert self._run is not None
+            self._run = self._hand.recall(self._services.store.with_ended(self._run))
+            self._hand.read_archives = True
         elif isinstance(action, StoreResult):
             self._store_result(now)
         elif isinstance(action, ExpirePayloads):
@@ -183,7 +193,7 @@ class Loop:
                 f"there is no run {self._hand.nudge.run_id} in this table. A run is stored before its "
                 "first message is sent: was the message sent by hand, or the run deleted?"
             )
-        self._run = run
+        self._run = run = self._hand.recall(run)
         self._told.fenced(run, self._hand, self._attempts)
         self._hand.settle(run)
         self._trace.found(run, self._hand)
@@ -195,6 +205,8 @@ class Loop:
             # What is here may be the deployed version's, by which a commit would count the wrong dependents;
             # and the run's own may take a call that fails.
             self._plan = None
+        if run is not None and run.partial:
+            return  # it is read again, with its graph
         plan = self._services.deployment.plan(workflow, run, self._function_timeout)
         if isinstance(plan, Problem) and at_work:
             return  # what is under way goes on by the plan that it began with
@@ -202,7 +214,7 @@ class Loop:
 
     def _expire_payloads(self, action: ExpirePayloads) -> None:
         run_id = self._hand.nudge.run_id
-        self._services.store.expire_payloads(run_id, action.sort_keys, action.ended_at)
+        self._services.store.payloads.expire(run_id, action.sort_keys, action.ended_at)
         self._hand.stored.clear()
         self._hand.expired.update(action.sort_keys)
 
@@ -215,7 +227,11 @@ class Loop:
                 self._hand.stored.add((change.step, change.attempt))
         try:
             written = self._services.store.apply(
-                self._hand.nudge.run_id, action.changes, now, action.operations
+                self._hand.nudge.run_id,
+                action.changes,
+                now,
+                action.operations,
+                self._run.schema if self._run else SCHEMA,
             )
         except TransactionFailed as error:
             # The step's own writes were refused: that is the step's failure, with its reasons.
@@ -319,16 +335,7 @@ class Loop:
             return
         if not outcome.operations:  # those may be refused yet: it is told when they are committed
             log("INFO", "step returned", **attempt.ids)
-        if layout.fits_inline(outcome.text):
-            self._hand.outcomes[context.step] = Succeeded(
-                ("output", outcome.text), outcome.operations
-            )
-            return
-        ref = layout.output_ref(context.step, context.attempt)
-        self._inputs.keep(ref, outcome.text)
-        self._hand.outcomes[context.step] = Succeeded(
-            ("output_ref", ref), outcome.operations, unstored=outcome.text
-        )
+        self._hand.outcomes[context.step] = Succeeded(outcome.text, outcome.operations)
 
     def _foreign(self, failed: Failed) -> Failed:
         """A failure to bind the arguments of a run of another version: the right code may be on its way."""
@@ -342,12 +349,19 @@ class Loop:
     def _store_output(self, step: str, now: int) -> None:
         outcome = self._hand.outcomes[step]
         assert isinstance(outcome, Succeeded)
-        assert outcome.unstored is not None
-        self._hand.stored.add((step, self._attempts[step].context.attempt))
-        self._services.store.put_payload(
-            self._hand.nudge.run_id, outcome.output[1], outcome.unstored, now
-        )
-        self._hand.outcomes[step] = outcome._replace(unstored=None)
+        attempt = self._attempts[step].context.attempt
+        ref = layout.output_ref(step, attempt)
+        self._hand.stored.add((step, attempt))
+        self._inputs.keep(ref, outcome.text)
+        self._services.store.payloads.put(self._hand.nudge.run_id, ref, outcome.text, now)
+        self._hand.outcomes[step] = outcome._replace(stored=True)
+
+    def _store_archive(self, action: StoreArchive, now: int) -> None:
+        run = self._run
+        assert run is not None
+        records = {name: record(run, run.steps[name]) for name in action.steps}
+        steps = self._services.store.payloads.put_archive(run.run_id, action.number, records, now)
+        self._hand.archive = (action.number, steps)
 
     def _store_result(self, now: int) -> None:
         run, plan = self._run, self._plan
@@ -359,5 +373,5 @@ class Loop:
         except PayloadError as error:
             self._hand.result_failure = Failure("PayloadError", str(error))
             return
-        self._services.store.put_payload(run.run_id, layout.RESULT, text, now)
+        self._services.store.payloads.put(run.run_id, layout.RESULT, text, now)
         self._hand.result_stored = True

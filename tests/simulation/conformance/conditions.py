@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -64,6 +65,37 @@ def a_refused_update_of_no_item_brings_none_and_makes_none(at: Backend) -> None:
         at.update(pk, "SET #0=:new", "#0=:new", names={"#0": "status"}, new="SUCCEEDED")
     assert "Item" not in caught.value.response
     assert at.get(pk) is None
+
+
+@check
+def a_condition_tells_a_text_from_a_map_and_from_nothing(at: Backend) -> None:
+    at.put(pk := at.fresh(), steps={"text": "1 t 0+1", "map": {"attempt": 1}})
+    for name, is_text in {"text": True, "map": False, "nothing": False}.items():
+        with nullcontext() if is_text else refused("ConditionalCheckFailedException"):
+            at.update(
+                pk,
+                "SET seen=:name",
+                "attribute_type(#0.#1,:kind)",
+                names={"#0": "steps", "#1": name},
+                name=name,
+                kind="S",
+            )
+    assert at.get(pk)["seen"] == {"S": "text"}
+
+
+@check
+def a_text_takes_the_place_of_a_map_and_a_map_that_of_nothing(at: Backend) -> None:
+    at.put(pk := at.fresh(), steps={"a": {"attempt": 1}})
+    at.update(
+        pk,
+        "SET #0.#1=:text,#0.#2=:map",
+        "attribute_not_exists(#0.#2) AND #0.#1.attempt=:one",
+        names={"#0": "steps", "#1": "a", "#2": "b"},
+        text="1 t 0+1",
+        map={"attempt": 1},
+        one=1,
+    )
+    assert at.get(pk)["steps"] == wire({"a": "1 t 0+1", "b": {"attempt": 1}})
 
 
 @check

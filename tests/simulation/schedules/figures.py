@@ -13,7 +13,7 @@ NAMED = (
     "throttled", "late copies", "half-sent batches", "deletes lost", "stale deletes",
     "back too late", "runs failed",
     "cancels", "redrives", "late failures", "signals", "dead letters",
-    "saved by the sweeper", "rollouts", "poisoned", "mended",
+    "saved by the sweeper", "rollouts", "poisoned", "mended", "archives",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.simulation.aws import Aws
+from tests.simulation.layouts import layout_of
 from tests.simulation.platform import (
     Invocation,
     acknowledged,
@@ -106,7 +107,7 @@ class Schedule:
 
     def run(self) -> Schedule:
         """Begin, and go on until everything has come to its end or a promise is broken."""
-        with logging_to(self._log), virtual_alarm(self.hub):
+        with logging_to(self._log), virtual_alarm(self.hub), layout_of(self.seed):
             try:
                 self._begin()
                 self._go_round()
@@ -119,6 +120,7 @@ class Schedule:
         self.figures["rollouts"] += self.rollout is not None
         self.figures["poisoned"] += bool(self.poison)
         self.figures["takeovers"] += self.watch.takeovers
+        self.figures["archives"] += self.watch.archives
         self.figures["with a takeover"] += self.watch.takeovers > 0
         self.figures["needed the sweeper"] += self.figures["nudged by a sweep"] > 0
         return self

@@ -81,14 +81,13 @@ class Steps:
         if plan.transacts:
             ctx.transact(_count(ctx.run_id, plan.name))
         output: dict[str, Any] = dict.fromkeys((f"by_{plan.name}", *plan.says), ctx.attempt)
-        return output | ({f"text_{plan.name}": "o" * 600} if plan.long else {})
+        return output | ({f"text_{plan.name}": "o" * 2100} if plan.long else {})
 
     def _check(self, key: Attempt, plan: StepPlan, given: Mapping[str, Any]) -> None:
         """It is given what was committed, and of its own run."""
         problems, run_id = self._hub.problems, key[0]
         for dep in self._watch.graph(run_id).depends_on[plan.name]:
-            item = self._hub.aws.table.items[run_id, "run"]
-            committed = item["steps"]["M"][dep]["M"]["attempt"]["N"]
+            committed = self._watch.run(run_id)["steps"][dep]["attempt"]
             if given.get(f"by_{dep}") != int(committed):
                 problems.append(f"{key} was given {given}, but {dep} committed {committed}")
         for signal in plan.awaits:

@@ -14,10 +14,10 @@ from fluxio_client.cli.compiled import Target
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.workflow_check import Unusable, check
 from fluxio_client.listing import Listing
+from fluxio_protocol.calls import BATCH_KEYS
 from fluxio_protocol.errors import InvalidInput
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.run import Run, StepStatus
-from fluxio_protocol.store import BATCH_KEYS
 
 AREA = "package"
 

@@ -22,8 +22,8 @@ from fluxio_client.cli.waiting import awaited_signals, goes_on
 from fluxio_client.cli.which import newest, newest_page
 from fluxio_client.listing import Listing
 from fluxio_protocol import layout
+from fluxio_protocol.calls import BATCH_KEYS
 from fluxio_protocol.run import Failure, Run, RunStatus, RunSummary
-from fluxio_protocol.store import BATCH_KEYS
 
 
 class Listed(NamedTuple):

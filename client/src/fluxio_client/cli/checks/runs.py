@@ -72,7 +72,7 @@ def rights(at: Examination) -> Iterator[Finding]:
     tries: list[tuple[str, Callable[[], object]]] = [
         ("show runs", lambda: store.read("doctor")),
         ("list runs of a workflow", lambda: Listing(store).runs("Doctor", limit=1)),
-        ("read the runs of a list", lambda: store.batch_get(["doctor"])),
+        ("read the runs of a list", lambda: store.calls.batch_get(["doctor"])),
         ("start and steer runs (the table's part)", lambda: store.try_to_write("doctor")),
     ]
     for what, call in tries:
