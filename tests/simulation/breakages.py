@@ -211,15 +211,17 @@ def park_at_once(patch: Patch) -> None:
     patch.setattr(fluxio.outage, "blocked", blocked)
 
 
-def together(sound: Any, run: Any, hand: Hand, plan: Any, ready: Any, time_left: int) -> Any:
+def together(
+    sound: Any, run: Any, hand: Hand, plan: Any, ready: Any, now: int, time_left: int
+) -> Any:
     """Branches that were lost with their worker are taken over by one worker, as if they were fresh."""
     if run is None:
-        return sound(run, hand, plan, ready, time_left)
+        return sound(run, hand, plan, ready, now, time_left)
     fresh = {
         name: replace(step, status=StepStatus.PENDING) if name in ready else step
         for name, step in run.steps.items()
     }
-    return sound(replace(run, steps=fresh), hand, plan, ready, time_left)
+    return sound(replace(run, steps=fresh), hand, plan, ready, now, time_left)
 
 
 def shards_in_a_row(sound: Any, *args: Any) -> Any:

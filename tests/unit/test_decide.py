@@ -21,6 +21,7 @@ from fluxio.actions import (
     StoreResult,
     Write,
 )
+from fluxio.claims import WAVE
 from fluxio.commits import FOREIGN_PAUSE
 from fluxio.decide import decide
 from fluxio.hand import Hand, Succeeded
@@ -182,7 +183,7 @@ class TestCommit:
         held = hand(result_failure=Failure("PayloadError", "too large"))
         assert rows(decided(seen, held, plan({"x": (), "y": ()}))) == [("fail_run", None)]
 
-    def test_a_fan_out_is_taken_up_to_inline_branches_and_the_rest_is_sent(self) -> None:
+    def test_a_fan_out_is_taken_up_to_inline_branches_and_the_rest_waits_for_threads(self) -> None:
         by = plan(FAN, inline_branches=2)
         before = run(
             {"a": running()}
@@ -205,11 +206,58 @@ class TestCommit:
             }
         )
         held = hand()
-        assert sent(decided(after, held, by)) == [("b3", 1, "")]
-        held.sent = {("b3", 1)}
         assert decided(after, held, by) == Execute(("b1", "b2"))
         held.running = {"b1": NOW + 30_000, "b2": NOW + 30_000}
+        held.began_at = {"b1": NOW, "b2": NOW}
+        assert decided(after, held, by) == Await(
+            NOW + WAVE
+        )  # b3 waits for a thread, but not for long
+        assert decided(after, held, by, NOW + WAVE - 1) == Await(NOW + WAVE)
+        assert sent(decided(after, held, by, NOW + WAVE)) == [("b3", 1, "")]
+        held.sent = {("b3", 1)}
         assert decided(after, held, by) == Await(NOW + 30_000)
+
+    def test_a_branch_that_has_waited_for_a_thread_is_taken_by_the_write_that_frees_one(
+        self,
+    ) -> None:
+        by = plan(FAN, inline_branches=2)
+        seen = run(
+            {
+                "a": succeeded(),
+                "b1": running(),
+                "b2": running(),
+                "b3": pending(1, 1),
+                "end": pending(0, 3),
+            }
+        )
+        held = hand(
+            outcomes={"b1": returned()}, running={"b2": NOW + 1}, began_at={"b2": NOW}, took=50
+        )
+        assert rows(decided(seen, held, by)) == [("complete", "b1"), ("claim", "b3")]
+
+    @pytest.mark.parametrize(("took", "kept"), [(0, True), (99, True), (101, False)])
+    def test_branches_wait_for_threads_while_all_of_them_together_take_no_more_than_a_second(
+        self, took: int, kept: bool
+    ) -> None:
+        names = [f"b{at}" for at in range(22)]
+        by = plan(dict.fromkeys(names, ()), inline_branches=2)
+        seen = run({name: running() if name in ("b0", "b1") else pending() for name in names})
+        ran = {"b0": NOW + 30_000, "b1": NOW + 30_000}
+        held = hand(running=ran, began_at={"b0": NOW, "b1": NOW}, took=took)
+        action = decided(seen, held, by)
+        assert isinstance(action, Await if kept else Send)
+        if not kept:
+            assert len(sent(action)) == 20
+
+    def test_isolated_branches_and_those_of_an_invocation_each_wait_for_no_thread(self) -> None:
+        seen = run({"a": succeeded(), "b1": running(), "b2": pending(1, 1), "b3": pending(1, 1)})
+        graph = {name: FAN[name] for name in ("a", "b1", "b2", "b3")}
+        held = hand(running={"b1": NOW + 30_000}, began_at={"b1": NOW})
+        one_by_one = decided(seen, held, plan(graph, inline_branches=0))
+        assert [name for name, *_ in sent(one_by_one)] == ["b2", "b3"]
+        apart = StepPolicy(30_000, 1, 5, isolated=True)
+        isolated = decided(seen, held, plan(graph, inline_branches=2, b2=apart, b3=apart))
+        assert [name for name, *_ in sent(isolated)] == ["b2", "b3"]
 
     def test_without_inline_branches_one_is_gone_on_with_and_the_rest_is_sent(self) -> None:
         by = plan(FAN, inline_branches=0)

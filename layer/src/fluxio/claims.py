@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from fluxio.actions import Write
 from fluxio.hand import Hand
@@ -17,6 +18,11 @@ from fluxio_protocol.standing import Phase, standing
 #: Milliseconds a lease holds beyond the step's timeout: the commit takes some, and two workers' clocks may
 #: differ by the rest.
 LEASE_MARGIN = 10_000
+
+#: Milliseconds that the steps under way may take before those that wait for their threads are sent elsewhere;
+#: and that all waves still to come may take together, at the pace of the last one. A message and a start of
+#: another worker take some tens of milliseconds.
+WAVE, ALL_WAVES = 200, 1_000
 
 #: Milliseconds an invocation must have left beyond a step's timeout for the step to be begun in it.
 TIME_MARGIN = 2_000
@@ -82,10 +88,25 @@ def give_up(step: Step, now: int) -> Write:
     return Write((give_up, to.fail_run(failure, now)))
 
 
+class Divided(NamedTuple):
+    """The ready steps: where each is to run."""
+
+    #: In this invocation, now.
+    inline: list[str]
+    #: In this invocation, as soon as others have ended.
+    kept: list[str]
+    #: In another one: it gets a nudge.
+    elsewhere: list[str]
+
+
 def divide(
-    run: Run | None, hand: Hand, plan: Plan, ready: Collection[str], time_left: int
-) -> tuple[list[str], list[str]]:
-    """Which of the ready steps run in this invocation, and which get a nudge and run in others."""
+    run: Run | None, hand: Hand, plan: Plan, ready: Collection[str], now: int, time_left: int
+) -> Divided:
+    """Which of the ready steps run in this invocation, and which get a nudge and run in others.
+
+    Branches for which there are not enough threads follow in waves, as long as that is quick: a write that
+    commits a wave and takes the next is far less than two writes and a message for each branch.
+    """
     busy = 0
     if run is not None:
         busy = sum(hand.holds(s) and s.name not in hand.outcomes for s in run.steps.values())
@@ -97,6 +118,7 @@ def divide(
     # lost with its worker comes last: it may be what killed it, so it takes no other along, and goes alone.
     names = sorted(ready, key=lambda name: (name != hand.nudge.step, name in lost))
     inline: list[str] = []
+    kept: list[str] = []
     elsewhere: list[str] = []
     for name in names:
         named = name == hand.nudge.step
@@ -106,9 +128,22 @@ def divide(
             here = not busy and not inline
         if here and not apart and in_time(plan, name, time_left):
             inline.append(name)
+        elif not apart and name not in lost and in_time(plan, name, time_left):
+            kept.append(name)
         elif not named:
             elsewhere.append(name)
-    return inline, elsewhere
+    if not is_quick(hand, plan, len(kept), now):
+        kept, elsewhere = [], elsewhere + [name for name in kept if name != hand.nudge.step]
+    return Divided(inline, kept, in_order(plan.graph, elsewhere))
+
+
+def is_quick(hand: Hand, plan: Plan, kept: int, now: int) -> bool:
+    """Whether so many steps may follow those under way, instead of running beside them in other invocations."""
+    if plan.inline_branches < 2:
+        return False
+    under_way = max((now - at for at in hand.began_at.values()), default=0)
+    waves = -(-kept // plan.inline_branches)
+    return under_way < WAVE and max(under_way, hand.took) * waves <= ALL_WAVES
 
 
 def in_time(plan: Plan, name: str, time_left: int) -> bool:

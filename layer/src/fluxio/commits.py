@@ -13,7 +13,7 @@ from fluxio_protocol import changes as to
 from fluxio_protocol import layout, values
 from fluxio_protocol.changes import Change
 from fluxio_protocol.expression import fits
-from fluxio_protocol.run import Failure, Run, RunStatus
+from fluxio_protocol.run import Failure, Run, RunStatus, StepStatus
 
 #: Attempts that a step has whose arguments do not fit the deployed code, which is of another version than the
 #: run: with `FOREIGN_PAUSE` milliseconds between them, about as long as `PATIENCE`.
@@ -111,12 +111,17 @@ def _committing(
         return (*changes, to.finish(result, now)) if result else tuple(changes)
     if hand.fenced or (run.deadline is not None and run.deadline <= now):
         return tuple(changes)  # the message goes back, or the run ends next: nothing may begin
-    ready = [
+    behind = {name for one in done for name in plan.graph.dependents[one]}
+    released = {
         name
-        for name in claims.in_order(plan.graph, (d for n in done for d in plan.graph.dependents[n]))
+        for name in behind
         if succeeded.issuperset(plan.graph.depends_on[name]) and not run.awaiting(name)
-    ]
-    inline, _ = claims.divide(run, hand, plan, ready, time_left)
+    }
+    # Those that were ready before have waited for a thread.
+    due = claims.due_steps(run, hand, plan, now)
+    kept = {step.name for step in due if step.status is StepStatus.PENDING}
+    ready = claims.in_order(plan.graph, released | kept)
+    inline = claims.divide(run, hand, plan, ready, now, time_left).inline
     taken = [
         claims.claim(run, name, hand, plan, now, total_deps=len(plan.graph.depends_on[name]))
         for name in inline

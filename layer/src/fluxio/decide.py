@@ -87,7 +87,9 @@ def _next(
     lost = [step for step in todo if claims.lost_for_good(step, plan)]
     if lost:
         return claims.give_up(lost[0], now)
-    inline, elsewhere = claims.divide(run, hand, plan, [step.name for step in todo], time_left)
+    inline, kept, elsewhere = claims.divide(
+        run, hand, plan, [step.name for step in todo], now, time_left
+    )
     taken = [claims.claim(run, name, hand, plan, now) for name in inline]
     fitting = claims.fitting(run, (), taken, now)
     elsewhere += inline[fitting:]
@@ -99,7 +101,7 @@ def _next(
     if begin := claims.to_begin(run, hand, plan, now):
         return Execute(begin)
     if hand.running:
-        return Await(message.wait_until(run, hand, now))
+        return Await(message.wait_until(run, hand, now, bool(kept)))
     if todo:
         return message.next_invocation(
             hand, message.nudge(run, todo[0].name, f"again:{hand.nonce}")
@@ -163,8 +165,10 @@ def _open(created_at: int, hand: Hand, plan: Plan, now: int, time_left: int) -> 
     if plan.timeout is not None:
         deadline = min(_started(created_at, hand), now) + plan.timeout
     overdue = deadline is not None and deadline <= now  # then it ends next, and nothing may begin
-    inline, _ = claims.divide(None, hand, plan, () if overdue else roots, time_left)
-    taken = {name: claims.claim_values(name, hand, plan, now) for name in inline}
+    taken = {
+        name: claims.claim_values(name, hand, plan, now)
+        for name in claims.divide(None, hand, plan, () if overdue else roots, now, time_left).inline
+    }
     return Write((to.open_run(plan.workflow, plan.graph, taken, deadline, hand.trace),))
 
 

@@ -57,6 +57,10 @@ class Hand:
     sent_at: int | None = None
     #: Attempts under way in this process, with the time each must have ended by.
     running: dict[str, int] = field(default_factory=dict)
+    #: When each attempt under way was begun here.
+    began_at: dict[str, int] = field(default_factory=dict)
+    #: Milliseconds that the last attempts to end here took, the longest of those that ended together.
+    took: int = 0
     #: The attempt of each step that was begun here last.
     begun: dict[str, int] = field(default_factory=dict)
     #: The signals' payloads that a step was given here, as they stood in the run item.

@@ -283,6 +283,7 @@ class Loop:
             return
         for attempt in begun:
             self._hand.running[attempt.context.step] = attempt.context.deadline
+            self._hand.began_at[attempt.context.step] = now
             self._threads.start(attempt)
 
     def _attempt(self, name: str, given: Given, now: int) -> Attempt:
@@ -321,6 +322,9 @@ class Loop:
         for name in [name for name, deadline in self._hand.running.items() if deadline <= now]:
             attempt = self._threads.give_up(name)
             ended.append((attempt, attempt.timed_out()))
+        began = [self._hand.began_at.pop(attempt.context.step) for attempt, _ in ended]
+        if began:
+            self._hand.took = max(now - at for at in began)
         for attempt, outcome in ended:
             self._keep(attempt, outcome)
 

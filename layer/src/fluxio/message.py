@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fluxio.actions import Ack, Action, Nack, Send, Write
+from fluxio.claims import WAVE
 from fluxio.hand import Hand
 from fluxio.plan import Plan
 from fluxio_protocol import changes as to
@@ -44,15 +45,19 @@ def nudge(run: Run, name: str, occasion: str = "") -> Nudge:
     return Nudge(run.run_id, run.workflow, name, run.steps[name].attempt + 1, occasion)
 
 
-def wait_until(run: Run, hand: Hand, now: int) -> int:
-    """Until when to wait for a running step: one overruns, or another's backoff ends."""
+def wait_until(run: Run, hand: Hand, now: int, kept: bool = False) -> int:
+    """Until when to wait for a running step: one overruns, or another's backoff ends.
+
+    `kept` says that steps wait for threads, which they no longer do if those under way take long.
+    """
     stand = [standing(run, step, now) for step in run.steps.values() if hand.answers_for(step)]
     backoffs = [
         stands.until
         for stands in stand
         if stands.phase is Phase.WAITING and stands.until is not None
     ]
-    return min([*hand.running.values(), *backoffs])
+    spread = [at + WAVE for at in hand.began_at.values()] if kept else []
+    return min([*hand.running.values(), *backoffs, *spread])
 
 
 def put_back(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
