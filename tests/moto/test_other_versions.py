@@ -14,6 +14,7 @@ from fluxio import step, workflow
 from fluxio_client import RunEnded, RunStatus, StepStatus, UnknownStatus, WaitTimeout
 from fluxio_client.cli.exits import ExitCode
 from fluxio_protocol import layout, run_item
+from fluxio_protocol.graph import SCHEMA
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import World
 
@@ -296,3 +297,27 @@ def test_an_index_that_holds_less_can_be_listed(item: Item) -> None:
 
     assert (summary.run_id, summary.workflow, summary.created_at) == ("r", "Order", 5)
     assert summary.status == layout.UNKNOWN
+
+
+def test_a_run_whose_graph_is_of_a_later_schema_is_shown_and_parked(world: World) -> None:
+    run_id = world.run(Order).run_id
+    item = world.run_item(run_id)
+    key = layout.definition_key("Order", item["version"]["S"])
+    stored = world.dynamodb.get_item(TableName=world.table_name, Key=key)["Item"]
+    later = layout.definition_key("Order", "f00dfeed") | {
+        "schema": {"N": str(SCHEMA + 1)},
+        "graph": stored["graph"],
+    }
+    item["version"] = {"S": "f00dfeed"}
+    for changed in (item, later):
+        world.dynamodb.put_item(TableName=world.table_name, Item=changed)
+
+    world.client.signal(run_id, "approved")
+    world.pump(Order).lose_patience()
+
+    run = world.client.get(run_id)
+    assert run.parked
+    assert "was written by a later version of fluxio" in str(run.error)
+    graph = world.client.graph(run)
+    assert graph is not None
+    assert graph.depends_on["ship"] == ("charge",)

@@ -12,7 +12,7 @@ import fluxio.loop
 import fluxio.message
 import fluxio.outage
 import fluxio.sweeper
-import fluxio_client.client
+import fluxio_client.redrive
 import fluxio_protocol.changes as to
 import fluxio_protocol.run_item
 from fluxio.hand import Hand
@@ -371,7 +371,7 @@ PLANTED = [
     ),
     Planted(
         "a redrive forgets the steps under way",
-        wrap(fluxio_client.client, "_fresh_attempts", no_reprieves),
+        wrap(fluxio_client.redrive, "_fresh_attempts", no_reprieves),
         495,
         "is RUNNING with",
         ("haste",),

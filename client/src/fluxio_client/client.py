@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import secrets
 import time
@@ -13,8 +11,12 @@ from datetime import datetime
 from typing import Any
 
 from fluxio_client.dead_letters import DeadLetters, Redriven
-from fluxio_client.equality import is_stored_as
-from fluxio_client.listing import Listing
+from fluxio_client.listing import Listing, status_of, times
+from fluxio_client.polling import until_ended
+from fluxio_client.redrive import reopened
+from fluxio_client.signals import handed_over
+from fluxio_client.starting import same_run
+from fluxio_client.statuses import known
 from fluxio_protocol import changes as to
 from fluxio_protocol import layout, settings, values
 from fluxio_protocol.calls import Spent
@@ -22,29 +24,15 @@ from fluxio_protocol.changes import Change
 from fluxio_protocol.clock import WATCHDOG_MS, now_ms
 from fluxio_protocol.errors import (
     InvalidInput,
-    MalformedNudge,
     NotNudged,
     RunEnded,
-    RunExists,
     RunNotFound,
-    RunParked,
-    SignalExists,
-    UnknownStatus,
-    WaitTimeout,
 )
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.queue import Nudge, Queue
-from fluxio_protocol.run import STOPPED, Page, Run, RunStatus, StepStatus
+from fluxio_protocol.run import Page, Run, RunStatus
 from fluxio_protocol.store import Store
 from fluxio_protocol.trace import HEADER_VARIABLE, Trace
-
-#: What milliseconds since 1970 may be, as times of a listing; a time in seconds is far below.
-EARLIEST, LATEST = 10**11, 10**14
-
-
-#: Steps that a redrive gives their attempts again in one write: each takes some 50 bytes of the 4 KB that an
-#: expression may have, and three of its 300 operators.
-RESETS = 40
 
 
 def new_run_id() -> str:
@@ -139,29 +127,11 @@ class FluxioClient:
         run = written.run
         assert run is not None
         if not written.applied:
-            run = self._same_run(run, workflow, text, input)
+            run = same_run(self._store, run, workflow, text, input)
         if run.status is RunStatus.PENDING:
             again = f"call start again with run_id={run_id!r} and the same input"
             self._nudge(Nudge(run_id, workflow), again, run, trace)
         return run
-
-    def _same_run(self, there: Run, workflow: str, text: str, input: Any) -> Run:
-        if there.workflow != workflow:
-            difference = f"of workflow {there.workflow}, not {workflow}"
-        else:
-            # A GetItem: the worker's role may read an item, but not query the table.
-            ref, stored = there.input_ref, there.input_json
-            if ref is not None:
-                stored = self._store.payloads.get(there.run_id, ref)
-            if stored is not None and (
-                _canonical(stored) == _canonical(text) or is_stored_as(input, json.loads(stored))
-            ):
-                return there
-            difference = "with another input"
-        raise RunExists(
-            f"run {there.run_id} exists already, {difference}: choose another run_id, "
-            "or leave it out to get a fresh one."
-        )
 
     def get(self, run_id: str) -> Run:
         """The run with its steps, input, outputs and result; readable at once after `start`.
@@ -189,7 +159,7 @@ class FluxioClient:
             RunNotFound: there is no such run.
             RunEnded: it has ended otherwise.
         """
-        run = _known(self._change(run_id, [to.cancel(self._now())]))
+        run = known(self._change(run_id, [to.cancel(self._now())]))
         if run.status is not RunStatus.CANCELLED:
             raise RunEnded(f"run {run_id} is {run.status} already; there is nothing to cancel.")
         assert run.ended_at is not None
@@ -231,29 +201,14 @@ class FluxioClient:
         run = self._store.read(layout.check_run_id(run_id))
         if run is None:
             raise self._not_found(run_id)
-        while not self._has_signal(run, name, text):
-            now = self._now()
-            change = _change_of_signal(run, name, text, replace, now)
-            # Refused only because the run has moved on meanwhile, or another signal came first: look again.
-            written = self._store.signal(run_id, change, name, text, now, run.schema)
-            if written.run is None:
-                raise self._not_found(run_id)
-            run = written.run
-            if written.applied:
-                break
+        run = handed_over(self._store, run, name, text, replace, self._now)
+        if run is None:
+            raise self._not_found(run_id)
         if run.status in (RunStatus.PENDING, RunStatus.RUNNING):
             # One that is sent anew must not be taken for a duplicate of the one that was refused.
             occasion = f"signal:{name}:{zlib.crc32(text.encode()):x}"
             self._nudge(Nudge(run_id, run.workflow, occasion=occasion), "signal it again", run)
         return run
-
-    def _has_signal(self, run: Run, name: str, text: str) -> bool:
-        if name not in run.signals_json:
-            return False
-        there = run.signals_json[name]
-        if not there:
-            there = self._store.payloads.get(run.run_id, layout.signal_ref(name))
-        return _canonical(there) == _canonical(text)
 
     def redrive(self, run_id: str) -> Run:
         """Resume a run that FAILED or was parked (WAITING): steps that failed, or were lost with their worker,
@@ -270,28 +225,10 @@ class FluxioClient:
             RunEnded: it has succeeded or was cancelled.
             NotNudged: the run is open again but SQS did not take its message; the sweeper will find it.
         """
-        run = _known(self.get(run_id))
         now = self._now()
-        # Refused only if the run, or a step of it, has gone on meanwhile: then it is looked at anew.
-        while run.status in STOPPED:
-            opened, shard = run.version is not None, layout.shard(run_id)
-            reopen = to.redrive(opened, shard, run.ended_at, now)
-            fresh, under_way = _fresh_attempts(run)
-            changes = [reopen, *fresh, *under_way]
-            if not self._store.fits(changes, now, run.schema):
-                changes = [reopen, *fresh]
-            if not self._store.fits(changes, now, run.schema):
-                # More than one write holds: the run stays as it is until the last of them.
-                run = self._change(run_id, fresh[:RESETS])
-                continue
-            # Before it is open, so that an open run never loses a long value because it had ended before; and
-            # afterwards what a step under way has stored meanwhile.
-            seen, keys = run, values.payload_keys(run)
-            self._store.payloads.keep(run_id, keys, seen.ended_at, now)
-            run = self._change(run_id, changes)
-            if not run.ended:
-                late = [key for key in values.payload_keys(run) if key not in keys]
-                self._store.payloads.keep(run_id, late, seen.ended_at, now)
+        run = reopened(self._store, known(self.get(run_id)), now)
+        if run is None:
+            raise self._not_found(run_id)
         if run.ended:
             raise RunEnded(
                 f"run {run_id} is {run.status}: only a run that FAILED, or is parked, can be redriven."
@@ -325,23 +262,15 @@ class FluxioClient:
             SettingError: there is no such queue in this Region.
             NotNudged: SQS did not take a message; the one it was made from stays.
         """
-        nudged = malformed = unknown = 0
         with DeadLetters(Queue(self._sqs, dlq_url)) as dead:
-            for message in dead.messages(limit):
-                seen()
-                try:
-                    nudge = Nudge.from_json(message.body)
-                except MalformedNudge:
-                    malformed += 1
-                    continue
-                if self._store.read(nudge.run_id) is None:
-                    unknown += 1
-                    continue
-                again = Nudge(nudge.run_id, occasion=_redrive(self._now()))
-                self._nudge(again, "redrive the dead letters again")
-                dead.delete(message)
-                nudged += 1
-        return Redriven(nudged, malformed, unknown)
+            return dead.redrive(limit, self._is_there, self._nudge_again, seen)
+
+    def _is_there(self, run_id: str) -> bool:
+        return self._store.read(run_id) is not None
+
+    def _nudge_again(self, run_id: str) -> None:
+        again = Nudge(run_id, occasion=_redrive(self._now()))
+        self._nudge(again, "redrive the dead letters again")
 
     def _nudge(
         self, nudge: Nudge, again: str, run: Run | None = None, sender: Trace | None = None
@@ -422,19 +351,10 @@ class FluxioClient:
         """
         if type(limit) is not int or not 1 <= limit <= 1000:
             raise InvalidInput(f"limit is {limit!r}: ask for 1 to 1,000 runs a page.")
-        first, last = _milliseconds(since, "since") or 0, _milliseconds(until, "until")
-        if last is not None and last < first:
-            raise InvalidInput(
-                "until lies before since: no run can be between them. Exchange them."
-            )
-        try:
-            wanted = None if status is None else RunStatus(status)
-        except ValueError:
-            known = ", ".join(one for one in RunStatus if not one.startswith("COMPENSAT"))
-            raise InvalidInput(f"status {status!r} is none of {known}.") from None
+        first, last = times(since, until)
         return Listing(self._store).runs(
             layout.check_workflow(workflow),
-            wanted,
+            status_of(status),
             first,
             last,
             limit,
@@ -458,141 +378,16 @@ class FluxioClient:
             RunParked: the run waits for an operator; the message has its error.
             WaitTimeout: it had not ended in time.
         """
-        if timeout is not None and not 0 <= timeout < math.inf:
-            raise InvalidInput(
-                f"timeout is {timeout!r}: pass seconds, or None to wait until the run has ended."
-            )
-        if not 0.01 <= poll < math.inf:
-            raise InvalidInput(f"poll is {poll!r}: pass seconds, 0.01 or more.")
-        deadline = math.inf if timeout is None else self._monotonic() + timeout
-        pause = min(0.05, poll)
-        while True:
-            run = self._store.read(layout.check_run_id(run_id))
-            if run is None or run.ended:
-                return self.get(run_id)
-            if run.parked:
-                raise RunParked(
-                    f"run {run_id} is parked: {str(run.error).rstrip('.')}. When that is mended, redrive "
-                    "the run."
-                )
-            left = deadline - self._monotonic()
-            if left <= 0:
-                raise WaitTimeout(
-                    f"run {run_id} is {run.status} after {timeout:g} s. It goes on: wait longer, or "
-                    "look at its steps with get()."
-                )
-            self._sleep(min(pause, left))
-            pause = min(pause * 1.5, poll)
-
-
-def _fresh_attempts(run: Run) -> tuple[list[Change], list[Change]]:
-    """What gives the steps of a run that stopped their attempts again, those that are under way included.
-
-    A worker that died took its steps along; until their leases have expired they look like any other's.
-
-    Returns:
-        The changes; and those that change nothing, of steps in their first attempt. One of these that fails
-        before the redrive is written must be reset as well, so the write asks whether it is under way.
-    """
-    changes: list[Change] = []
-    unchanged: list[Change] = []
-    for step in run.steps.values():
-        if step.status is StepStatus.FAILED:
-            changes.append(to.reset(step.name, step.attempt))
-        elif step.status is StepStatus.RUNNING:
-            first = step.redriven_at == step.attempt - 1
-            (unchanged if first else changes).append(to.reprieve(step.name, step.attempt))
-    return changes, unchanged
-
-
-def _known(run: Run) -> Run:
-    """The run, if this version knows how one in its status may be moved."""
-    if not run.status.known:
-        raise UnknownStatus(
-            f"run {run.run_id} is {run.status}, a status that this version of fluxio-client does not know: a "
-            "later one wrote it, and nothing was changed. Upgrade fluxio-client to the deployment's version."
+        until_ended(
+            lambda: self._store.read(layout.check_run_id(run_id)),
+            timeout,
+            poll,
+            self._monotonic,
+            self._sleep,
         )
-    return run
-
-
-def _change_of_signal(run: Run, name: str, text: str, replace: bool, now: int) -> Change:
-    """What hands a signal to a run as it stands, which does not have it, or has another payload."""
-    _check_awaited(_known(run), name)
-    inline = text if layout.fits_inline(text) else ""
-    if run.status not in {RunStatus.PENDING, RunStatus.RUNNING} | STOPPED:
-        raise RunEnded(
-            f"run {run.run_id} is {run.status}: no step of it waits for {name} any more."
-        )
-    if name not in run.signals_json:
-        if run.status in STOPPED:
-            return to.keep_signal(name, inline)
-        return to.signal(name, inline, now)
-    waiting = [step for step in run.steps.values() if name in step.awaits]
-    taken = [s.name for s in waiting if s.status not in (StepStatus.PENDING, StepStatus.FAILED)]
-    if replace and not taken:
-        return to.replace_signal(
-            name,
-            inline,
-            waiting,
-            run.status,
-            now,
-            archives_seen=run.archives,
-        )
-    remedy = (
-        f"The step {taken[0]} has taken it: if it is wrong, start another run."
-        if taken
-        else "If it is wrong, send this one with replace=True (`fluxio signal --replace`)."
-    )
-    raise SignalExists(
-        f"the signal {name} of run {run.run_id} came before, with another payload, and that one stands. "
-        f"{remedy} To send a run more than one, let its steps await signals of different names."
-    )
-
-
-def _check_awaited(run: Run, name: str) -> None:
-    """Once a worker has laid the steps out, a signal that none of them waits for is a mistake.
-
-    Before, any name may be right, but their number is bounded: the run item must have room for the steps.
-    """
-    if run.version is None and len(run.signals_json) >= layout.MAX_SIGNALS:
-        raise InvalidInput(
-            f"run {run.run_id} ({run.workflow}) has {len(run.signals_json)} signals already, and no worker has "
-            "opened it yet: send the others once it is RUNNING. No workflow awaits more than "
-            f"{layout.MAX_SIGNALS}."
-        )
-    awaited = {signal for step in run.steps.values() for signal in step.awaits}
-    if run.version is not None and name not in awaited:
-        raise InvalidInput(
-            f"no step of run {run.run_id} ({run.workflow}) waits for a signal {name!r}: "
-            + (f"its signals are {', '.join(sorted(awaited))}." if awaited else "it has none.")
-        )
+        return self.get(run_id)
 
 
 def _redrive(now: int) -> str:
     """The occasion of a redrive's nudges: one a second, in few characters, since message ids have 128."""
     return f"redrive:{now // 1000:x}"
-
-
-def _canonical(text: str) -> str:
-    """The same text for the same JSON value; 1, 1.0 and true are three, -0.0 and 0.0 are one."""
-    return json.dumps(
-        json.loads(text, parse_float=lambda digits: float(digits) + 0.0), sort_keys=True
-    )
-
-
-def _milliseconds(of: datetime | int | None, name: str) -> int | None:
-    if of is None:
-        return None
-    if type(of) is int and EARLIEST <= of < LATEST:
-        return of
-    if not isinstance(of, datetime):
-        raise InvalidInput(
-            f"{name} is {of!r}: pass an aware datetime, datetime.now(timezone.utc) for example, or whole "
-            "milliseconds since 1970."
-        )
-    if of.tzinfo is None:
-        raise InvalidInput(
-            f"{name} is {of!r}, which has no time zone: pass an aware datetime, "
-            "datetime.now(timezone.utc) for example."
-        )
-    return int(of.timestamp() * 1000)

@@ -7,13 +7,14 @@ So a message is known by its id, and the newest handle is the one that is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fluxio_protocol.queue import BATCH, Queue, Received
+from fluxio_protocol.errors import MalformedNudge
+from fluxio_protocol.queue import BATCH, Nudge, Queue, Received
 
 #: Seconds for which a message is hidden from others; it is given back, or deleted, sooner.
 HOLD = 120
@@ -25,7 +26,7 @@ EMPTY_ANSWERS = 3
 #: Seconds of a long poll, which asks all of them, where the queue says that it holds something.
 LONG_POLL = 2
 
-#: What SQS says of a receipt handle whose time is over.
+#: What SQS says of a receipt handle that has expired.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
 _STALE = ("MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue")
 
@@ -95,6 +96,37 @@ class DeadLetters:
             for message in fresh[: limit - count]:
                 count += 1
                 yield message
+
+    def redrive(
+        self,
+        limit: int,
+        is_there: Callable[[str], bool],
+        nudge: Callable[[str], None],
+        seen: Callable[[], object],
+    ) -> Redriven:
+        """Nudge the runs that the messages name, and delete those messages.
+
+        Args:
+            limit: how many messages to take at most.
+            is_there: whether there is a run of an id.
+            nudge: sends a nudge to the run of an id.
+            seen: called for each message, to show how far the call is.
+        """
+        nudged = malformed = unknown = 0
+        for message in self.messages(limit):
+            seen()
+            try:
+                run_id = Nudge.from_json(message.body).run_id
+            except MalformedNudge:
+                malformed += 1
+                continue
+            if not is_there(run_id):
+                unknown += 1
+                continue
+            nudge(run_id)
+            self.delete(message)
+            nudged += 1
+        return Redriven(nudged, malformed, unknown)
 
     def delete(self, message: Received) -> None:
         """Delete a message: now, or when it comes back, if it was held for too long."""

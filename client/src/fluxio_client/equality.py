@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Mapping, Set
 from dataclasses import fields, is_dataclass
@@ -10,6 +11,17 @@ from typing import Any
 
 from fluxio_protocol.encoding import is_read_back, key_text, names_of, same, to_tree
 from fluxio_protocol.model_shape import shape_of
+
+
+def is_same_json(text: str, other: str) -> bool:
+    """Whether two JSON texts are of one value; 1, 1.0 and true are three, -0.0 and 0.0 are one."""
+    return _canonical(text) == _canonical(other)
+
+
+def _canonical(text: str) -> str:
+    return json.dumps(
+        json.loads(text, parse_float=lambda digits: float(digits) + 0.0), sort_keys=True
+    )
 
 
 def is_stored_as(value: Any, stored: Any) -> bool:

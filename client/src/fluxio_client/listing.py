@@ -10,6 +10,7 @@ import heapq
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import groupby, islice
 from typing import Any, NamedTuple
 
@@ -18,6 +19,9 @@ from fluxio_protocol.calls import BATCH_KEYS
 from fluxio_protocol.errors import InvalidInput
 from fluxio_protocol.run import Page, RunStatus, RunSummary
 from fluxio_protocol.store import Store
+
+#: What milliseconds since 1970 may be, as times of a listing; a time in seconds is far below.
+EARLIEST, LATEST = 10**11, 10**14
 
 #: Later than any time of a run.
 EVER = 10**15
@@ -70,6 +74,49 @@ class _Window(NamedTuple):
         last = self.cursors.get(str(entry.shard))
         comes = last is None or (entry.before, entry.run_id) > (-last[1], last[0])
         return comes and self.since <= entry.at <= self.until
+
+
+def status_of(status: RunStatus | str | None) -> RunStatus | None:
+    """The status that a listing is asked for; None for runs in any.
+
+    Raises:
+        InvalidInput: there is no such status.
+    """
+    try:
+        return None if status is None else RunStatus(status)
+    except ValueError:
+        known = ", ".join(one for one in RunStatus if not one.startswith("COMPENSAT"))
+        raise InvalidInput(f"status {status!r} is none of {known}.") from None
+
+
+def times(since: datetime | int | None, until: datetime | int | None) -> tuple[int, int | None]:
+    """The first and the last moment of a listing, in milliseconds since 1970; None: it has no last one.
+
+    Raises:
+        InvalidInput: one of them is no time, or `until` lies before `since`.
+    """
+    first, last = _milliseconds(since, "since") or 0, _milliseconds(until, "until")
+    if last is not None and last < first:
+        raise InvalidInput("until lies before since: no run can be between them. Exchange them.")
+    return first, last
+
+
+def _milliseconds(of: datetime | int | None, name: str) -> int | None:
+    if of is None:
+        return None
+    if type(of) is int and EARLIEST <= of < LATEST:
+        return of
+    if not isinstance(of, datetime):
+        raise InvalidInput(
+            f"{name} is {of!r}: pass an aware datetime, datetime.now(timezone.utc) for example, or whole "
+            "milliseconds since 1970."
+        )
+    if of.tzinfo is None:
+        raise InvalidInput(
+            f"{name} is {of!r}, which has no time zone: pass an aware datetime, "
+            "datetime.now(timezone.utc) for example."
+        )
+    return int(of.timestamp() * 1000)
 
 
 class Listing:

@@ -309,7 +309,7 @@ class Store:
             item = self.calls.get(key, consistent=False) or self.calls.get(key, consistent=True)
             if item is None or "graph" not in item:
                 return None
-            found = self._graphs[workflow, version] = Graph.from_json(item["graph"]["S"])
+            found = self._graphs[workflow, version] = Graph.from_item(item)
         return found
 
     def due(self, shard: int, until: int, limit: int) -> list[tuple[str, int]]:
