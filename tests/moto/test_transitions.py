@@ -250,3 +250,59 @@ class TestTogether:
         after = run.steps["after"]
         assert (after.status, after.attempt) == (StepStatus.RUNNING, 1)
         assert (after.completed_deps, after.total_deps) == (1, 1)
+
+
+class TestAtAnAddress:
+    """Rows apply to a part of a run, in an item of its own, as they do to the run."""
+
+    PART = layout.Address(RUN_ID, "map#mine#1")
+
+    def put_both(self, world: World, run: str, part: str) -> layout.Item:
+        put(world, item("RUNNING", part) | layout.run_key(self.PART))
+        return put(world, item("RUNNING", run))
+
+    def test_a_row_changes_the_part_and_leaves_the_run_alone(
+        self, world: World, store: Store
+    ) -> None:
+        before = self.put_both(world, "SUCCEEDED", "PENDING")
+
+        written = store.apply(self.PART, [CHANGES["claim"]], NOW)
+
+        assert written.applied
+        assert written.run == store.read(self.PART)
+        assert written.run is not None
+        assert written.run.steps["mine"].status is StepStatus.RUNNING
+        assert world.run_item(RUN_ID) == before
+
+    def test_a_row_with_a_users_own_write_changes_the_part(
+        self, world: World, store: Store
+    ) -> None:
+        before = self.put_both(world, "SUCCEEDED", "PENDING")
+        own = {"pk": {"S": "own"}, "sk": {"S": "own"}}
+        operation = {"Put": {"TableName": world.table_name, "Item": own}}
+
+        written = store.apply(self.PART, [CHANGES["claim"]], NOW, [operation])
+
+        assert written.run is not None
+        assert written.run.steps["mine"].status is StepStatus.RUNNING
+        assert world.run_item(RUN_ID) == before
+
+    @pytest.mark.parametrize("operations", [0, 1])
+    def test_a_row_that_is_refused_shows_the_part_as_it_is(
+        self, world: World, store: Store, operations: int
+    ) -> None:
+        self.put_both(world, "PENDING", "SUCCEEDED")
+        own = {"pk": {"S": "own"}, "sk": {"S": "own"}}
+        operation = {"Put": {"TableName": world.table_name, "Item": own}}
+
+        written = store.apply(self.PART, [CHANGES["claim"]], NOW, [operation] * operations)
+
+        assert not written.applied
+        assert written.run is not None
+        assert written.run.steps["mine"].status is StepStatus.SUCCEEDED
+
+    def test_a_run_is_at_the_address_of_its_id(self, world: World, store: Store) -> None:
+        self.put_both(world, "PENDING", "SUCCEEDED")
+
+        assert store.read(layout.Address(RUN_ID)) == store.read(RUN_ID)
+        assert store.read(RUN_ID) != store.read(self.PART)

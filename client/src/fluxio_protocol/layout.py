@@ -110,9 +110,23 @@ def workflow_shard(workflow: str, number: int) -> str:
     return f"{workflow}#{number}"
 
 
-def run_key(run_id: str) -> Item:
-    """The key of the run item."""
-    return {"pk": {"S": run_id}, "sk": {"S": RUN}}
+class Address(NamedTuple):
+    """An item that rows of the transition table may change: a run's own, or a part of the run's."""
+
+    run_id: str
+    #: Its sort key.
+    part: str = RUN
+
+    @classmethod
+    def of(cls, at: Address | str) -> Address:
+        """The address itself, or that of the run item of a run id."""
+        return at if isinstance(at, Address) else cls(at)
+
+
+def run_key(at: Address | str) -> Item:
+    """The key of the run item of a run id, or of the item at an address."""
+    run_id, part = Address.of(at)
+    return {"pk": {"S": run_id}, "sk": {"S": part}}
 
 
 def definition_key(workflow: str, version: str) -> Item:

@@ -21,7 +21,7 @@ from fluxio_protocol.changes import Change
 from fluxio_protocol.errors import FluxioError
 from fluxio_protocol.expression import expression
 from fluxio_protocol.graph import Graph
-from fluxio_protocol.layout import Item
+from fluxio_protocol.layout import Address, Item
 from fluxio_protocol.payloads import Payloads, records_of
 from fluxio_protocol.run import Run
 from fluxio_protocol.run_item import SCHEMA, filled_in, new_run_item, run_from_item
@@ -140,16 +140,16 @@ class Store:
 
     def apply(
         self,
-        run_id: str,
+        at: Address | str,
         changes: Sequence[Change],
         now: int,
         operations: Sequence[dict[str, Any]] = (),
         schema: int = SCHEMA,
     ) -> Written:
-        """Apply rows of the transition table to a run: all of them, or none.
+        """Apply rows of the transition table to a run, or to a part of it: all of them, or none.
 
         Args:
-            run_id: which run.
+            at: which run, or the address of the part.
             changes: the rows.
             now: the caller's time, which the guards DUE and LEASE_OVER are held against.
             operations: the user's own writes, in TransactWriteItems' form, that commit with the rows.
@@ -160,25 +160,25 @@ class Store:
         """
         update = {
             "TableName": self.table_name,
-            "Key": layout.run_key(run_id),
+            "Key": layout.run_key(at),
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             **expression(changes, now, self._retention_days, schema).arguments(),
         }
         if refusals := "; ".join(limits.operation_refusals(update)):
             rows = ", ".join(change.row.name for change in changes)
             raise FluxioError(
-                f"run {run_id}: the write {rows} is too large for DynamoDB: {refusals}."
+                f"run {Address.of(at).run_id}: the write {rows} is too large for DynamoDB: {refusals}."
             )
         if operations:
-            return self._apply_with(run_id, update, operations)
+            return self._apply_with(at, update, operations)
         try:
             answer = self.calls.write("update_item", ReturnValues="ALL_NEW", **update)
         except self.calls.client.exceptions.ConditionalCheckFailedException as error:
-            return Written(False, self._refused(run_id, error.response))
+            return Written(False, self._refused(at, error.response))
         return Written(True, self._written(answer["Attributes"]))
 
     def _apply_with(
-        self, run_id: str, update: dict[str, Any], operations: Sequence[dict[str, Any]]
+        self, at: Address | str, update: dict[str, Any], operations: Sequence[dict[str, Any]]
     ) -> Written:
         items = [{"Update": update}, *operations]
         try:
@@ -186,7 +186,7 @@ class Store:
         except self.calls.client.exceptions.TransactionCanceledException as error:
             ours, *theirs = error.response["CancellationReasons"]
             if ours["Code"] == "ConditionalCheckFailed":
-                return Written(False, self._refused(run_id, ours))
+                return Written(False, self._refused(at, ours))
             codes = {reason["Code"] for reason in theirs}
             if ours["Code"] == "None" and codes & {"ConditionalCheckFailed", "ValidationError"}:
                 raise TransactionFailed([_reason(reason) for reason in theirs]) from None
@@ -200,12 +200,12 @@ class Store:
             if code in _REFUSED_FOR_NOW:
                 raise TransactionFailed([str(error)]) from None
             raise
-        return Written(True, self.read(run_id))
+        return Written(True, self.read(at))
 
-    def _refused(self, run_id: str, answer: dict[str, Any]) -> Run | None:
+    def _refused(self, at: Address | str, answer: dict[str, Any]) -> Run | None:
         # The image comes with the refusal; only where an endpoint leaves it out is a read needed.
         item = answer.get("Item")
-        return self._written(item) if item else self.read(run_id)
+        return self._written(item) if item else self.read(at)
 
     def _written(self, item: Item) -> Run:
         """The run that a write has left. The write is done; its graph is read later, if it cannot be now."""
@@ -256,9 +256,9 @@ class Store:
 
     # --- reads
 
-    def read(self, run_id: str) -> Run | None:
-        """The run item as it stands, without values that have items of their own."""
-        item = self.calls.get(layout.run_key(run_id), consistent=True)
+    def read(self, at: Address | str) -> Run | None:
+        """The item of a run, or of a part of it, as it stands, without values that have items of their own."""
+        item = self.calls.get(layout.run_key(at), consistent=True)
         return self._run(item) if item else None
 
     def read_many(self, run_ids: Iterable[str]) -> dict[str, Run]:
