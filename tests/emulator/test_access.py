@@ -269,6 +269,8 @@ CLIENT_NEEDS: list[tuple[str, str, Callable[[FluxioClient], Any]]] = [
     ("dynamodb:Query", "-runs", lambda fluxio: fluxio.get("there")),
     ("dynamodb:Query", "/index/by_workflow", lambda fluxio: fluxio.list("Broken")),
     ("dynamodb:Query", "/index/failed", lambda fluxio: fluxio.list("Broken", status="FAILED")),
+    ("dynamodb:Query", "/index/due", lambda fluxio: fluxio.list("Broken", status="RUNNING")),
+    ("dynamodb:BatchGetItem", "", lambda fluxio: fluxio.list("Broken")),
     ("sqs:SendMessage", "", lambda fluxio: fluxio.start("Chain", {"n": 0})),
 ]
 
@@ -288,7 +290,6 @@ POLLER_NEEDS = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttribut
 
 #: What an operator may beyond a client, and a command that asks for it.
 OPERATOR_NEEDS: list[tuple[str, str, list[str]]] = [
-    ("dynamodb:Query", "/index/due", ["list", "--open"]),
     ("dynamodb:Scan", "/index/failed", ["list", "--failed"]),
     ("dynamodb:Scan", "/index/by_workflow", ["list", "--waiting"]),
     ("dynamodb:DescribeTable", "", ["doctor"]),

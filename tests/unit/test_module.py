@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from fluxio.metrics import METRICS
+from fluxio_protocol import layout
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "modules" / "fluxio"
@@ -45,6 +47,20 @@ def test_alarms_and_dashboard_ask_for_all_metrics_of_the_worker_and_for_no_other
     by_step = set(re.findall(r"(step_\w+) = ", dashboard))
     assert alarmed == {"runs_failed", "runs_parked", "runs_stuck", "sweeps"}
     assert alarmed | shown | searched | by_step == {*METRICS}
+
+
+def test_the_table_has_the_indexes_that_clients_and_workers_read() -> None:
+    """And no attribute in one that is not read from it: each would be write units."""
+    text = (MODULE / "table.tf").read_text(encoding="utf-8")
+    line = r'^    (\w+) += { hash_key = "(\w+)", range_key = "(\w+)", with = (\[.*\]) }$'
+    made = {
+        name: layout.Index(hash_key, range_key, tuple(json.loads(projected)))
+        for name, hash_key, range_key, projected in re.findall(line, text, re.MULTILINE)
+    }
+    kinds = re.findall(r'^  attribute {\n    name = "(\w+)"\n    type = "(\w)"', text, re.MULTILINE)
+
+    assert made == layout.INDEXES
+    assert dict(kinds) == layout.KEY_TYPES
 
 
 BLOCK = re.compile(r'^resource "(\w+)" "(\w+)" {\n(.*?)^}', re.MULTILINE | re.DOTALL)
