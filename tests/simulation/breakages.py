@@ -20,7 +20,6 @@ import fluxio_protocol.expression
 import fluxio_protocol.queue
 from fluxio.actions import Ack, Nack, Write
 from fluxio.hand import Hand
-from fluxio.loop import Loop
 from fluxio.worker import Worker
 from fluxio_client.client import FluxioClient
 from fluxio_protocol.expression import Expression
@@ -246,13 +245,3 @@ def looks_away(sound: Any, run: Any, hand: Hand, plan: Any, now: int, time_left:
     action = sound(run, hand, plan, now, time_left)
     ends = isinstance(action, Write) and [change.row.name for change in action.changes]
     return Ack() if ends == ["fail_run"] else action
-
-
-def keep_plan(sound: Any, self: Loop, run: Any, workflow: str) -> None:
-    """What a worker went by before stays, if what it should go by cannot be had."""
-    before = self._plan
-    try:
-        sound(self, run, workflow)
-    except Exception:
-        self._plan = before
-        raise
