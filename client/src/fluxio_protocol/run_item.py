@@ -19,7 +19,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from fluxio_protocol import layout
 from fluxio_protocol.graph import Graph
@@ -159,6 +160,14 @@ def run_from_item(
     )
 
 
+class _Edges(NamedTuple):
+    """What the graph says of a step: the fields of `Step` after its attempt."""
+
+    completed_deps: int = 0
+    total_deps: int = 0
+    awaits: tuple[str, ...] = ()
+
+
 class _Values:
     """What the steps of a run are read with: its start, its result, and the items of long values."""
 
@@ -188,7 +197,7 @@ def _steps(
         if isinstance(part, dict) or (isinstance(part, str) and schema != 1)
     }
     if schema == 1 or graph is None:
-        return {name: _step(name, part, values, {}) for name, part in stored.items()}
+        return {name: _step(name, part, values, _Edges()) for name, part in stored.items()}
     sealed = sealed_places(at.get("sealed", ""))
     for place, name in enumerate(graph.depends_on):
         if place in sealed and name not in stored:
@@ -200,11 +209,7 @@ def _steps(
         done = (
             len(deps) if part is not None else sum(isinstance(stored.get(dep), str) for dep in deps)
         )
-        edges = {
-            "completed_deps": done,
-            "total_deps": len(deps),
-            "awaits": graph.awaits.get(name, ()),
-        }
+        edges = _Edges(done, len(deps), graph.awaits.get(name, ()))
         steps[name] = _step(name, part, values, edges)
         if name in ended:
             steps[name] = replace(steps[name], sealed=True)
@@ -217,50 +222,65 @@ def filled_in(run: Run, records: Mapping[str, str]) -> Run:
     steps = dict(run.steps)
     for name, step in run.steps.items():
         if step.unread and name in records:
-            edges = {at: getattr(step, at) for at in ("completed_deps", "total_deps", "awaits")}
+            edges = _Edges(step.completed_deps, step.total_deps, step.awaits)
             steps[name] = replace(_ended_step(name, records[name], values, edges), sealed=True)
     return replace(run, steps=steps)
 
 
-def _step(
-    name: str, part: dict[str, Any] | str | None, values: _Values, edges: dict[str, Any]
-) -> Step:
+def _step(name: str, part: dict[str, Any] | str | None, values: _Values, edges: _Edges) -> Step:
     """A step in any of its forms; what a later version wrote in another one is shown as unknown."""
     if part is None:
-        return Step(name, StepStatus.PENDING, **edges)
+        return _pending(name, edges)
     if part == "":
-        return Step(name, StepStatus.SUCCEEDED, sealed=True, **edges)
+        return Step(name, StepStatus.SUCCEEDED, 0, *edges, sealed=True)
     if isinstance(part, str):
         return _ended_step(name, part, values, edges)
     awaits, ref, error = part.get("awaits"), part.get("output_ref"), part.get("error")
     if awaits and isinstance(awaits, str):
-        edges = edges | {"awaits": tuple(awaits.split(","))}
+        edges = edges._replace(awaits=tuple(awaits.split(",")))
     return Step(
         name=name,
         status=StepStatus.of(part.get("status", UNKNOWN)),
         error=Failure.from_json(error) if error else None,
         output_json=part.get("output", values.of(ref)),
-        **edges | {field: part[field] for field in _STEP_FIELDS & part.keys()},
+        **edges._asdict() | {field: part[field] for field in _STEP_FIELDS & part.keys()},
     )
 
 
-def _ended_step(name: str, text: str, values: _Values, edges: dict[str, Any]) -> Step:
+@lru_cache(maxsize=1024)
+def _pending(name: str, edges: _Edges) -> Step:
+    """A step that was never claimed; most of a run's are the same at each look."""
+    return Step(name, StepStatus.PENDING, 0, *edges)
+
+
+def _ended_step(name: str, text: str, values: _Values, edges: _Edges) -> Step:
+    step = _read_record(name, text, values.created_at, edges)
+    if step.output_json == RESULT_MARK:
+        return replace(step, output_json=values.result)
+    if step.output_ref is not None and (output := values.of(step.output_ref)) is not None:
+        return replace(step, output_json=output)
+    return step
+
+
+@lru_cache(maxsize=512)
+def _read_record(name: str, text: str, created_at: int, edges: _Edges) -> Step:
+    """The step that `ended_text` wrote; what is written never changes, so it is read once."""
     attempt, token, times, output = [*text.split(" ", 3), "", "", ""][:4]
     matched = _TIMES.fullmatch(times)
     if not attempt.isdecimal() or matched is None:
-        return Step(name, StepStatus.of(attempt if attempt.isidentifier() else UNKNOWN), **edges)
-    started_at = values.created_at + int(matched[1])
-    ref = None if output else layout.output_ref(name, int(attempt))
+        status = StepStatus.of(attempt if attempt.isidentifier() else UNKNOWN)
+        return Step(name, status, 0, *edges)
+    started_at = created_at + int(matched[1])
     return Step(
-        name=name,
-        status=StepStatus.SUCCEEDED,
-        attempt=int(attempt),
+        name,
+        StepStatus.SUCCEEDED,
+        int(attempt),
+        *edges,
         token=token,
         started_at=started_at,
         ended_at=started_at + int(matched[2]),
-        output_json=values.result if output == RESULT_MARK else output or values.of(ref),
-        output_ref=ref,
-        **edges,
+        output_json=output or None,
+        output_ref=None if output else layout.output_ref(name, int(attempt)),
     )
 
 

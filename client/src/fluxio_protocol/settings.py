@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from functools import cache
 from typing import Any
 
@@ -76,7 +77,11 @@ def _session() -> Any:
     # for both clients: each reads the service descriptions anew, which costs more than all else here.
     import botocore.session
 
-    return botocore.session.get_session()
+    from fluxio_protocol.answers import PlainParserFactory
+
+    session = botocore.session.get_session()
+    session.register_component("response_parser_factory", PlainParserFactory())
+    return session
 
 
 def aws_client(service: str, region: str | None = None, endpoint_url: str | None = None) -> Any:
@@ -90,10 +95,16 @@ def aws_client(service: str, region: str | None = None, endpoint_url: str | None
     Raises:
         SettingError: the environment does not say which AWS Region to speak to.
     """
+    import botocore
     from botocore.config import Config
     from botocore.exceptions import NoRegionError
 
     config = Config(
+        # What fluxio sends itself is well-formed; what a step adds to it is checked by `Store`.
+        parameter_validation=False,
+        # botocore puts the same text together anew for each call.
+        user_agent=f"fluxio botocore/{botocore.__version__} {platform.python_implementation()}/"
+        f"{platform.python_version()}",
         retries={"mode": "standard", "total_max_attempts": 4},
         connect_timeout=3,
         read_timeout=10,

@@ -35,6 +35,7 @@ class Deployment:
         self._inline_branches = inline_branches
         self._patience = patience
         self._graphs: dict[tuple[str, str], Graph] = {}
+        self._policies: dict[tuple[str, int], tuple[WorkflowDefinition, dict[str, StepPolicy]]] = {}
 
     def definition(self, workflow: str) -> WorkflowDefinition:
         """The workflow's code; see `Manifest.load` for the errors."""
@@ -50,10 +51,7 @@ class Deployment:
         """
         try:
             definition = self._manifest.load(workflow)
-            policies = {
-                name: _policy(workflow, step, function_timeout)
-                for name, step in definition.steps.items()
-            }
+            policies = self._policies_of(definition, function_timeout)
             graph = self._graph(definition, run)
         except UnknownWorkflow as error:
             # A run under way knew its workflow once: what is missing is a part of the deployment.
@@ -63,6 +61,18 @@ class Deployment:
             return Problem(Failure("DeploymentError", str(error)), True, self._patience)
         timeout = None if definition.timeout is None else round(definition.timeout * 1000)
         return Plan(workflow, graph, policies, timeout, self._inline_branches)
+
+    def _policies_of(
+        self, definition: WorkflowDefinition, function_timeout: int
+    ) -> dict[str, StepPolicy]:
+        """The policies of a workflow's steps, worked out once: they are asked for at each look at a run."""
+        key = (definition.name, function_timeout)
+        found = self._policies.get(key)
+        if found is None or found[0] is not definition:
+            steps = definition.steps.items()
+            made = {name: _policy(definition.name, step, function_timeout) for name, step in steps}
+            found = self._policies[key] = (definition, made)
+        return found[1]
 
     def _graph(self, definition: WorkflowDefinition, run: Run | None) -> Graph:
         deployed = definition.graph
