@@ -94,7 +94,12 @@ PLANTED = [
         ("a step that fails for good", {7: "crossed"}),
         "is FAILED after attempt 2, which has not failed",
     ),
-    Planted("a fence does not ask for the token", unasked("token"), 1174, "but s1 committed 2"),
+    Planted(
+        "a fence does not ask for the token",
+        unasked("token"),
+        1174,
+        "was committed by another claim than its last",
+    ),
     Planted(
         "a fence does not ask for the attempt",
         unasked("attempt"),
@@ -114,14 +119,14 @@ PLANTED = [
             "__init__",
             lambda sound, self, nudge, received, _: sound(self, nudge, received, "t"),
         ),
-        9,
+        0,
         "ran twice",
     ),
     # --- claims
     Planted(
         "a take-over does not ask whether the lease is over",
         without("take_over", Guard.LEASE_OVER),
-        0,
+        23,
         "within its timeout",
     ),
     Planted(
@@ -148,19 +153,19 @@ PLANTED = [
     Planted(
         "a first claim does not ask whether the step stands in the item",
         wrap(Steps, "claim", claim_whatever_stands),
-        ("order, a nudge per branch", {}),
+        ("signals, early", {16: "late"}),
         "was claimed",
     ),
     Planted(
         "a claim does not ask whether steps were sealed since",
         without("claim", Guard.SEALS_SEEN),
-        0,
+        6,
         "was changed after its commit",
     ),
     Planted(
         "a claim by a worker that has not seen the run does not ask what came before",
         without("claim", Guard.BARRIER),
-        0,
+        93,
         "was changed after its commit",
     ),
     Planted(
@@ -195,13 +200,13 @@ PLANTED = [
     Planted(
         "a completion counts each dependent twice",
         wrap(to, "complete", count_twice),
-        3,
+        31,
         "counts 2 of ['s0']",
     ),
     Planted(
         "a completion forgets a dependent",
         wrap(to, "complete", count_some),
-        3,
+        31,
         "counts 0 of ['s0']",
     ),
     Planted(
@@ -214,13 +219,13 @@ PLANTED = [
     Planted(
         "an archive is written over another worker's",
         wrap(Payloads, "put_archive", overwrite_archive),
-        0,
+        504,
         "was overwritten with other records",
     ),
     Planted(
         "a worker takes out what it wanted to seal, not what the archive has",
         wrap(Payloads, "put_archive", seal_what_was_wanted),
-        0,
+        2055,
         "has sealed",
     ),
     Planted(
@@ -228,19 +233,19 @@ PLANTED = [
         lambda patch: patch.setattr(
             Payloads, "put_archive", lambda self, _, __, of, ___: tuple(of)
         ),
-        0,
+        3,
         "has sealed",
     ),
     Planted(
         "a seal does not ask for the archives that there are",
         without("seal", Guard.SEALS_SEEN),
-        0,
+        219,
         "has sealed",
     ),
     Planted(
         "a sealed step is taken for one that was never claimed",
         lambda patch: patch.setattr(fluxio_protocol.run_item, "sealed_places", lambda _: set()),
-        0,
+        3,
         "was changed after its commit",
     ),
     # --- acknowledgements
@@ -268,7 +273,7 @@ PLANTED = [
     Planted(
         "a nudge of a fan-out is not sent",
         wrap(Queue, "send", send_all_but_one),
-        ("order, two branches inline", {}),
+        ("order, branches inline", {6: "after"}),
         "it never came to rest",
     ),
     Planted("entries that SQS refused are not sent again", send_once, 110, "still at it"),
@@ -365,7 +370,7 @@ PLANTED = [
     Planted(
         "a step fails for attempts that a redrive has just given back",
         without("fail", Guard.REDRIVE_SEEN),
-        1784,
+        1930,
         "failed of 2 attempts",
         ("haste",),
     ),
