@@ -17,6 +17,7 @@ from fluxio_client import (
     RunStatus,
     StepStatus,
 )
+from fluxio_protocol import calls
 from tests.moto.pump import Calls, Killed, World
 
 pytestmark = pytest.mark.once
@@ -117,6 +118,33 @@ class TestCancel:
         run = world.client.get("c-1")
         assert (run.status, run.steps["cancels"].attempt) == (RunStatus.CANCELLED, 1)
         assert run.steps["cancels"].status is not StepStatus.RUNNING
+
+    def test_a_cancelled_run_has_all_of_its_steps_though_its_graph_could_not_be_read_at_once(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        @workflow
+        class Waits:
+            @step(awaits=["go"])
+            def first(self) -> None: ...
+
+            @step(depends_on=["first"])
+            def second(self) -> None: ...
+
+        run_id = world.run(Waits).run_id
+        sound, failed = calls.Calls.get, []
+
+        def get(self: calls.Calls, key: dict[str, Any], consistent: bool) -> dict[str, Any] | None:
+            if key["sk"]["S"] == "def" and not failed:
+                failed.append(key)
+                raise ConnectionError
+            return sound(self, key, consistent)
+
+        monkeypatch.setattr(calls.Calls, "get", get)
+
+        run = world.client.cancel(run_id)
+
+        assert failed
+        assert (run.status, [*run.steps]) == (RunStatus.CANCELLED, ["first", "second"])
 
     def test_cancelling_again_is_no_error(self, world: World) -> None:
         world.client.start("Greeting", run_id="g-1")

@@ -85,3 +85,9 @@ def test_a_run_is_stuck_if_a_worker_should_go_on_with_it_and_none_has_for_long(
     seen = run(named, created_at=OLD)
 
     assert is_stuck(seen, NOW + 1) is stuck
+
+
+def test_a_run_whose_steps_are_not_all_known_is_not_said_to_be_stuck() -> None:
+    seen = run({"a": succeeded(ended_at=OLD)}, created_at=OLD, partial=True)
+
+    assert not is_stuck(seen, NOW + 1)

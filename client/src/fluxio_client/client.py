@@ -286,6 +286,8 @@ class FluxioClient:
 
     def _change(self, run_id: str, changes: Sequence[Change]) -> Run:
         run = self._store.apply(layout.check_run_id(run_id), changes, self._now()).run
+        if run is not None and run.partial:
+            run = self._store.read(run_id)
         if run is None:
             raise self._not_found(run_id)
         return run

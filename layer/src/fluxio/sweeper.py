@@ -140,9 +140,10 @@ def _sweep_page(
 def is_stuck(run: Run, now: int) -> bool:
     """Whether there is something to do for an open run, and for a quarter of an hour no worker has done it.
 
-    A run that waits for a signal, for the end of a backoff or for a worker whose lease holds is not stuck.
+    A run that waits for a signal, for the end of a backoff or for a worker whose lease holds is not stuck. One
+    whose steps are not all known is not said to be.
     """
-    if run.status not in (RunStatus.PENDING, RunStatus.RUNNING):
+    if run.status not in (RunStatus.PENDING, RunStatus.RUNNING) or run.partial:
         return False
     steps = run.steps.values()
     times = [(s.started_at, s.ended_at, s.not_before, s.lease_until) for s in steps]
