@@ -20,7 +20,7 @@ import pytest
 
 from dev import ROOT, layer, release
 from dev.bootstrap import _pip_environment, interpreters
-from dev.terraform import _environment, find_terraform
+from dev.terraform_install import environment, find_terraform
 from tests.emulator.runtime_api import BOTO3, runtime_folder
 from tests.emulator.world import Deployed
 
@@ -143,7 +143,7 @@ def terraform(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [find_terraform(), *arguments, "-no-color"],
         cwd=folder,
-        env=_environment(os.environ),
+        env=environment(os.environ),
         capture_output=True,
         text=True,
         timeout=300,
@@ -418,7 +418,7 @@ def commands(text: str) -> list[str]:
 def shell(lines: Sequence[str], folder: Path, **more: str) -> str:
     """Run the lines as a reader would, with the project's own `fluxio` and `python` first."""
     env = {
-        **_environment(os.environ),
+        **environment(os.environ),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "NO_COLOR": "1",
         **more,
