@@ -141,6 +141,23 @@ def test_a_chain_of_6_takes_8_writes_1_message_and_1_invocation(world: World, ca
     assert len(pump.answers) == 1
 
 
+@pytest.mark.parametrize(("branches", "writes"), [(3, 5), (20, 8), (100, 30)])
+def test_quick_branches_commit_together_and_need_no_messages_of_their_own(
+    world: World, calls: Calls, branches: int, writes: int
+) -> None:
+    """In real threads: the start, the opening, a write for each wave, and one with which the run ends."""
+    wide = fan_out(branches)
+    world.run(wide, {"n": 1})
+    for _ in range(5 if branches == 3 else 1):
+        calls.reset()
+        run_id = world.client.start("FanOut", {"n": 1}).run_id
+        pump = world.pump(wide)
+        pump.drain()
+        assert world.client.get(run_id).result == {"total": sum(1 + at for at in range(branches))}
+        assert calls.writes <= writes
+        assert (calls.messages, len(pump.answers)) == (1, 1)
+
+
 def test_branches_run_side_by_side(world: World) -> None:
     met = threading.Barrier(2, timeout=10)
 

@@ -9,6 +9,7 @@ import json
 import math
 import multiprocessing
 import os
+import queue
 import signal
 import sys
 import threading
@@ -556,6 +557,68 @@ class TestChildren:
             return child.exitcode
 
         assert attempt(body).run(interrupt=True) == Returned("5", ())
+
+
+class Script:
+    """A clock, and a queue in which attempts end when the script says so."""
+
+    def __init__(self, *ends: tuple[float, Attempt]) -> None:
+        self.now = 0.0
+        self.ends = [*ends]
+
+    def clock(self) -> float:
+        return self.now
+
+    def get(self, timeout: float) -> tuple[Attempt, Returned]:
+        until = self.now + timeout
+        self.now = min([until, *(max(at, self.now) for at, _ in self.ends[:1])])
+        return self.get_nowait()
+
+    def get_nowait(self) -> tuple[Attempt, Returned]:
+        if not self.ends or self.ends[0][0] > self.now:
+            raise queue.Empty
+        return self.ends.pop(0)[1], Returned("1", ())
+
+
+class TestAttemptsThatEndTogether:
+    """One write commits what ends within a moment; nothing waits for what is slow."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(threading.Thread, "start", lambda _: None)
+
+    def ended(self, script: Script, *began: Attempt) -> tuple[list[str], float]:
+        threads: Any = Threads(script.clock, script)  # type: ignore[arg-type]
+        for one in began:
+            threads.start(one)
+        return [one.context.step for one, _ in threads.wait(60)], script.now
+
+    def test_those_that_end_within_a_moment_come_together(self) -> None:
+        a, b, c = (attempt(int, name=name) for name in "abc")
+        names, now = self.ended(Script((0.001, b), (0.003, a), (0.0055, c)), a, b, c)
+        assert names == ["b", "a", "c"]
+        assert now == 0.0055  # the last one is not waited after
+
+    def test_the_longer_the_first_one_took_the_longer_the_moment_up_to_20_ms(self) -> None:
+        a, b, c = (attempt(int, name=name) for name in "abc")
+        assert self.ended(Script((0.1, a), (0.114, b), (9, c)), a, b, c)[0] == ["a", "b"]
+        assert self.ended(Script((9.0, a), (9.019, b), (9.021, c)), a, b, c)[0] == ["a", "b"]
+
+    def test_an_attempt_that_runs_alone_is_not_kept_waiting(self) -> None:
+        a = attempt(int, name="a")
+        assert self.ended(Script((0.1, a)), a) == (["a"], 0.1)
+
+    def test_a_slow_sibling_is_waited_for_once_and_only_for_a_moment(self) -> None:
+        a, slow, b = (attempt(int, name=name) for name in ("a", "slow", "b"))
+        script = Script((0.001, a), (0.5, b), (60, slow))
+        threads: Any = Threads(script.clock, script)  # type: ignore[arg-type]
+        threads.start(a)
+        threads.start(slow)
+        assert [one for one, _ in threads.wait(60)] == [a]
+        assert script.now < 0.01
+        threads.start(b)
+        assert [one for one, _ in threads.wait(60)] == [b]
+        assert script.now == 0.5
 
 
 class TestThreads:
