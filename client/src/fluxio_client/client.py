@@ -53,7 +53,7 @@ class FluxioClient:
             long inputs and payloads that it stores.
         now: the time in milliseconds since 1970; for tests.
         sleep: waits so many seconds; for tests.
-        monotonic: seconds of a clock that nobody sets, for how long something takes; for tests.
+        monotonic: seconds of a clock that is never set, for how long something takes; for tests.
 
     Raises:
         SettingError: table or queue are neither given nor in the environment, or cannot be used; or the
@@ -295,7 +295,7 @@ class FluxioClient:
     def _not_found(self, run_id: str) -> RunNotFound:
         return RunNotFound(
             f"there is no run {run_id} in this table: check the id and that FLUXIO_TABLE_NAME is "
-            "the deployment's own; an ended run is deleted when its retention is over."
+            "the deployment's own; an ended run is deleted when its retention has passed."
         )
 
     def graph(self, run: Run) -> Graph | None:

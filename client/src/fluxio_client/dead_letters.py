@@ -55,7 +55,7 @@ class DeadLetters:
         self._held: dict[str, Received] = {}
         #: Those to be deleted whose handle was too old.
         self._undeleted: set[str] = set()
-        #: Why messages could not be given back: they stay hidden until `HOLD` is over.
+        #: Why messages could not be given back: they stay hidden for the rest of `HOLD`.
         self.refusal: ClientError | None = None
 
     def __enter__(self) -> DeadLetters:

@@ -257,7 +257,7 @@ class Listing:
                 ":until": {"N": str(window.until_of(shard))},
             },
             "ScanIndexForward": False,
-            # One more tells whether there are more, another one that the moment of the last is over.
+            # One more tells whether there are more, another one that no more have the last one's time.
             "Limit": expected + 2,
         }
         found = (

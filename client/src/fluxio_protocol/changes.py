@@ -141,7 +141,7 @@ def claim(
 
 
 def take_over(step: str, values: Mapping[str, str | int], attempt: int) -> Change:
-    """Take a step whose lease is over; `attempt` is the one that was lost."""
+    """Take a step whose lease has expired; `attempt` is the one that was lost."""
     return Change(TABLE["take_over"], step, values, attempt=attempt)
 
 
@@ -265,12 +265,12 @@ def park(failure: Failure) -> Change:
 
 
 def expire(failure: Failure, now: int) -> Change:
-    """End the run because the time it was given is over."""
+    """End the run because it has not ended by its deadline."""
     return Change(TABLE["expire"], values={"ended_at": now, "error": failure.to_json()})
 
 
 def cancel(now: int) -> Change:
-    """End the run because somebody asks for it."""
+    """End the run because an operator, or the program that started it, asks for it."""
     return Change(TABLE["cancel"], values={"ended_at": now})
 
 

@@ -27,7 +27,7 @@ class PayloadError(FluxioError):
 
 
 class RunNotFound(FluxioError):
-    """There is no run of this id in the table: it was never started, or its retention is over."""
+    """There is no run of this id in the table: it was never started, or its retention has passed."""
 
 
 class RunExists(FluxioError):

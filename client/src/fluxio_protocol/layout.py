@@ -89,7 +89,7 @@ PAYLOAD_BYTES = 390_000
 PAYLOAD_DAYS = 400
 
 #: Different signals that the steps of one workflow may await; and as many may reach a run before a worker has
-#: opened it, when nobody knows yet which it awaits. Each may take INLINE_BYTES of the run item.
+#: opened it, when it is not known yet which it awaits. Each may take INLINE_BYTES of the run item.
 MAX_SIGNALS = 150
 
 #: Before a signal's name: the attribute of the run item with its payload; "" if that has an item of its own.
@@ -135,7 +135,7 @@ def definition_key(workflow: str, version: str) -> Item:
 
 
 def output_ref(step: str, attempt: int) -> str:
-    """The sort key of an output item. An attempt is held by one worker only, so nobody overwrites another's."""
+    """The sort key of an output item. An attempt is held by one worker only, so none overwrites another's."""
     return f"out#{step}#{attempt}"
 
 

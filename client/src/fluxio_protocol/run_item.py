@@ -52,7 +52,7 @@ def new_run_item(
     wake_at: int,
     trace: Trace | None = None,
 ) -> Item:
-    """The item of a run that nobody has opened yet.
+    """The item of a run that no worker has opened yet.
 
     Args:
         run_id: its id.

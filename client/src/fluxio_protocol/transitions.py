@@ -36,19 +36,19 @@ from fluxio_protocol.run import ENDED, STOPPED, RunStatus, StepStatus
 class Guard(Enum):
     """What must hold besides the statuses."""
 
-    #: The step's `token` and `attempt` are those of the caller's claim: nobody took the step over.
+    #: The step's `token` and `attempt` are those of the caller's claim: no other worker took the step over.
     FENCE = "fence"
-    #: The step's `attempt` is the one the caller knows of: nobody has tried it again since.
+    #: The step's `attempt` is the one the caller knows of: it has not been tried again since.
     ATTEMPT = "attempt"
     #: Every step this one depends on has succeeded, counting those that succeed in the same write.
     BARRIER = "barrier"
-    #: The step is not waiting for a backoff, or the backoff is over.
+    #: The step is not waiting for a backoff, or the backoff has ended.
     DUE = "due"
-    #: The time the last claim was given is over: its worker is dead, or fenced from here on.
+    #: The lease of the last claim has expired: its worker is dead, or fenced from here on.
     LEASE_OVER = "lease_over"
     #: The run is of the workflow whose steps are laid out: a nudge only hints at it.
     WORKFLOW = "workflow"
-    #: The time the run was given is over.
+    #: The run's deadline has passed.
     OVERDUE = "overdue"
     #: The signals the step waits for have arrived.
     SIGNALLED = "signalled"
