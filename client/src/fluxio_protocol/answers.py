@@ -37,11 +37,16 @@ PLAIN = frozenset(
 _BYTES = (b'"B"', b'"BS"', b'"BinaryValue"', b'"BinaryListValues"')
 
 
+def may_have_bytes(content: bytes) -> bool:
+    """Whether an answer may have attributes of bytes."""
+    return any(mark in content for mark in _BYTES)
+
+
 class PlainParser(JSONParser):  # type: ignore[misc]
     """Reads JSON as it is, where that is the answer."""
 
     def _handle_json_body(self, raw_body: bytes, shape: Any) -> Any:
-        if getattr(shape, "name", None) not in PLAIN or any(mark in raw_body for mark in _BYTES):
+        if getattr(shape, "name", None) not in PLAIN or may_have_bytes(raw_body):
             return super()._handle_json_body(raw_body, shape)
         return self._parse_body_as_json(raw_body)
 

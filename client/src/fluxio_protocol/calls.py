@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from fluxio_protocol import layout
 from fluxio_protocol.errors import FluxioError, IndexNotReady, SettingError
@@ -63,6 +63,22 @@ class Calls:
         self.spent = Spent()
         self._sleep = sleep
         self._chance = chance
+
+    def check(self, operation: str, arguments: dict[str, Any]) -> None:
+        """See that a call's arguments are of the right kinds: the worker's client does not look.
+
+        Raises:
+            ParamValidationError: they are not.
+        """
+        model = getattr(getattr(self.client, "meta", None), "service_model", None)
+        if model is None:
+            return  # a stand-in, which has its own way
+        from botocore.validate import ParamValidator
+
+        shape = model.operation_model(operation).input_shape
+        report = ParamValidator().validate(arguments, shape)
+        if report.has_errors():
+            raise ParamValidationError(report=report.generate_report())
 
     def write(self, call: str, **arguments: Any) -> dict[str, Any]:
         """A write, tried again while it meets transactions on the same item."""

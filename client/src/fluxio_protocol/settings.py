@@ -99,6 +99,8 @@ def aws_client(service: str, region: str | None = None, endpoint_url: str | None
     from botocore.config import Config
     from botocore.exceptions import NoRegionError
 
+    from fluxio_protocol.direct import direct
+
     config = Config(
         # What fluxio sends itself is well-formed; what a step adds to it is checked by `Store`.
         parameter_validation=False,
@@ -110,9 +112,10 @@ def aws_client(service: str, region: str | None = None, endpoint_url: str | None
         read_timeout=10,
     )
     try:
-        return _session().create_client(
+        client = _session().create_client(
             service, region_name=region, endpoint_url=endpoint_url, config=config
         )
+        return direct(client, _session()) if service == "dynamodb" else client
     except NoRegionError:
         raise SettingError(
             "the AWS Region is not set. Set AWS_DEFAULT_REGION to the Region of the deployment."

@@ -182,6 +182,7 @@ class Store:
     ) -> Written:
         items = [{"Update": update}, *operations]
         try:
+            self.calls.check("TransactWriteItems", {"TransactItems": items})
             self.calls.write("transact_write_items", TransactItems=items)
         except self.calls.client.exceptions.TransactionCanceledException as error:
             ours, *theirs = error.response["CancellationReasons"]
