@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -242,3 +243,43 @@ class TestRestored:
             assert sys.stderr is None
         finally:
             sys.stderr = stderr
+
+
+COLLECTED = """
+import gc, sys
+
+enabled = "{collector}" == "on"
+gc.enable() if enabled else gc.disable()
+before = []  # what a handler module of one's own has made until it imports the worker
+collections = []
+gc.callbacks.append(lambda *_: collections.append("botocore.session" in sys.modules))
+from fluxio.worker import Worker, _worker, lambda_handler
+
+assert not any(collections)
+assert gc.isenabled() is enabled
+assert not any(one is before or isinstance(one, Worker) for one in gc.get_objects())
+assert _worker.cache_info().currsize == {workers}
+after = []
+assert any(one is after for one in gc.get_objects())
+"""
+
+
+@pytest.mark.parametrize("collector", ["on", "off"])
+@pytest.mark.parametrize("table", ["runs", ""])
+def test_a_cold_start_in_lambda_collects_no_garbage_and_leaves_nothing_to_look_through(
+    collector: str, table: str
+) -> None:
+    """Nor does one whose settings are wrong. Afterwards the collector does what it did before."""
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECTED.format(collector=collector, workers=1 if table else 0)],
+        env={
+            **os.environ,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_LAMBDA_FUNCTION_NAME": "worker",
+            "FLUXIO_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/orders.fifo",
+            "FLUXIO_TABLE_NAME": table,
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

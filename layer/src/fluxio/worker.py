@@ -296,7 +296,8 @@ def lambda_handler(event: Any, context: Any) -> dict[str, Any]:
 if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
     # In Lambda the clients are made while the function initialises, with a whole CPU. A setting that is
     # wrong is said again by each invocation, which is where an operator looks.
-    try:
-        _worker()
-    except SettingError as error:
-        log("ERROR", str(error))
+    with process.uncollected():
+        try:
+            _worker()
+        except SettingError as error:
+            log("ERROR", str(error))
