@@ -223,6 +223,30 @@ def together(
     return sound(replace(run, steps=fresh), hand, plan, ready, now, time_left)
 
 
+def forget_kept(sound: Any, run: Any, hand: Hand, *more: Any) -> Any:
+    """Branches that wait for threads are taken for branches that were nudged."""
+    divided = sound(run, hand, *more)
+    if run is not None:
+        hand.sent |= {(name, run.steps[name].attempt + 1) for name in divided.kept}
+    return divided
+
+
+def forget_others(sound: Any, run: Any, hand: Hand, *more: Any) -> Any:
+    """A holder keeps branches back that another worker has released, and no longer looks at them."""
+    hand.kept.clear()
+    return sound(run, hand, *more)
+
+
+def spread_all_but_one(sound: Any, run: Any, hand: Hand, *more: Any) -> Any:
+    """Of the branches that need no longer wait for threads one gets no message."""
+    divided = sound(run, hand, *more)
+    if not (hand.began_at and divided.elsewhere):
+        return divided
+    name, *rest = divided.elsewhere
+    hand.sent.add((name, run.steps[name].attempt + 1))
+    return divided._replace(elsewhere=rest)
+
+
 def shards_in_a_row(sound: Any, *args: Any) -> Any:
     """Each shard is swept to its end before the next, from the first one on."""
     return sound(*args, side_by_side=first_shard)

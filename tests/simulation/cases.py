@@ -25,6 +25,7 @@ from tests.simulation.workflows import (
     TransferBranches,
     Tree,
     TwoRoots,
+    Wide,
 )
 
 #: A result that may be one or another.
@@ -93,6 +94,8 @@ def _cases() -> list[Case]:
         Case("diamond, branches inline", Diamond, one, {"sum": 5}),
         Case("diamond, a nudge per branch", Diamond, one, {"sum": 5}, 0),
         Case("diamond, one branch isolated", ApartDiamond, one, {"sum": 5}),
+        Case("branches in waves of two", Wide, one, {"sum": 5}, 2),
+        Case("branches in waves that end one by one", Wide, one, {"sum": 5}, 2, together=False),
         Case("a branch that branches again", Tree, one, {"sum": 10}),
         Case("a branch that branches again, a nudge each", Tree, one, {"sum": 10}, 0),
         Case("two roots and two ends", TwoRoots, one, {"a": {"a": 1}, "b": {"b": 1}}),

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
-from fluxio import step, sweeper, workflow
+from fluxio import StepContext, step, sweeper, workflow
 from fluxio.metrics import Metrics
 from fluxio.sweeper import MARGIN
 from fluxio_protocol import layout
 from fluxio_protocol.queue import Queue
 from fluxio_protocol.store import Store
 from tests.simulation.aws import Aws, Call, Wire, sound
+from tests.simulation.costs import workflow_of
 from tests.simulation.platform import (
     InPlace,
     Invocation,
@@ -62,6 +63,37 @@ class Inline:
         return {}
 
 
+@workflow
+class Stumbling:
+    """The first of four branches fails in its first attempt."""
+
+    @step
+    def begin(self) -> dict:
+        return {}
+
+    @step(depends_on=["begin"])
+    def b1(self, ctx: StepContext) -> dict:
+        if ctx.attempt == 1:
+            raise RuntimeError("on purpose")
+        return {}
+
+    @step(depends_on=["begin"])
+    def b2(self) -> dict:
+        return {}
+
+    @step(depends_on=["begin"])
+    def b3(self) -> dict:
+        return {}
+
+    @step(depends_on=["begin"])
+    def b4(self) -> dict:
+        return {}
+
+
+#: More roots than an invocation has threads for.
+Dozen = workflow_of({f"b{at}": [] for at in range(12)}, 2, "Dozen")
+
+
 def _order(retired: bool) -> type:
     """A workflow before and after one of its steps is retired."""
 
@@ -84,8 +116,9 @@ def _order(retired: bool) -> type:
 class Stage:
     """A deployment that nothing happens to but what the drill does."""
 
-    def __init__(self, *classes: type) -> None:
+    def __init__(self, *classes: type, inline_branches: int = 10) -> None:
         """`classes` are deployed."""
+        self._inline_branches = inline_branches
         self.aws = Aws()
         self.clock = self.aws.clock
         self.client = make_client(self.aws)
@@ -95,8 +128,8 @@ class Stage:
     def deploy(self, *classes: type) -> None:
         self._workflows = Workflows.of(*classes)
 
-    def deliver(self, wire: Wire = sound, together: bool = True) -> bool:
-        """Hand the next message over; False if none is visible. `together`: as of `InPlace`."""
+    def deliver(self, wire: Wire = sound, together: bool = True, lasts: int = 0) -> bool:
+        """Hand the next message over; False if none is visible. `together` and `lasts`: as of `InPlace`."""
         queue_url, sqs = self.aws.queue.url, self.aws.sqs.client()
         records = records_of(sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=1))
         if not records:
@@ -104,12 +137,12 @@ class Stage:
         worker = make_worker(
             self.aws,
             self._workflows,
-            10,
+            self._inline_branches,
             wire=wire,
             now=self.clock.now,
             new_token=lambda: f"t{next(self._tokens)}",
             chance=lambda: 0.0,
-            new_threads=lambda: InPlace(self.clock, together),
+            new_threads=lambda: InPlace(self.clock, together, lasts),
             sleep=self.clock.advance,
         )
         context = Invocation(self.clock, self.clock.at + 120_000)
@@ -183,6 +216,32 @@ def a_branch_lost_to_another_worker() -> Iterator[str]:
         yield f"step right is {right.status}, because its worker lost step left"
 
 
+def branches_behind_slow_ones() -> Iterator[str]:
+    """Branches for which there are no threads go to other workers when those that have them take long."""
+    stage = Stage(Dozen)
+    stage.client.start("Dozen")
+    began = stage.clock.at
+    stage.deliver(lasts=20_000)
+    waited = [message.sent_at - began for message in stage.aws.queue.messages]
+    if len(waited) != 2 or max(waited) > 1_000:
+        yield f"{len(waited)} of 2 branches were sent elsewhere, after {waited} ms"
+
+
+def branches_that_wait_when_their_run_fails() -> Iterator[str]:
+    """A run fails while branches wait for threads; redriven, it comes to its end without the sweeper."""
+    stage = Stage(Stumbling, inline_branches=2)
+    run_id = stage.client.start("Stumbling").run_id
+    while stage.deliver():
+        pass
+    stage.client.redrive(run_id)
+    while stage.deliver():
+        pass
+    run = stage.client.get(run_id)
+    if run.status != "SUCCEEDED":
+        left = [name for name, step in run.steps.items() if step.status != "SUCCEEDED"]
+        yield f"redriven, the run is {run.status}, no message is left, and {left} never run"
+
+
 def a_graph_that_is_not_read_at_once() -> Iterator[str]:
     """A worker with newer code has claimed a step when it reads the graph of the run's version; that fails.
 
@@ -245,6 +304,8 @@ DRILLS: dict[str, Callable[[], Iterator[str]]] = {
         backlog_of_sweeps,
         a_signal_behind_another,
         a_branch_lost_to_another_worker,
+        branches_behind_slow_ones,
+        branches_that_wait_when_their_run_fails,
         a_graph_that_is_not_read_at_once,
         a_failed_step_in_a_running_run,
     )

@@ -35,6 +35,8 @@ from tests.simulation.breakages import (
     count_some,
     count_twice,
     drop_branches,
+    forget_kept,
+    forget_others,
     give_the_step_up_alone,
     looks_away,
     no_reprieves,
@@ -49,6 +51,7 @@ from tests.simulation.breakages import (
     send_all_but_one,
     send_once,
     shards_in_a_row,
+    spread_all_but_one,
     together,
     unasked,
     without,
@@ -268,6 +271,31 @@ PLANTED = [
         wrap(Worker, "_outage", raise_at_once),
         ("order, branches inline", {2: "unanswered"}),
         "the whole batch is stranded",
+    ),
+    # --- branches that wait for threads
+    Planted(
+        "a message is acknowledged while branches wait for threads",
+        wrap(fluxio.claims, "divide", forget_kept),
+        ("branches in waves of two", {}),
+        "it never came to rest",
+    ),
+    Planted(
+        "a worker keeps branches back that another one has released, and forgets them",
+        wrap(fluxio.claims, "due_steps", forget_others),
+        "branches_that_wait_when_their_run_fails",
+        "no message is left",
+    ),
+    Planted(
+        "a branch that has waited for a thread long enough is not sent elsewhere",
+        wrap(fluxio.claims, "divide", spread_all_but_one),
+        3,
+        "still at it",
+    ),
+    Planted(
+        "branches wait for threads however long those take that have them",
+        wrap(fluxio.claims, "spread_at", lambda sound, *given: sound(*given) + 10**6),
+        "branches_behind_slow_ones",
+        "of 2 branches were sent elsewhere",
     ),
     # --- nudges
     Planted(

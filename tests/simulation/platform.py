@@ -54,19 +54,26 @@ class InPlace:
     Args:
         clock: moved on when there is nothing to do but to wait.
         together: whether all that have ended are seen at once, or one after the other.
+        lasts: milliseconds that each of them takes.
     """
 
-    def __init__(self, clock: Clock, together: bool) -> None:
+    def __init__(self, clock: Clock, together: bool, lasts: int = 0) -> None:
         self._clock = clock
         self._together = together
+        self._lasts = lasts
+        self._ends_at = 0
         self._ended: list[tuple[Attempt, Returned | Failed]] = []
 
     def start(self, attempt: Attempt) -> None:
         self._ended.append((attempt, attempt.run(interrupt=False)))
+        self._ends_at = self._clock.at + self._lasts
 
     def wait(self, seconds: float) -> list[tuple[Attempt, Returned | Failed]]:
-        if not self._ended:
-            self._clock.advance(max(seconds, 0.001))
+        left = (self._ends_at - self._clock.at) / 1000
+        if not self._ended or left > 0:
+            self._clock.advance(max(min(seconds, left) if self._ended else seconds, 0.001))
+        if self._clock.at < self._ends_at:
+            return []
         count = len(self._ended) if self._together else 1
         found, self._ended = self._ended[:count], self._ended[count:]
         return found

@@ -81,6 +81,39 @@ class Diamond:
 
 
 @workflow
+class Wide:
+    """More branches than an invocation has threads for."""
+
+    @step
+    def top(self, number: int) -> dict:
+        return {"number": number}
+
+    @step(depends_on=["top"])
+    def b1(self, number: int) -> dict:
+        return {"n1": number}
+
+    @step(depends_on=["top"])
+    def b2(self, number: int) -> dict:
+        return {"n2": number}
+
+    @step(depends_on=["top"])
+    def b3(self, number: int) -> dict:
+        return {"n3": number}
+
+    @step(depends_on=["top"])
+    def b4(self, number: int) -> dict:
+        return {"n4": number}
+
+    @step(depends_on=["top"])
+    def b5(self, number: int) -> dict:
+        return {"n5": number}
+
+    @step(depends_on=["b1", "b2", "b3", "b4", "b5"])
+    def bottom(self, n1: int, n2: int, n3: int, n4: int, n5: int) -> dict:
+        return {"sum": n1 + n2 + n3 + n4 + n5}
+
+
+@workflow
 class Tree:
     """A branch that branches again."""
 

@@ -28,7 +28,7 @@ from fluxio.hand import Hand, Succeeded
 from fluxio.message import HOLD, RENEW_AFTER
 from fluxio.outage import BLOCKED, LAST_MOMENT, LONGEST_PAUSE, repeat_at
 from fluxio.plan import PATIENCE, Plan, Problem, StepPolicy
-from fluxio_client import Failure, Run, RunStatus, StepStatus
+from fluxio_client import Failure, Run, RunStatus, Step, StepStatus
 from fluxio_protocol.expression import expression
 from fluxio_protocol.queue import Nudge
 from tests.unit.views import (
@@ -248,6 +248,48 @@ class TestCommit:
         assert isinstance(action, Await if kept else Send)
         if not kept:
             assert len(sent(action)) == 20
+
+    def test_a_slow_branch_does_not_send_those_away_that_others_free_threads_for(self) -> None:
+        names = [f"b{at}" for at in range(6)]
+        by = plan(dict.fromkeys(names, ()), inline_branches=2)
+        steps = {name: pending() for name in names} | {"b0": running(), "b3": running()}
+        ran, began = {"b0": NOW + 30_000, "b3": NOW + 30_000}, {"b0": NOW - 9_000, "b3": NOW}
+        held = hand(running=ran, began_at=began, took=10)
+        assert decided(run(steps), held, by) == Await(NOW + WAVE)
+        assert len(sent(decided(run(steps), held, by, NOW + WAVE))) == 4
+
+    def test_the_more_branches_wait_the_sooner_they_are_sent_elsewhere(self) -> None:
+        names = [f"b{at}" for at in range(22)]
+        by = plan(dict.fromkeys(names, ()), inline_branches=2)
+        seen = run({name: running() if name in ("b0", "b1") else pending() for name in names})
+        ran = {"b0": NOW + 30_000, "b1": NOW + 30_000}
+        held = hand(running=ran, began_at=dict.fromkeys(ran, NOW))
+        assert decided(seen, held, by) == Await(NOW + 100)  # ten waves of that would take a second
+        assert len(sent(decided(seen, held, by, NOW + 100))) == 20
+
+    def test_branches_that_no_longer_fit_the_time_left_wait_for_no_thread(self) -> None:
+        seen = run({"a": succeeded(), "b1": running(), "b2": running(), "b3": pending(1, 1)})
+        graph = {name: FAN[name] for name in ("a", "b1", "b2", "b3")}
+        ran = {"b1": NOW + 30_000, "b2": NOW + 30_000}
+        held = hand(running=ran, began_at=dict.fromkeys(ran, NOW))
+        by = plan(graph, inline_branches=2)
+        assert isinstance(decided(seen, held, by, time_left=32_000), Await)
+        assert sent(decided(seen, held, by, time_left=31_999)) == [("b3", 1, "")]
+
+    def test_what_another_worker_released_and_this_one_keeps_back_is_not_forgotten(self) -> None:
+        by = plan(FAN, inline_branches=2)
+        steps = {"a": succeeded(OTHER), "end": pending(0, 3)}
+        seen = run(steps | {name: pending(1, 1) for name in ("b1", "b2", "b3")})
+        action = decided(seen, hand(None, 2), by)
+        assert rows(action) == [("claim", "b1"), ("claim", "b2")]
+        assert isinstance(action, Write)
+        assert action.kept == ("b3",)
+        ended = {"b1": running(), "b2": running(), "b3": pending(1, 1)}
+        held = hand(None, 2, kept={*action.kept}, outcomes={"b1": returned(), "b2": returned()})
+        assert rows(decided(run(steps | ended), held, by))[2:] == [("claim", "b3")]
+        held.outcomes = {}
+        done = {"b1": succeeded(), "b2": succeeded(), "b3": pending(1, 1)}
+        assert rows(decided(run(steps | done), held, by)) == [("claim", "b3")]
 
     def test_isolated_branches_and_those_of_an_invocation_each_wait_for_no_thread(self) -> None:
         seen = run({"a": succeeded(), "b1": running(), "b2": pending(1, 1), "b3": pending(1, 1)})
@@ -675,6 +717,15 @@ class TestSuspects:
         held.sent.add(("b1", 2))
         assert rows(decided(seen, held, fan)) == [("take_over", "b2")]
 
+    def test_no_branch_waits_behind_one_that_was_lost(self) -> None:
+        branches = {
+            "b1": pending(1, 1),
+            "b2": running(OTHER, owner="b2", **self.LOST),
+            "b3": pending(1, 1),
+        }
+        seen, held = self.fan(**branches), hand("b2", 2)
+        assert sent(decided(seen, held, plan(FAN))) == [("b1", 1, ""), ("b3", 1, "")]
+
 
 class TestRepeating:
     """A call that failed is made again while there is something in hand that would be lost."""
@@ -805,6 +856,10 @@ class TestProblems:
         assert rows(decided(seen, hand(outcomes={"a": returned()})))[0] == ("complete", "a")
 
 
+def is_ready(step: Step) -> bool:
+    return step.status is StepStatus.PENDING and step.completed_deps == step.total_deps
+
+
 class Case(NamedTuple):
     """A run as it may stand, its holder, and what is decided."""
 
@@ -856,6 +911,22 @@ class TestAnyRun:
                     assert seen.wake_at is not None, seed
                     assert seen.wake_at <= step.not_before, (seed, step)
         assert min(met[kind] for kind in ("Ack", "Nack", "Write", "Send", "Execute", "Await")) > 50
+
+    def test_what_it_keeps_back_is_sent_or_taken_before_it_acknowledges(
+        self, cases: list[Case]
+    ) -> None:
+        met = 0
+        for seed, seen, held, _, _, action in cases:
+            if not isinstance(action, Ack) or seen is None:
+                continue
+            if seen.status is not RunStatus.RUNNING:
+                continue
+            for name in held.kept:
+                step = seen.steps[name]
+                met += 1
+                due = is_ready(step) and (step.not_before or 0) <= NOW
+                assert not due or (name, step.attempt + 1) in held.sent, (seed, step)
+        assert met > 50
 
     def test_what_it_released_itself_is_sent_or_taken_before_it_acknowledges(
         self, cases: list[Case]

@@ -161,5 +161,8 @@ def random_view(chance: random.Random) -> tuple[Run | None, Hand, Plan, int]:
     for step in seen.steps.values():
         if chance.random() < 0.1:
             held.sent.add((step.name, step.attempt + 1))
+    held.began_at = {name: NOW - chance.choice([0, 50, 500]) for name in held.running}
+    held.took = chance.choice([0, 10, 2_000])
+    held.kept = {name for name in seen.steps if chance.random() < 0.2}
     first_look = chance.random() < 0.05 and not mine
     return (None if first_look else seen), held, deployed, chance.choice([500, 8_000, 60_000])

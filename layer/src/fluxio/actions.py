@@ -17,6 +17,8 @@ class Write(NamedTuple):
 
     changes: tuple[Change, ...]
     operations: tuple[dict[str, object], ...] = ()
+    #: Steps that are ready too and wait here for threads: the holder of the message answers for them.
+    kept: tuple[str, ...] = ()
 
 
 class Send(NamedTuple):

@@ -19,9 +19,10 @@ from fluxio_protocol.standing import Phase, standing
 #: differ by the rest.
 LEASE_MARGIN = 10_000
 
-#: Milliseconds that the steps under way may take before those that wait for their threads are sent elsewhere;
-#: and that all waves still to come may take together, at the pace of the last one. A message and a start of
-#: another worker take some tens of milliseconds.
+#: Milliseconds within which a thread must become free, or the steps that wait for one are sent elsewhere; and
+#: those that all waves still to come may take, at the pace of what ended last. A message and the start of
+#: another worker take some tens of milliseconds. Only the steps count, not the writes: one item takes one
+#: write after the other, from however many workers, so more of them help only where steps take long.
 WAVE, ALL_WAVES = 200, 1_000
 
 #: Milliseconds an invocation must have left beyond a step's timeout for the step to be begun in it.
@@ -47,6 +48,7 @@ def due_steps(run: Run, hand: Hand, plan: Plan, now: int) -> list[Step]:
             mine = (
                 not working
                 or hand.answers_for(step)
+                or name in hand.kept
                 or (not plan.graph.depends_on[name] and hand.nudge.step is None)
                 or any(run.steps[dep].token == hand.token for dep in plan.graph.depends_on[name])
             )
@@ -122,28 +124,27 @@ def divide(
     elsewhere: list[str] = []
     for name in names:
         named = name == hand.nudge.step
-        apart = plan.policies[name].isolated and not named
-        here = len(inline) < room and lost.isdisjoint(inline)
-        if name in lost:
-            here = not busy and not inline
-        if here and not apart and in_time(plan, name, time_left):
+        fits = in_time(plan, name, time_left) and (named or not plan.policies[name].isolated)
+        with_others = name not in lost and lost.isdisjoint(inline)
+        alone = not busy and not inline
+        if fits and (alone or (with_others and len(inline) < room)):
             inline.append(name)
-        elif not apart and name not in lost and in_time(plan, name, time_left):
+        elif fits and with_others:
             kept.append(name)
         elif not named:
             elsewhere.append(name)
-    if not is_quick(hand, plan, len(kept), now):
+    if kept and spread_at(hand, plan, len(kept), now) <= now:
         kept, elsewhere = [], elsewhere + [name for name in kept if name != hand.nudge.step]
     return Divided(inline, kept, in_order(plan.graph, elsewhere))
 
 
-def is_quick(hand: Hand, plan: Plan, kept: int, now: int) -> bool:
-    """Whether so many steps may follow those under way, instead of running beside them in other invocations."""
-    if plan.inline_branches < 2:
-        return False
-    under_way = max((now - at for at in hand.began_at.values()), default=0)
-    waves = -(-kept // plan.inline_branches)
-    return under_way < WAVE and max(under_way, hand.took) * waves <= ALL_WAVES
+def spread_at(hand: Hand, plan: Plan, kept: int, now: int) -> int:
+    """When so many steps that wait for threads are sent elsewhere, unless a thread becomes free before."""
+    waves = -(-kept // max(plan.inline_branches, 1))
+    if plan.inline_branches < 2 or hand.took * waves > ALL_WAVES:
+        return now
+    begun = max(hand.began_at.values(), default=now)
+    return begun + min(WAVE, ALL_WAVES // waves)
 
 
 def in_time(plan: Plan, name: str, time_left: int) -> bool:

@@ -97,11 +97,11 @@ def _next(
     if nudges:
         return Send(tuple(nudges))
     if taken:
-        return Write(tuple(taken[:fitting]))
+        return Write(tuple(taken[:fitting]), kept=tuple(kept))
     if begin := claims.to_begin(run, hand, plan, now):
         return Execute(begin)
     if hand.running:
-        return Await(message.wait_until(run, hand, now, bool(kept)))
+        return Await(message.wait_until(run, hand, plan, now, len(kept)))
     if todo:
         return message.next_invocation(
             hand, message.nudge(run, todo[0].name, f"again:{hand.nonce}")

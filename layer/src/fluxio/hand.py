@@ -57,10 +57,12 @@ class Hand:
     sent_at: int | None = None
     #: Attempts under way in this process, with the time each must have ended by.
     running: dict[str, int] = field(default_factory=dict)
-    #: When each attempt under way was begun here.
+    #: When each attempt under way in a thread was begun.
     began_at: dict[str, int] = field(default_factory=dict)
-    #: Milliseconds that the last attempts to end here took, the longest of those that ended together.
+    #: Milliseconds that the attempts took on average that ended last, side by side with others; 0: none has.
     took: int = 0
+    #: Ready steps that this holder has kept back, to run them when there are threads, or to nudge them.
+    kept: set[str] = field(default_factory=set)
     #: The attempt of each step that was begun here last.
     begun: dict[str, int] = field(default_factory=dict)
     #: The signals' payloads that a step was given here, as they stood in the run item.

@@ -219,6 +219,7 @@ class Loop:
         self._hand.expired.update(action.sort_keys)
 
     def _write(self, action: Write, now: int) -> None:
+        self._hand.kept.update(action.kept)
         for change in action.changes:
             self._hand.ending |= change.row.run_to in ENDED
             if Guard.LEASE_OVER in change.row.guards and change.step is not None:
@@ -279,6 +280,7 @@ class Loop:
         for attempt in begun:
             self._trace.begin(attempt.context)
         if len(begun) == 1 and not self._hand.running:
+            self._hand.took = 0
             self._keep(begun[0], begun[0].run(interrupt=True))
             return
         for attempt in begun:
@@ -324,7 +326,7 @@ class Loop:
             ended.append((attempt, attempt.timed_out()))
         began = [self._hand.began_at.pop(attempt.context.step) for attempt, _ in ended]
         if began:
-            self._hand.took = max(now - at for at in began)
+            self._hand.took = sum(now - at for at in began) // len(began)
         for attempt, outcome in ended:
             self._keep(attempt, outcome)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from fluxio import claims
 from fluxio.actions import Ack, Action, Nack, Send, Write
-from fluxio.claims import WAVE
 from fluxio.hand import Hand
 from fluxio.plan import Plan
 from fluxio_protocol import changes as to
@@ -45,18 +45,15 @@ def nudge(run: Run, name: str, occasion: str = "") -> Nudge:
     return Nudge(run.run_id, run.workflow, name, run.steps[name].attempt + 1, occasion)
 
 
-def wait_until(run: Run, hand: Hand, now: int, kept: bool = False) -> int:
-    """Until when to wait for a running step: one overruns, or another's backoff ends.
-
-    `kept` says that steps wait for threads, which they no longer do if those under way take long.
-    """
+def wait_until(run: Run, hand: Hand, plan: Plan, now: int, kept: int) -> int:
+    """Until when to wait for a running step: one overruns, another's backoff ends, or `kept` steps must go."""
     stand = [standing(run, step, now) for step in run.steps.values() if hand.answers_for(step)]
     backoffs = [
         stands.until
         for stands in stand
         if stands.phase is Phase.WAITING and stands.until is not None
     ]
-    spread = [at + WAVE for at in hand.began_at.values()] if kept else []
+    spread = [claims.spread_at(hand, plan, kept, now)] if kept else []
     return min([*hand.running.values(), *backoffs, *spread])
 
 
