@@ -35,7 +35,11 @@ _HOPELESS = (BindingError, PayloadError, TransactError, TransactionInvalid)
 #: Seconds that an outcome waits for those of attempts beside it, so that one write commits them all: `LINGER`
 #: and a tenth of what the attempt took, and `LONGEST_LINGER` at most. A write takes about 5 ms, and one of
 #: several outcomes costs what one of a single outcome does.
-LINGER, LONGEST_LINGER = 0.005, 0.02
+LINGER, LONGEST_LINGER = 0.01, 0.02
+
+#: It waits in slices, each of which counts as this long though it may take longer: where the process gets no
+#: processor for a while, as in Lambda with little memory, the threads that it waits for get none either.
+SLICE = 0.001
 
 #: What times a step; the simulation has one with a clock of its own.
 _alarm: Callable[[float | None], AbstractContextManager[Alarm]] = Alarm
@@ -250,11 +254,12 @@ class Threads:
         found = self._take(seconds)
         if not found:
             return found
-        now = self._clock()
-        took = now - self._began[found[0][0].context.step]
-        until = now + min(LINGER + took / 10, LONGEST_LINGER)
-        while self._running.keys() - self._slow and (left := until - self._clock()) > 0:
-            found += self._take(left)
+        took = self._clock() - self._began[found[0][0].context.step]
+        slices = round(min(LINGER + took / 10, LONGEST_LINGER) / SLICE)
+        while self._running.keys() - self._slow and slices:
+            more = self._take(SLICE)
+            slices -= not more
+            found += more
         self._slow |= self._running.keys()
         return found
 
