@@ -18,7 +18,7 @@ ORDER = {"order_id": "o-1001", "amount": 99.0}
 @pytest.fixture(autouse=True)
 def steps_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "package"))
-    for name in ("shop.workflows", "shop.claims"):
+    for name in ("shop.workflows", "shop.claims", "shop.shapes"):
         sys.modules.pop(name, None)
 
 
@@ -108,6 +108,32 @@ def test_a_chain_of_6_costs_at_most_8_writes_and_1_message(scratch: Scratch) -> 
     assert spent["write_units"] <= 8
     assert spent["messages"] == 1
     assert spent["invocations"] == 1
+
+
+@pytest.mark.parametrize(
+    ("workflow", "size", "units"),
+    [
+        ("OrderFulfillment", None, 5),
+        ("Chain20", 12, 24),
+        ("Chain20", 100, 40),
+        ("Chain100", 100, 150),
+        ("Chain200", 100, 300),
+        ("Fan20", 12, 22),
+        ("Fan20", 100, 30),
+        ("Fan100", 12, 100),
+        ("Fan100", 100, 200),
+    ],
+)
+def test_what_a_run_costs_grows_with_its_steps_not_with_their_square(
+    scratch: Scratch, workflow: str, size: int | None, units: int
+) -> None:
+    run, spent = spend(scratch, workflow, {"size": size} if size else ORDER, inline_branches=10)
+
+    assert run.status is RunStatus.SUCCEEDED
+    assert spent["write_units"] <= units
+    assert (spent["index_units"], spent["messages"], spent["invocations"]) == (3, 1, 1)
+    if workflow == "Fan100":
+        assert spent["writes"] <= 30
 
 
 def test_a_step_that_waits_for_a_signal_costs_at_most_6_units_and_2_messages(
