@@ -75,27 +75,27 @@ def spend(
     return scratch.client.get(run.run_id), counted
 
 
-def test_order_fulfillment_with_inline_branches_costs_at_most_7_writes_and_1_message(
+def test_order_fulfillment_with_inline_branches_costs_at_most_5_writes_and_1_message(
     scratch: Scratch,
 ) -> None:
     run, spent = spend(scratch, "OrderFulfillment", ORDER, inline_branches=10)
 
     assert run.status is RunStatus.SUCCEEDED
-    assert spent["writes"] <= 7
-    assert spent["write_units"] <= 7
+    assert spent["writes"] <= 5
+    assert spent["write_units"] <= 5
     assert spent["index_units"] <= 3
     assert spent["messages"] == 1
     assert spent["invocations"] == 1
 
 
-def test_order_fulfillment_with_a_nudge_per_branch_costs_at_most_10_writes_and_3_messages(
+def test_order_fulfillment_with_a_nudge_per_branch_costs_at_most_9_writes_and_3_messages(
     scratch: Scratch,
 ) -> None:
     run, spent = spend(scratch, "OrderFulfillment", ORDER, inline_branches=0)
 
     assert run.status is RunStatus.SUCCEEDED
-    assert spent["writes"] <= 10
-    assert spent["write_units"] <= 10
+    assert spent["writes"] <= 9
+    assert spent["write_units"] <= 9
     assert spent["index_units"] <= 3
     assert spent["messages"] <= 3
 
@@ -159,13 +159,13 @@ def test_a_step_with_a_write_of_the_users_own_costs_at_most_6_units(
     assert spent["messages"] == 1
 
 
-def test_a_claim_of_8_steps_costs_at_most_20_units_and_2_messages(
+def test_a_claim_of_8_steps_costs_at_most_14_units_and_2_messages(
     scratch: Scratch, ledger: str
 ) -> None:
     given = {"claim": "c-1", "ledger": ledger}
     run, spent = spend(scratch, "Claim", given, inline_branches=10, signal="approved")
 
     assert run.status is RunStatus.SUCCEEDED
-    assert spent["write_units"] <= 20
+    assert spent["write_units"] <= 14
     assert spent["index_units"] <= 7
     assert spent["messages"] <= 2

@@ -1,6 +1,7 @@
 """What a run costs in the table, counted on the stand-in: applied writes and their units, item by item.
 
 python -m tests.simulation.costs chain 20        units at outputs of 0 to 2,048 bytes
+python -m tests.simulation.costs fan 100 0       the same without inline branches
 """
 
 from __future__ import annotations
@@ -115,9 +116,10 @@ def main(arguments: list[str]) -> None:
     """Print the units of a workflow at each size of its outputs."""
     kind, *more = arguments or ["order"]
     edges = {"chain": chain, "fan": fan}[kind](int(more[0])) if kind != "order" else ORDER
+    inline_branches = int(more[1]) if len(more) > 1 else 10
     for size in (0, 12, 50, 100, 150, 200, 250, 300, 350, 380, 400, 420, 450, 500, 512, 513, 550, 600,
                  700, 800, 900, 940, 950, 1000, 1024, 1100, 1300, 1500, 1800, 2048):  # fmt: skip
-        counted = spent(edges, size)
+        counted = spent(edges, size, inline_branches)
         sys.stdout.write(f"{size:5} B: {dict(counted)}\n")
 
 
