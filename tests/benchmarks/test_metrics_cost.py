@@ -20,8 +20,8 @@ import pytest
 import fluxio.worker
 from fluxio.metrics import Metrics
 from tests.simulation.aws import Aws
+from tests.simulation.in_place import InPlace
 from tests.simulation.platform import (
-    InPlace,
     Invocation,
     Workflows,
     make_client,

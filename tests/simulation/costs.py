@@ -14,8 +14,8 @@ from typing import Any
 from fluxio import step, workflow
 from fluxio_protocol import limits
 from tests.simulation.aws import Aws
+from tests.simulation.in_place import InPlace
 from tests.simulation.platform import (
-    InPlace,
     Invocation,
     Workflows,
     acknowledged,

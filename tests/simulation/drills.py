@@ -15,8 +15,8 @@ from fluxio_protocol.queue import Queue
 from fluxio_protocol.store import Store
 from tests.simulation.aws import Aws, Call, Wire, sound
 from tests.simulation.costs import workflow_of
+from tests.simulation.in_place import InPlace
 from tests.simulation.platform import (
-    InPlace,
     Invocation,
     Workflows,
     acknowledged,

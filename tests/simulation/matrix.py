@@ -21,9 +21,9 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from fluxio.definition import definition_of
 from tests.simulation.aws import Aws, Call
 from tests.simulation.cases import ANY, Case
+from tests.simulation.in_place import InPlace
 from tests.simulation.platform import (
     Death,
-    InPlace,
     Invocation,
     Workflows,
     acknowledged,

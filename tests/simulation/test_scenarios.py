@@ -19,9 +19,9 @@ from fluxio import StepContext, step, workflow
 from fluxio.definition import definition_of
 from fluxio_client import FluxioClient, Run, RunStatus, StepStatus
 from tests.simulation.aws import Aws, Call
+from tests.simulation.in_place import InPlace
 from tests.simulation.platform import (
     Death,
-    InPlace,
     Invocation,
     Workflows,
     acknowledged,

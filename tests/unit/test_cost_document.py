@@ -17,8 +17,8 @@ from fluxio_protocol import layout
 from fluxio_protocol.calls import BATCH_KEYS
 from fluxio_protocol.graph import Graph
 from tests.simulation.aws import Aws
+from tests.simulation.in_place import InPlace
 from tests.simulation.platform import (
-    InPlace,
     Invocation,
     Workflows,
     make_client,

@@ -1,0 +1,160 @@
+"""An older and a newer version of fluxio at one table and queue, as during a rolling deploy and after one.
+
+The older one is that of the last commit before the form of the run item changed. A message, a call of a client
+or a sweep goes to whichever version a test says.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dev import ROOT
+from tests.simulation.versions import older
+from tests.simulation.versions.older import OlderProcess
+from tests.simulation.versions.stage import NEWER, OLDER, Case, Stage, first, forever
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def named(*steps: str, size: int = 0) -> dict[str, Any]:
+    """What steps return that return their names."""
+    return dict.fromkeys(steps, "o" * size)
+
+
+APPROVED = (("approved", {"by": "lee"}), ("extra", 3))
+CASES = {
+    "a single step": Case("Single", named("only")),
+    "two roots": Case("TwoRoots", {"a": named("a"), "b": named("b")}),
+    "two roots, a message each": Case("TwoRoots", {"a": named("a"), "b": named("b")}, {}, 0),
+    "a chain": Case("Chain", named("d")),
+    "a chain, a message a step": Case("Chain", named("d"), seconds=50),
+    "1-3-1": Case("Order", named("fulfill")),
+    "1-3-1, branches one by one": Case("Order", named("fulfill"), together=False),
+    "1-3-1, a message a branch": Case("Order", named("fulfill"), {}, 0),
+    "12 branches": Case("Fan", named("join")),
+    "12 branches, a message each": Case("Fan", named("join"), {}, 0),
+    "a chain whose records are sealed": Case("LongChain", named("s11", size=190), seconds=50),
+    "long outputs": Case("LongOutputs", named("last", size=3_000), seconds=50),
+    "long outputs, a message a branch": Case("LongOutputs", named("last", size=3_000), {}, 0),
+    "signals": Case("Approval", {"end": "lee 1 3"}, {"number": 1}, signals=APPROVED),
+    "retries": Case("Flaky", {"left": "done"}, attempts=(("left", 3),)),
+    "retries, a message a branch": Case("Flaky", {"left": "done"}, {}, 0, attempts=(("left", 3),)),
+    "transactions": Case(
+        "Transfer",
+        {"credited": 6},
+        {"amount": 7},
+        ledger=(("from", -7), ("to", 7), ("fees", 1)),
+    ),
+    "a failure and a redrive": Case("Mended", {"number": 3}, redrives=1, attempts=(("second", 2),)),
+    "a cancel": Case("Approval", None, {"number": 1}, cancelled=True, ends="CANCELLED"),
+    "a deadline": Case("Overdue", None, ends="FAILED"),
+}
+each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OlderProcess]:
+    folder = tmp_path_factory.mktemp("older")
+    older.unpack(folder)
+    with older.running(folder) as running:
+        yield running
+
+
+@pytest.mark.once
+def test_the_older_version_is_that_of_its_commit() -> None:
+    """The archive has what the history has, where there is a history."""
+    git = shutil.which("git")
+    known = git and subprocess.run(
+        [git, "cat-file", "-e", f"{older.COMMIT}^{{commit}}"], cwd=ROOT, capture_output=True
+    )
+    if not git or not known or known.returncode:
+        pytest.skip(f"no git here, or a clone without the commit {older.COMMIT}")
+    command = [git, "archive", "--format=tar", older.COMMIT, *older.FOLDERS]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    assert dict(older.files()) == dict(older.files(io.BytesIO(made)))
+
+
+@each_case
+@pytest.mark.parametrize("version", [OLDER, NEWER])
+def test_each_version_runs_all_of_it_alone(process: OlderProcess, case: Case, version: str) -> None:
+    stage = Stage(case, process)
+    stage.start(version)
+    stage.work(version)
+    assert list(stage.problems()) == []
+
+
+def test_the_newer_version_seals_records_here(process: OlderProcess) -> None:
+    """Else the cases would show nothing of archives."""
+    stage = Stage(CASES["a chain whose records are sealed"], process)
+    stage.start(NEWER)
+    stage.work(NEWER)
+    assert stage.watch.archives > 0
+
+
+@each_case
+@pytest.mark.parametrize("begins", [OLDER, NEWER])
+def test_runs_end_as_they_should_whichever_version_gets_which_message(
+    process: OlderProcess, case: Case, begins: str
+) -> None:
+    """The two take turns."""
+    stage = Stage(case, process)
+    stage.start(begins)
+    stage.work(forever(begins, OLDER if begins == NEWER else NEWER))
+    assert list(stage.problems()) == []
+
+
+@each_case
+def test_runs_that_the_older_version_began_are_ended_by_the_newer(
+    process: OlderProcess, case: Case
+) -> None:
+    """After each number of messages that the older one has had."""
+    for messages in range(1, 100):
+        stage = Stage(case, process)
+        stage.start(OLDER)
+        stage.work(first(OLDER, messages), NEWER)
+        assert list(stage.problems()) == [], f"after {messages} messages"
+        if stage.delivered[NEWER] == 0:
+            return
+    raise AssertionError("the older version goes round in circles")
+
+
+@each_case
+def test_runs_that_the_newer_version_began_go_on_after_an_older_one_had_their_messages(
+    process: OlderProcess, case: Case
+) -> None:
+    """After each number of messages that the newer one has had, the older one has the next ones."""
+    for messages in range(1, 100):
+        stage = Stage(case, process)
+        stage.start(NEWER)
+        stage.work(first(NEWER, messages), first(OLDER, 3), NEWER)
+        assert list(stage.problems()) == [], f"after {messages} messages"
+        if stage.delivered[OLDER] == 0:
+            return
+    raise AssertionError("the newer version goes round in circles")
+
+
+@each_case
+@pytest.mark.parametrize("begins", [OLDER, NEWER])
+def test_a_worker_that_dies_leaves_a_run_that_the_other_version_ends(
+    process: OlderProcess, case: Case, begins: str
+) -> None:
+    """It dies after each of its calls in turn, and with each attempt that it has not committed yet.
+
+    An older worker gets the next messages, a newer one the rest.
+    """
+    sound = Stage(case, process)
+    sound.start(begins)
+    sound.work(begins)
+    after = [(call, "after") for call in range(1, sound.calls[begins] + 1)]
+    for call, when in [*after, *((call, "before") for call in sound.commits)]:
+        stage = Stage(case, process)
+        stage.start(begins)
+        stage.dies = begins, call, when
+        stage.work(stage.until_it_has_died(begins), first(OLDER, 2), NEWER)
+        assert list(stage.problems(died=True)) == [], f"{when} call {call}"
