@@ -3,10 +3,11 @@
     python -m dev.layer [--force]
 
 It holds fluxio, fluxio-client and layer/requirements.txt for every supported Python in one flat
-`python/` folder: compiled modules carry the Python in their file name, all other files are the same
-for all. The zips are byte-identical for identical sources. So files are taken straight from wheels
-instead of from an installation (which adds RECORD, INSTALLER, direct_url.json, scripts, …), and the
-files of a wheel that name the one Python it was made for stay out.
+`python/` folder: compiled modules and bytecode carry the Python in their file name, all other files
+are the same for all. The zips are byte-identical for identical sources and the same versions of Python
+on the machine (dev/bytecode.py says why). So files are taken straight from wheels instead of from an
+installation (which adds RECORD, INSTALLER, direct_url.json, scripts, …), and the files of a wheel that
+name the one Python it was made for stay out.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from dev import ROOT, STATE
+from dev import ROOT, STATE, bytecode
 from dev.bootstrap import SUPPORTED
 from dev.stage import DevError, command_line, run, say
 from fluxio_client.cli.archive import write_zip
@@ -78,12 +79,15 @@ def build(source: Path = ROOT, target: Path = ROOT / "layer" / "dist") -> list[P
             env=_without_a_date(),
             log=log,
         )
+    if without := bytecode.missing():
+        say(f"not on this machine, so without bytecode in the layer: Python {', '.join(without)}")
     zips = []
     for architecture in ARCHITECTURES:
         merged: dict[str, bytes] = {}
         for wheel in contents(source, architecture):
             _merge(wheel, merged)
         _refuse_what_the_runtime_brings(merged)
+        merged |= bytecode.compiled(merged)
         size = sum(map(len, merged.values()))
         zipped = zip_path(architecture, target, source)
         write_zip(zipped, merged)
@@ -122,12 +126,14 @@ def _stamp() -> Path:
 
 def _state() -> dict[str, str]:
     """Digests of all that goes in and all that comes out; a missing product is never current."""
-    sources = [ROOT / "VERSION", ROOT / "layer" / "requirements.txt", Path(__file__)]
+    builder = [Path(__file__), Path(bytecode.__file__), bytecode.MAKER]
+    sources = [ROOT / "VERSION", ROOT / "layer" / "requirements.txt", *builder]
     for project in (ROOT / "client", ROOT / "layer"):
         sources += [project / name for name in ("LICENSE", "README.md", "pyproject.toml")]
         sources += [p for p in (project / "src").rglob("*") if "__pycache__" not in p.parts]
     products = [*wheels(), *map(zip_path, ARCHITECTURES)]
     state = {"sources": _digest(p for p in sources if p.is_file())}
+    state["compilers"] = ", ".join(bytecode.compilers())
     for product in products:
         state[product.name] = _digest([product]) if product.is_file() else "missing"
     return state

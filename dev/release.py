@@ -11,7 +11,8 @@
     SHA256SUMS                                    of all of these
 
 The same sources give the same bytes, whenever, wherever and on whichever supported Python they are
-built, as long as zlib is the same: it is what compresses, and its forks compress differently.
+built, as long as zlib is the same (it is what compresses, and its forks compress differently) and the
+layer's bytecode is made by the same versions of Python: the SBOM names them.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
 from cyclonedx.contrib.license.factories import LicenseFactory
-from cyclonedx.model import HashAlgorithm, HashType
+from cyclonedx.model import HashAlgorithm, HashType, Property
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
-from dev import ROOT, layer
+from dev import ROOT, bytecode, layer
 from dev.stage import DevError, command_line, say
 from dev.version import wrong_files
 from fluxio_client.cli.archive import write_zip
@@ -44,6 +45,10 @@ MODULE = Path("modules/fluxio")
 
 SPDX = {"Apache License 2.0": "Apache-2.0"}
 """SPDX's names for licences that a wheel of the layer still calls by a name of its own."""
+
+
+COMPILER = "fluxio:bytecode:python"
+"""The property of an SBOM that names a version of Python; there is one for each."""
 
 
 def build(source: Path = ROOT, target: Path = ROOT / "dist") -> list[Path]:
@@ -112,7 +117,8 @@ def sbom(zipped: Path, wheels: Sequence[Path], version: str) -> str:
     """A CycloneDX document: each wheel that went into `zipped`, with version, licence and hash.
 
     A component is one wheel file, so a compiled distribution is named once for each Python. The
-    time of its making stays out, the one thing that would differ between two builds.
+    versions of Python whose bytecode is in `zipped` are properties of the whole. The time of its making
+    stays out, the one thing that would differ between two builds.
     """
     components = [_component(wheel) for wheel in wheels]
     digest = _sha256(zipped)
@@ -124,6 +130,7 @@ def sbom(zipped: Path, wheels: Sequence[Path], version: str) -> str:
         bom_ref=zipped.name,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
         licenses=[LicenseFactory().make_from_string("MIT")],
+        properties=[Property(name=COMPILER, value=version) for version in bytecode.compilers()],
     )
     bom = Bom(
         components=components,
@@ -186,6 +193,15 @@ def check_tag(tag: str, source: Path = ROOT) -> None:
         )
 
 
+def check_compilers() -> None:
+    """A release has bytecode for every supported Python, so all of them are on the machine that builds it."""
+    if without := bytecode.missing():
+        raise DevError(
+            f"Python {', '.join(without)} is not on this machine, so the layer would have no bytecode for "
+            "it. Install it, or let the release be built where it is installed."
+        )
+
+
 def notes(source: Path = ROOT) -> str:
     """What CHANGELOG.md says of the version in VERSION, without its heading."""
     return _changes(source)[1]
@@ -214,6 +230,7 @@ def main(arguments: list[str]) -> None:
                 say(f"  {file.stat().st_size:>12,}  {file.name}")
         case ["--tag", tag]:
             check_tag(tag)
+            check_compilers()
             say(f"{tag} is what VERSION and CHANGELOG.md say")
         case ["--notes"]:
             sys.stdout.write(f"{notes()}\n")

@@ -35,6 +35,8 @@ ELF_MACHINE = {"x86_64": 62, "arm64": 183}
 
 ENOUGH = """
 import sys
+compiled = []
+sys.addaudithook(lambda event, args: event == "compile" and compiled.append(str(args[1])))
 sys.path += sys.argv[1:]
 import fluxio.worker
 
@@ -50,6 +52,7 @@ class Order(pydantic.BaseModel):
 assert Order.model_validate({"amount": "9.5"}).amount == 9.5
 for name in ("fluxio", "fluxio_client", "fluxio_protocol", "pydantic", "aws_xray_sdk", "wrapt"):
     assert sys.modules[name].__file__.startswith(sys.argv[1]), sys.modules[name].__file__
+assert not [name for name in compiled if name.startswith(sys.argv[1] + "/fluxio")], compiled
 """
 
 HANDLER = """
@@ -182,8 +185,31 @@ def test_nothing_that_the_runtime_brings_is_in_the_zip(
     tops = {name.split("/")[1].partition("-")[0].removesuffix(".py") for name in names}
     assert tops.isdisjoint({*layer.FROM_THE_RUNTIME, "python_dateutil", "bin"})
     assert {"fluxio", "fluxio_client", "fluxio_protocol", "pydantic", "aws_xray_sdk"} <= tops
-    ends = ("RECORD", "INSTALLER", "direct_url.json", ".pyc")
+    ends = ("RECORD", "INSTALLER", "direct_url.json")
     assert not [name for name in names if name.endswith(ends)]
+
+
+@pytest.mark.parametrize("architecture", layer.ARCHITECTURES)
+def test_bytecode_is_there_for_every_python_of_the_machine_that_built_it(
+    zips: dict[str, Path], architecture: str
+) -> None:
+    """Of all that the engine brings along itself, and never without its source."""
+    with zipfile.ZipFile(zips[architecture]) as archive:
+        names = set(archive.namelist())
+    found = {name for name in names if name.endswith(".pyc")}
+    tags = [f"cpython-{version.replace('.', '')}" for version in interpreters()]
+
+    def bytecode(module: str) -> set[str]:
+        folder, _, file = module.rpartition("/")
+        return {f"{folder}/__pycache__/{file.removesuffix('.py')}.{tag}.pyc" for tag in tags}
+
+    modules = {name for name in names if name.endswith(".py")}
+    assert found <= set().union(*map(bytecode, modules))
+    for package in ("fluxio", "fluxio_client", "fluxio_protocol"):
+        own = {name for name in modules if name.startswith(f"python/{package}/")}
+        assert own
+        for module in own - {name for name in own if "/cli/" in name}:
+            assert bytecode(module) <= found
 
 
 @pytest.mark.parametrize("architecture", layer.ARCHITECTURES)
@@ -203,7 +229,7 @@ def test_compiled_modules_are_there_for_every_python(
 
 @pytest.mark.parametrize("version", SUPPORTED)
 def test_the_layer_and_boto3_are_enough(version: str, unzipped: Path, boto3_alone: Path) -> None:
-    """In an interpreter that has nothing else, the worker and all it may need are imported."""
+    """An interpreter that has nothing else imports the worker and all it may need; fluxio is not compiled."""
     python = interpreters().get(version)
     if python is None:
         pytest.skip(f"no Python {version} on this machine")

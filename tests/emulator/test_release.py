@@ -277,7 +277,10 @@ def test_the_sbom_lists_what_the_layer_holds(dist: Path, sbom: str) -> None:
     components = document["components"]
     assert {(one["name"], one["version"]) for one in components} == inside
     assert document["bomFormat"] == "CycloneDX"
-    assert document["metadata"]["component"]["hashes"][0]["content"] == digest(zipped)
+    whole = document["metadata"]["component"]
+    assert whole["hashes"][0]["content"] == digest(zipped)
+    compilers = {one["value"] for one in whole["properties"] if one["name"] == release.COMPILER}
+    assert {version.rpartition(".")[0] for version in compilers} == set(interpreters())
     assert all(one["licenses"] and one["hashes"][0]["alg"] == "SHA-256" for one in components)
     ours = {one["purl"].partition("file_name=")[2]: one for one in components}
     for wheel in WHEELS:

@@ -19,8 +19,8 @@ from fluxio_client.cli.version import client_version
 from fluxio_client.cli.workflow_check import Checked, Unusable, check
 from fluxio_protocol.errors import InvalidInput
 
-#: Bytes unzipped from which the engine's layer (25 to 27 million) may no longer fit beside the zip.
-UNZIPPED_WARNING = 225_000_000
+#: Bytes unzipped from which the engine's layer (up to 46 million) may no longer fit beside the zip.
+UNZIPPED_WARNING = 215_000_000
 
 #: What CreateFunction takes as an upload.
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
