@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fluxio_client.moved import find_moved
 from fluxio_protocol.errors import (
     FluxioError,
     IndexNotReady,
@@ -56,6 +57,9 @@ __all__ = [
     "UnknownStatus",
     "WaitTimeout",
 ]
+
+
+find_moved()
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from fluxio_client.dead_letters import DeadLetters, Redriven
+from fluxio_client.equality import _canonical as _canonical  # it stood here before
 from fluxio_client.listing import Listing, status_of, times
 from fluxio_client.polling import until_ended
 from fluxio_client.redrive import reopened
