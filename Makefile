@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help aws-trial demo demo-down test check layer release venv venvs format docs clean
+.PHONY: help aws-trial bench demo demo-down test check layer release venv venvs format docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,11 @@ demo: terraform layer ## Run OrderFulfillment on the real module in a local AWS 
 demo-down: python ## End what `make demo` left running, and remove it
 	@$(PYTHON) -m dev.emulator stop demo
 	@rm -rf .fluxio/demo
+
+bench: terraform layer ## Measure beside Step Functions and durable functions, in the local AWS emulator
+	@$(VENV) -m dev.bootstrap ministack
+	@$(PYTHON) -m pip install --quiet --no-deps --upgrade --target .fluxio/sdk aws-durable-execution-sdk-python==3.0.0
+	@$(VENV) -m bench --sdk .fluxio/sdk/aws_durable_execution_sdk_python
 
 test: terraform venvs check layer ## Check, build the layer and run all tests
 	@$(VENV) -m dev.test
