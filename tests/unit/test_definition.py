@@ -994,12 +994,23 @@ class TestClasses:
             {"__new__": lambda cls, client: object.__new__(cls)},
         ],
     )
-    def test_whatever_makes_it_need_them(self, body: dict[str, Any]) -> None:
+    @pytest.mark.parametrize("inherited", [False, True])
+    def test_whatever_makes_it_need_them(self, body: dict[str, Any], inherited: bool) -> None:
         def a(self): ...
 
+        bases, body = ((type("Base", (), body),), {}) if inherited else ((), body)
         assert "without arguments" in refusal(
-            lambda: workflow(type("W", (), {**body, "a": step(a)}))
+            lambda: workflow(type("W", bases, {**body, "a": step(a)}))
         )
+
+    def test_a_metaclass_may_make_it_need_them(self) -> None:
+        class Meta(type):
+            def __call__(cls, client):
+                return super().__call__()
+
+        def a(self): ...
+
+        assert "without arguments" in refusal(lambda: workflow(Meta("W", (), {"a": step(a)})))
 
     def test_a_dataclass_with_a_field_that_has_no_default(self) -> None:
         def define() -> None:

@@ -302,6 +302,9 @@ def _check_constructor(cls: type, name: str) -> None:
             f"{name}: the class is abstract, and no step can be run of it: it {lacks}. Decorate a class that "
             "has all its methods."
         )
+    own = {name for base in cls.__mro__[:-1] for name in vars(base)}
+    if type(cls) is type and own.isdisjoint({"__init__", "__new__"}):
+        return  # like most: `inspect` would parse the text signature of `object`, which takes milliseconds
     try:
         scope.signature_of(cls).bind()
     except TypeError as error:
@@ -310,7 +313,7 @@ def _check_constructor(cls: type, name: str) -> None:
             f"{error}. Give the parameters defaults."
         ) from None
     except ValueError:
-        return  # no signature to be had, as for a class that leaves __init__ to object
+        return  # no signature to be had, as for a class whose __init__ is written in C
 
 
 def definition_of(cls: object) -> WorkflowDefinition | None:
