@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from functools import cache
 from typing import Any
 
@@ -77,14 +76,24 @@ def _session() -> Any:
     # for both clients: each reads the service descriptions anew, which costs more than all else here.
     import botocore.session
 
-    from fluxio_protocol.answers import PlainParserFactory
-
-    session = botocore.session.get_session()
-    session.register_component("response_parser_factory", PlainParserFactory())
-    return session
+    return botocore.session.get_session()
 
 
 def aws_client(service: str, region: str | None = None, endpoint_url: str | None = None) -> Any:
+    """The client of `botocore_client`, whose calls that runs are made of cost less processor time.
+
+    Raises:
+        SettingError: the environment does not say which AWS Region to speak to.
+    """
+    from fluxio_protocol.aws_call import OPERATIONS, make_lean
+
+    client = botocore_client(service, region, endpoint_url)
+    return make_lean(client) if service in OPERATIONS else client
+
+
+def botocore_client(
+    service: str, region: str | None = None, endpoint_url: str | None = None
+) -> Any:
     """A client of boto3's kind that gives up soon enough for a message to go back to the queue instead.
 
     Region and endpoint are those of the environment, where they are not given.
@@ -95,27 +104,18 @@ def aws_client(service: str, region: str | None = None, endpoint_url: str | None
     Raises:
         SettingError: the environment does not say which AWS Region to speak to.
     """
-    import botocore
     from botocore.config import Config
     from botocore.exceptions import NoRegionError
 
-    from fluxio_protocol.direct import direct
-
     config = Config(
-        # What fluxio sends itself is well-formed; what a step adds to it is checked by `Store`.
-        parameter_validation=False,
-        # botocore puts the same text together anew for each call.
-        user_agent=f"fluxio botocore/{botocore.__version__} {platform.python_implementation()}/"
-        f"{platform.python_version()}",
         retries={"mode": "standard", "total_max_attempts": 4},
         connect_timeout=3,
         read_timeout=10,
     )
     try:
-        client = _session().create_client(
+        return _session().create_client(
             service, region_name=region, endpoint_url=endpoint_url, config=config
         )
-        return direct(client, _session()) if service == "dynamodb" else client
     except NoRegionError:
         raise SettingError(
             "the AWS Region is not set. Set AWS_DEFAULT_REGION to the Region of the deployment."
