@@ -9,15 +9,15 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from dev import ROOT
 from tests.simulation.versions import older
-from tests.simulation.versions.older import OlderProcess
-from tests.simulation.versions.stage import NEWER, OLDER, Case, Stage, first, forever
+from tests.simulation.versions.older import OlderProcess, OlderRaised
+from tests.simulation.versions.stage import NEWER, OLDER, RUN_ID, Case, Stage, first, forever
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -156,5 +156,120 @@ def test_a_worker_that_dies_leaves_a_run_that_the_other_version_ends(
         stage = Stage(case, process)
         stage.start(begins)
         stage.dies = begins, call, when
-        stage.work(stage.until_it_has_died(begins), first(OLDER, 2), NEWER)
+        stage.work(stage.until_call(begins, call), first(OLDER, 2), NEWER)
         assert list(stage.problems(died=True)) == [], f"{when} call {call}"
+
+
+@each_case
+@pytest.mark.parametrize(("opens", "holds"), [(OLDER, OLDER), (OLDER, NEWER), (NEWER, NEWER)])
+@pytest.mark.parametrize("held_up", [False, True], ids=["delivered twice", "held up"])
+def test_a_worker_and_one_of_the_other_version_at_the_same_run_keep_every_promise(
+    process: OlderProcess, case: Case, opens: str, holds: str, held_up: bool
+) -> None:
+    """Before each write of the one, the other gets its message; at once, or when the leases have expired.
+
+    The one commits afterwards, or is fenced. Where it is not the one that opened the run, that one has died.
+    """
+    other = OLDER if holds == NEWER else NEWER
+    if held_up:
+        case = case._replace(together=True)  # else the stand-in for threads has some that never end
+
+    def play(write: int | None = None) -> Stage:
+        stage = Stage(case, process)
+        stage.start(opens)
+
+        def interfere() -> None:
+            if held_up:
+                stage.clock.advance(300)
+                stage.deliver_all(other)
+            else:
+                stage.deliver_again(other)
+
+        opened: Iterable[str] = ()
+        if opens != holds:
+            stage.dies = opens, 2, "after"
+            opened = stage.until_call(opens, 2)
+        if write is None:
+            stage.work(opened, holds)
+        else:
+            stage.before_call[holds, write] = interfere
+            stage.work(opened, stage.until_call(holds, write), NEWER)
+        return stage
+
+    for write in play().writes[holds]:
+        stage = play(write)
+        assert list(stage.problems(died=True)) == [], f"before call {write}"
+
+
+@pytest.mark.parametrize("works", [OLDER, NEWER])
+@pytest.mark.parametrize(
+    "name", ["two roots", "1-3-1", "a chain whose records are sealed", "signals", "retries"]
+)
+def test_a_client_of_the_other_version_reads_a_run_at_every_moment(
+    process: OlderProcess, name: str, works: str
+) -> None:
+    """It shows what is, as far as it knows the form that it stands in."""
+    stage = Stage(CASES[name], process)
+    other = stage.older if works == NEWER else stage.newer
+    looks = 0
+
+    def look(_: str) -> None:
+        nonlocal looks
+        looks += 1
+        item = stage.aws.table.items[RUN_ID, "run"]
+        run = other.client("get", run_id=RUN_ID)
+        assert run["status"] == item["status"]["S"]
+        stored = item.get("steps", {"M": {}})["M"]
+        for step, of in run["steps"].items():
+            if "M" in stored.get(step, {}):
+                assert of["status"] == stored[step]["M"]["status"]["S"]
+                assert of["attempt"] == int(stored[step]["M"]["attempt"]["N"])
+        # What the older one does not know are ended steps, and those that were never claimed.
+        assert run["steps"].keys() == {step for step, of in stored.items() if "M" in of}
+        for command in (["show", RUN_ID], ["list", stage.case.workflow]):
+            said = other.command(*command)
+            assert said["code"] == 0, said
+            assert RUN_ID in said["out"]
+
+    stage.after_calls = look
+    stage.start(works)
+    stage.work(works)
+    assert looks > 3
+    assert list(stage.problems()) == []
+
+
+@pytest.mark.parametrize(("starts", "asks"), [(OLDER, NEWER), (NEWER, OLDER)])
+def test_a_client_of_the_other_version_steers_a_run(
+    process: OlderProcess, starts: str, asks: str
+) -> None:
+    """Starts it again, waits for it, cancels and redrives it."""
+    stage = Stage(CASES["a failure and a redrive"]._replace(redrives=0), process)
+    stage.start(starts)
+    client = stage.of(asks).client
+    assert client("start", workflow="Mended", input={}, run_id=RUN_ID)["run_id"] == RUN_ID
+    stage.work(starts)
+    assert client("wait", run_id=RUN_ID)["status"] == "FAILED"
+    assert "the invoice" in client("get", run_id=RUN_ID)["error"]
+    assert client("list", workflow="Mended", status="FAILED") == [
+        {"run_id": RUN_ID, "status": "FAILED"}
+    ]
+    client("redrive", run_id=RUN_ID)
+    stage.work(starts)
+    assert client("wait", run_id=RUN_ID)["result"] == {"number": 3}
+
+
+def test_an_older_client_refuses_what_it_does_not_understand_and_changes_nothing(
+    process: OlderProcess,
+) -> None:
+    """It does not see which signals a run awaits that a newer worker has opened. A newer client sends them."""
+    stage = Stage(CASES["signals"]._replace(signals=()), process)
+    stage.start(NEWER)
+    stage.deliver_all(NEWER)
+    before = dict(stage.aws.table.items)
+    with pytest.raises(OlderRaised, match="no step of run run-1"):
+        stage.older.client("signal", run_id=RUN_ID, name="approved", payload={"by": "lee"})
+    assert stage.aws.table.items == before
+    for name, payload in APPROVED:
+        stage.newer.client("signal", run_id=RUN_ID, name=name, payload=payload)
+    stage.work(NEWER)
+    assert stage.newer.client("get", run_id=RUN_ID)["result"] == {"end": "lee 1 3"}

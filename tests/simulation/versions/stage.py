@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, count, repeat
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from botocore.exceptions import ClientError
 
 from fluxio import StepContext
 from fluxio.definition import definition_of
@@ -196,16 +198,20 @@ class Stage:
         self.watch.on_status.append(lambda _, status: self.statuses.append(status))
         #: The attempts whose code was run, in this order.
         self.attempts: list[Attempted] = []
-        #: Is done once, in the middle of a step's attempt.
-        self.during: dict[tuple[str, int], Callable[[], object]] = {}
         #: How many calls of AWS the workers of each version have made.
         self.calls: Counter[str] = Counter()
+        #: Is done before a call of a worker, by version and number, and after each that has landed.
+        self.before_call: dict[tuple[str, int], Callable[[], object]] = {}
+        self.after_calls: Callable[[str], object] = lambda version: None
+        #: The calls, by number, of the workers of each version that write a run.
+        self.writes: dict[str, list[int]] = {OLDER: [], NEWER: []}
         #: The calls, by number, before which the code of a step was run.
         self.commits: list[int] = []
         self._attempts_seen = 0
         #: The number of the invocation under way of each version; 0 where there is none.
         self._invocation = {OLDER: 0, NEWER: 0}
         self._invocations = count(1)
+        self._in_hand: dict[str, list[dict[str, Any]]] = {}
         #: The worker that makes this call, by version and number, dies before it or after it has landed.
         self.dies: tuple[str, int, str] | None = None
         #: Messages that were put back because of an error, by version, and the errors.
@@ -232,11 +238,17 @@ class Stage:
             if len(self.attempts) > self._attempts_seen:
                 self.commits.append(self.calls[version])
                 self._attempts_seen = len(self.attempts)
-            if self.dies == (version, self.calls[version], "before"):
+            number = self.calls[version]
+            if call.operation in ("update_item", "transact_write_items"):
+                self.writes[version].append(number)
+            if (version, number) in self.before_call:
+                self.before_call.pop((version, number))()
+            if self.dies == (version, number, "before"):
                 raise Death
             answer = call.land()
-            if self.dies == (version, self.calls[version], "after"):
+            if self.dies == (version, number, "after"):
                 raise Death
+            self.after_calls(version)
             return answer
 
         return wire
@@ -245,8 +257,6 @@ class Stage:
         """The code of an attempt runs."""
         self.attempts.append(Attempted(step, attempt, version))
         self.clock.advance(self.case.seconds)
-        if (step, attempt) in self.during:
-            self.during.pop((step, attempt))()
 
     def hear(self, version: str, line: dict[str, Any], ends: int | None) -> None:
         """Take in a line that a worker of this version has logged."""
@@ -273,13 +283,33 @@ class Stage:
         self.delivered[version] += len(records)
         counts = [int(record["attributes"]["ApproximateReceiveCount"]) for record in records]
         self.received = max([self.received, *counts])
+        self._in_hand[version] = records
         answer = self._invoke(version, {"Records": records}, self.aws.function_timeout)
+        self._in_hand[version] = []
         if answer is None:
             return  # the worker died: they come back by themselves
         for record in acknowledged(records, answer):
-            self.aws.sqs.client().delete_message(
-                QueueUrl=self.aws.queue.url, ReceiptHandle=record["receiptHandle"]
-            )
+            with suppress(ClientError):  # another worker, which was given it too, has put it back
+                self.aws.sqs.client().delete_message(
+                    QueueUrl=self.aws.queue.url, ReceiptHandle=record["receiptHandle"]
+                )
+
+    def deliver_all(self, version: str) -> None:
+        """Hand all messages that are visible to a worker of this version."""
+        for _ in range(20):  # one that comes back at once is left
+            if not (records := self.receive()):
+                return
+            self.deliver(version, records)
+
+    def deliver_again(self, version: str) -> None:
+        """Hand a message that another worker has in hand to one of this version, too, as SQS may."""
+        for records in [held for held in self._in_hand.values() if held]:
+            again = []
+            for record in records:
+                at = record["attributes"]
+                count = str(int(at["ApproximateReceiveCount"]) + 1)
+                again.append({**record, "attributes": {**at, "ApproximateReceiveCount": count}})
+            self.deliver(version, again)
 
     def _invoke(self, version: str, event: Any, seconds: int) -> Any:
         assert not self._invocation[version], f"the {version} worker has a message in hand"
@@ -289,9 +319,9 @@ class Stage:
         finally:
             self._invocation[version] = 0
 
-    def until_it_has_died(self, version: str) -> Iterator[str]:
-        """This version, until its worker has made the call that it dies at."""
-        while self.dies is not None and self.calls[version] < self.dies[1]:
+    def until_call(self, version: str, number: int) -> Iterator[str]:
+        """This version, until its workers have made so many calls."""
+        while self.calls[version] < number:
             yield version
 
     def work(self, *versions: str | Iterable[str]) -> None:
@@ -336,9 +366,11 @@ class Stage:
     def _let_time_pass(self, version: str) -> bool:
         """Until the next message, or the next sweep; False if there is neither."""
         item = self.aws.table.items[RUN_ID, "run"]
-        back = [message.visible_at for message in self.aws.queue.messages]
-        if not back and "due" not in item:
+        if not self.aws.queue.messages and "due" not in item:
             return False
+        # A message may be visible and still wait for another one of its group.
+        times = [message.visible_at for message in self.aws.queue.messages]
+        back = [at for at in times if at > self.clock.at]
         while self._next_sweep <= self.clock.at:
             self._next_sweep += MINUTE
         self.clock.at = min([*back, self._next_sweep])
