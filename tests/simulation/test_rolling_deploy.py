@@ -238,6 +238,21 @@ def test_a_client_of_the_other_version_reads_a_run_at_every_moment(
     assert list(stage.problems()) == []
 
 
+@pytest.mark.parametrize("name", ["a chain", "1-3-1", "signals"])
+@pytest.mark.parametrize(("stores", "reads"), [(OLDER, NEWER), (NEWER, OLDER)])
+def test_a_graph_is_read_by_the_other_version(
+    process: OlderProcess, name: str, stores: str, reads: str
+) -> None:
+    """A run keeps the graph that it began with, so a worker goes by graphs that the other version stored."""
+    stage = Stage(CASES[name], process)
+    stage.start(stores)
+    stage.deliver_all(stores)
+    graph = stage.of(reads).client("graph", run_id=RUN_ID)
+    assert graph == stage.of(stores).client("graph", run_id=RUN_ID)
+    assert len(graph["depends_on"]) > 3
+    assert not graph["unknown"]
+
+
 @pytest.mark.parametrize(("starts", "asks"), [(OLDER, NEWER), (NEWER, OLDER)])
 def test_a_client_of_the_other_version_steers_a_run(
     process: OlderProcess, starts: str, asks: str

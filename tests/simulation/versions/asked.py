@@ -19,6 +19,12 @@ def ask_client(client: FluxioClient, method: str, arguments: dict[str, Any]) -> 
     Raises:
         Exception: what the method raises.
     """
+    if method == "graph":
+        graph = client.graph(client.get(**arguments))
+        assert graph is not None
+        edges = {name: [*deps] for name, deps in graph.depends_on.items()}
+        signals = {name: [*names] for name, names in graph.awaits.items()}
+        return {"depends_on": edges, "awaits": signals, "unknown": dict(graph.unknown)}
     answer = getattr(client, method)(**arguments)
     if method == "list":
         return [{"run_id": one.run_id, "status": str(one.status)} for one in answer]
