@@ -142,11 +142,11 @@ class DynamoDB:
                 if (entry[0] > start if ScanIndexForward else entry[0] < start)
             ]
         page = found if Limit is None else found[:Limit]
+        # A filter, too, sees of an index what the index has.
+        seen = (_projected(item, index) for _, item in page)
         answer: dict[str, Any] = {
             "Items": [
-                _projected(item, index)
-                for _, item in page
-                if FilterExpression is None or keeps(item, names, values)
+                item for item in seen if FilterExpression is None or keeps(item, names, values)
             ]
         }
         if len(page) < len(found) or (Limit is not None and len(page) == Limit):

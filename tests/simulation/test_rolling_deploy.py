@@ -66,6 +66,14 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OlderProcess]:
         yield running
 
 
+def call_that_opens(process: OlderProcess, case: Case, version: str) -> int:
+    """The number of the call with which a worker of this version opens the run."""
+    stage = Stage(case, process)
+    stage.start(version)
+    stage.deliver(version, stage.receive())
+    return stage.writes[version][0]
+
+
 @pytest.mark.once
 def test_the_older_version_is_that_of_its_commit() -> None:
     """The archive has what the history has, where there is a history."""
@@ -140,6 +148,22 @@ def test_runs_that_the_newer_version_began_go_on_after_an_older_one_had_their_me
 
 
 @each_case
+def test_runs_of_the_newer_version_wait_through_a_rollback(
+    process: OlderProcess, case: Case
+) -> None:
+    """They stand still while there are older workers alone, and go on with the next newer one."""
+    stage = Stage(case, process)
+    stage.start(NEWER)
+    opens = call_that_opens(process, case, NEWER)
+    stage.dies = NEWER, opens, "after"
+    stage.work(stage.until_call(NEWER, opens), first(OLDER, 60), NEWER)
+    # What is cancelled, or overdue, ends; and where all steps are roots, the older one sees all of them.
+    ends = case.cancelled or case.workflow in ("Single", "TwoRoots", "Overdue")
+    assert ends or stage.delivered[OLDER] == 60
+    assert list(stage.problems(died=True)) == []
+
+
+@each_case
 @pytest.mark.parametrize("begins", [OLDER, NEWER])
 def test_a_worker_that_dies_leaves_a_run_that_the_other_version_ends(
     process: OlderProcess, case: Case, begins: str
@@ -174,6 +198,8 @@ def test_a_worker_and_one_of_the_other_version_at_the_same_run_keep_every_promis
     if held_up:
         case = case._replace(together=True)  # else the stand-in for threads has some that never end
 
+    opening = call_that_opens(process, case, opens)
+
     def play(write: int | None = None) -> Stage:
         stage = Stage(case, process)
         stage.start(opens)
@@ -187,8 +213,8 @@ def test_a_worker_and_one_of_the_other_version_at_the_same_run_keep_every_promis
 
         opened: Iterable[str] = ()
         if opens != holds:
-            stage.dies = opens, 2, "after"
-            opened = stage.until_call(opens, 2)
+            stage.dies = opens, opening, "after"
+            opened = stage.until_call(opens, opening)
         if write is None:
             stage.work(opened, holds)
         else:
@@ -198,6 +224,8 @@ def test_a_worker_and_one_of_the_other_version_at_the_same_run_keep_every_promis
 
     for write in play().writes[holds]:
         stage = play(write)
+        if opens != holds:
+            assert "schema" not in stage.aws.table.items[RUN_ID, "run"]
         assert list(stage.problems(died=True)) == [], f"before call {write}"
 
 
@@ -271,6 +299,19 @@ def test_a_client_of_the_other_version_steers_a_run(
     client("redrive", run_id=RUN_ID)
     stage.work(starts)
     assert client("wait", run_id=RUN_ID)["result"] == {"number": 3}
+
+
+def test_an_older_client_lists_runs_whose_status_it_does_not_find_in_the_index_as_unknown(
+    process: OlderProcess,
+) -> None:
+    stage = Stage(CASES["a chain"], process)
+    stage.start(NEWER)
+    stage.work(NEWER)
+    assert stage.older.client("list", workflow="Chain") == [{"run_id": RUN_ID, "status": "UNKNOWN"}]
+    assert stage.older.client("list", workflow="Chain", status="SUCCEEDED") == []
+    assert stage.newer.client("list", workflow="Chain", status="SUCCEEDED") == [
+        {"run_id": RUN_ID, "status": "SUCCEEDED"}
+    ]
 
 
 def test_an_older_client_refuses_what_it_does_not_understand_and_changes_nothing(
