@@ -18,6 +18,10 @@ RESET = b"reset"
 SILENCE = b"silence"
 
 
+class Last(bytes):
+    """An answer after which the connection is closed, which it does not say."""
+
+
 class Asked(NamedTuple):
     """A request that came in."""
 
@@ -116,7 +120,7 @@ class Answers:
                     return
                 if given != SILENCE:
                     connection.sendall(given)
-                    if b"Connection: close" in given:
+                    if b"Connection: close" in given or isinstance(given, Last):
                         return
 
 

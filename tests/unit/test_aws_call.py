@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from ipaddress import ip_address
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ from fluxio_protocol.aws_signature import Signer
 from fluxio_protocol.store import Store, TransactionInvalid
 from fluxio_protocol.transient import is_transient
 from tests.golden.rows import CHANGES, NOW, RUN_ID
-from tests.unit.http_answers import RESET, SILENCE, Answers, answer, checked, refusal
+from tests.unit.http_answers import RESET, SILENCE, Answers, Last, answer, checked, refusal
 
 Call = Callable[[Any], Any]
 Make = Callable[..., Any]
@@ -46,7 +47,7 @@ ITEM = {
     "steps": {"M": {"one": {"M": {"output": {"S": '{"a": null}'}, "attempt": {"N": "1"}}}}},
     "tags": {"L": [{"S": "é"}, {"NULL": True}, {"BOOL": False}, {"SS": ["a"]}, {"NS": ["1"]}]},
 }
-CONSUMED = {"TableName": "t", "CapacityUnits": 1.5, "Table": {"WriteCapacityUnits": 1.0}}
+CONSUMED = {"TableName": "runs", "CapacityUnits": 1.5, "Table": {"WriteCapacityUnits": 1.0}}
 BLOBS = {
     "b": {"B": "AAEC"},
     "bs": {"BS": ["AAEC", ""]},
@@ -56,7 +57,7 @@ BLOBS = {
 
 def update(client: Any) -> Any:
     return client.update_item(
-        TableName="t",
+        TableName="runs",
         Key=KEY,
         UpdateExpression="SET a=:a",
         ExpressionAttributeValues={":a": {"S": "é\u2028"}},
@@ -65,19 +66,19 @@ def update(client: Any) -> Any:
 
 
 def get(client: Any) -> Any:
-    return client.get_item(TableName="t", Key=KEY, ConsistentRead=True)
+    return client.get_item(TableName="runs", Key=KEY, ConsistentRead=True)
 
 
 def put(client: Any) -> Any:
-    return client.put_item(TableName="t", Item=ITEM)
+    return client.put_item(TableName="runs", Item=ITEM)
 
 
 def query(client: Any) -> Any:
-    return client.query(TableName="t", KeyConditionExpression="pk=:p", Limit=2)
+    return client.query(TableName="runs", KeyConditionExpression="pk=:p", Limit=2)
 
 
 def transact(client: Any) -> Any:
-    put = {"Put": {"TableName": "t", "Item": {**KEY, "b": {"B": b"\x00\x01"}}}}
+    put = {"Put": {"TableName": "runs", "Item": {**KEY, "b": {"B": b"\x00\x01"}}}}
     return client.transact_write_items(TransactItems=[put, put])
 
 
@@ -139,6 +140,11 @@ CASES: dict[str, tuple[Call, list[bytes], int]] = {
     "an answer in chunks, after another": (
         update,
         [b"HTTP/1.1 100 Continue\r\n\r\n" + CHUNKED],
+        1,
+    ),
+    "an answer in chunks, with a length": (
+        update,
+        [CHUNKED.replace(b"x-amzn", b"Content-Length: 3\r\nx-amzn")],
         1,
     ),
     "an answer with no length": (
@@ -309,7 +315,8 @@ def plain(service: str, url: str, **config: Any) -> Any:
         aws_secret_access_key="test",
         aws_session_token=os.environ.get("AWS_SESSION_TOKEN"),
         config=Config(
-            retries={"mode": "standard", "total_max_attempts": 4}, read_timeout=0.1, **config
+            retries={"mode": "standard", "total_max_attempts": 4},
+            **{"read_timeout": 10, **config},
         ),
     )
     if moto := sys.modules.get("moto.core.models"):  # other tests have imported it
@@ -348,9 +355,10 @@ def test_a_lean_call_ends_as_botocores_own_does_after_as_many_requests(
 ) -> None:
     call, script, requests = CASES[case]
     service = "sqs" if call in SQS else "dynamodb"
+    patience = 0.3 if SILENCE in script else 10
     found = []
     for make in (plain, lean):
-        client = make(service, server.url)
+        client = make(service, server.url, read_timeout=patience)
         if warm:
             server.script = [answer({})]
             call(client)
@@ -419,11 +427,11 @@ def test_a_signature_is_botocores(
     token: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    credentials = Credentials("AKID", "secret", token).get_frozen_credentials()
     signer = Signer()
-    for at in (1_800_000_000, 1_800_000_001, 1_800_086_400):
+    for at, secret in ((0, "one"), (1, "one"), (2, "another"), (86_400, "another")):
+        credentials = Credentials("AKID", secret, token).get_frozen_credentials()
         for service, region in (("dynamodb", "eu-central-1"), ("sqs", "us-gov-west-1")):
-            now = datetime.fromtimestamp(at, timezone.utc)
+            now = datetime.fromtimestamp(1_800_000_000 + at, timezone.utc)
             monkeypatch.setattr("time.gmtime", now.timetuple)
             monkeypatch.setattr("botocore.auth.get_current_datetime", lambda now=now: now)
             request = AWSRequest("POST", f"https://{host}/", dict(headers), body)
@@ -437,11 +445,54 @@ def test_a_signature_is_botocores(
 
 def test_calls_go_by_one_connection_while_it_lasts(server: Answers) -> None:
     client = lean("dynamodb", server.url)
-    closing = OK.replace(b"Date:", b"Connection: close\r\nDate:")
-    server.script = [OK, OK, RESET, OK, OK, closing, OK, OK]
-    for _ in range(7):
+    closing = OK.replace(b"Date:", b"connection: Close\r\nDate:")
+    server.script = [OK, OK, RESET, OK, OK, closing, OK, OK + b"rest", OK]
+    for _ in range(8):
         assert update(client)["Attributes"] == ITEM
-    assert [asked.connection for asked in server.asked] == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert [asked.connection for asked in server.asked] == [0, 0, 0, 1, 1, 1, 2, 2, 3]
+
+
+def test_an_answer_is_not_waited_for_longer_than_the_client_says(server: Answers) -> None:
+    client = lean("dynamodb", server.url, read_timeout=0.3)
+    update(client)
+    idle(client).sock.settimeout(None)
+    server.script = [SILENCE, OK]
+    update(client)
+    assert [asked.connection for asked in server.asked] == [0, 0, 1]
+
+
+def test_a_connection_of_another_kind_is_botocores_to_use(
+    server: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What records or replaces HTTP puts a socket of its own there."""
+
+    class Other(socket.socket):
+        pass
+
+    client = lean("dynamodb", server.url)
+    update(client)
+    idle(client).sock = Other(fileno=idle(client).sock.detach())
+    monkeypatch.setattr(aws_exchange, "_read", None)
+    assert update(client)["Attributes"] == ITEM
+    assert [asked.connection for asked in server.asked] == [0, 0]
+
+
+def idle(client: Any) -> Any:
+    """The connection that the client has used last."""
+    manager = client._endpoint.http_session._manager
+    return manager.connection_from_url(client.meta.endpoint_url).pool.queue[-1]
+
+
+def test_a_connection_that_aws_has_closed_meanwhile_costs_no_attempt(
+    server: Answers, pauses: list[float]
+) -> None:
+    client = lean("dynamodb", server.url)
+    server.script = [OK, Last(OK), OK]
+    update(client), update(client)
+    assert idle(client).sock.recv(1) == b"", "the close has arrived"
+    update(client)
+    assert [asked.connection for asked in server.asked] == [0, 0, 1]
+    assert not pauses
 
 
 def test_what_comes_too_late_is_no_answer_to_the_next_call(
@@ -455,15 +506,24 @@ def test_what_comes_too_late_is_no_answer_to_the_next_call(
     def ring(*_: Any) -> None:
         raise Alarm
 
-    client = lean("dynamodb", server.url)
-    server.script = [checked({"Item": {"pk": {"S": str(at)}}}) for at in range(3)]
+    next_call = threading.Event()
+
+    def late(_: Any) -> bytes:
+        next_call.wait(5)
+        return checked({"Item": {"pk": {"S": "late"}}})
+
+    def now(_: Any) -> bytes:
+        next_call.set()
+        return checked({"Item": {"pk": {"S": "mine"}}})
+
+    client = lean("dynamodb", server.url, read_timeout=1)
     get(client)
+    server.script = [late, now]
     with monkeypatch.context() as patch:
         patch.setattr(aws_exchange, "_read", ring)
         with pytest.raises(Alarm):
             get(client)
-    assert get(client)["Item"]["pk"] == {"S": str(len(server.asked) - 1)}
-    assert server.asked[-1].connection == 1
+    assert get(client)["Item"]["pk"] == {"S": "mine"}
 
 
 def test_a_client_that_was_closed_can_be_used_again(server: Answers) -> None:
@@ -528,35 +588,27 @@ def make_certificate(folder: Path) -> Path:
 # ---- Threads, credentials, quotas
 
 
-def test_each_thread_gets_the_answer_to_its_own_call(server: Answers) -> None:
-    failed: set[str] = set()
-
-    def echo(asked: Any) -> bytes:
-        key = json.loads(asked.body)["Key"]["pk"]["S"]
-        if key not in failed:
-            failed.add(key)
-            return refusal("ThrottlingException")
-        return checked({"Item": {"pk": {"S": key}}})
-
-    server.script = [echo]
+def test_what_became_of_a_call_is_not_another_threads(server: Answers, pauses: list[float]) -> None:
+    """While botocore takes on one thread's failed attempt, another thread makes a call."""
     client = lean("dynamodb", server.url)
-    found: dict[str, Any] = {}
+    server.script = [refusal("ThrottlingException"), OK]
+    frozen = client._request_signer._credentials.get_frozen_credentials()
+    asked_for = count(1)
 
-    def read(number: int) -> None:
-        for round_ in range(5):
-            key = f"{number}/{round_}"
-            found[key] = client.get_item(TableName="t", Key={"pk": {"S": key}})["Item"]["pk"]["S"]
+    def credentials() -> Any:
+        if next(asked_for) == 2:  # botocore is about to make the request for itself
+            other = threading.Thread(target=update, args=(client,))
+            other.start()
+            other.join()
+        return frozen
 
-    threads = [threading.Thread(target=read, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 40
-    assert all(key == got for key, got in found.items())
+    client._request_signer._credentials = SimpleNamespace(get_frozen_credentials=credentials)
+    update(client)
+    assert len(server.asked) == 3
+    assert len(pauses) == 1
 
 
-def test_what_became_of_one_call_is_never_anothers(server: Answers) -> None:
+def test_what_became_of_one_call_is_never_anothers(server: Answers, pauses: list[float]) -> None:
     """A first attempt fails, and before botocore takes that on, its credentials are gone."""
     client = lean("dynamodb", server.url)
     server.script = [refusal("ThrottlingException"), answer({"TableNames": ["mine"]})]
@@ -569,6 +621,7 @@ def test_what_became_of_one_call_is_never_anothers(server: Answers) -> None:
         update(client)
     signer._credentials = SimpleNamespace(get_frozen_credentials=lambda: Credentials("a", "s"))
     assert client.list_tables()["TableNames"] == ["mine"]
+    assert not pauses
 
 
 @pytest.mark.parametrize("make", [plain, lean], ids=["botocore's own", "lean"])
@@ -636,7 +689,7 @@ def test_the_quota_of_retries_recovers_with_calls_that_succeed(server: Answers) 
 
 
 def test_a_malformed_operation_of_a_user_is_refused_before_it_is_sent(server: Answers) -> None:
-    store = Store(lean("dynamodb", server.url), "t")
+    store = Store(lean("dynamodb", server.url), "runs")
     server.script = [answer({})]
     for _ in range(2):
         with pytest.raises(TransactionInvalid, match="Unknown parameter"):

@@ -13,7 +13,7 @@ import socket
 import ssl
 import weakref
 from collections.abc import Iterator, Mapping
-from http.client import HTTPException, HTTPResponse, RemoteDisconnected
+from http.client import BadStatusLine, HTTPException, HTTPResponse
 from typing import Any, NamedTuple
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -21,6 +21,7 @@ from botocore.exceptions import ConnectionClosedError, ReadTimeoutError, SSLErro
 from urllib3.util.connection import is_connection_dropped
 
 _CHUNK = 65_536
+_FIRST = b"HTTP/"
 
 
 class Request(NamedTuple):
@@ -151,8 +152,8 @@ def _put_back(pool: Any, connection: Any) -> None:
 def _read(sock: socket.socket, url: str) -> tuple[Answer, bool]:
     """An answer, and whether the connection can be used again."""
     received = sock.recv(_CHUNK)
-    if not received:
-        raise RemoteDisconnected("closed without an answer")
+    if not received.startswith(_FIRST[: len(received)]):
+        raise BadStatusLine("no HTTP")
     while (end := received.find(b"\r\n\r\n")) < 0:
         more = sock.recv(_CHUNK)
         if not more:
@@ -169,7 +170,6 @@ def _read(sock: socket.socket, url: str) -> tuple[Answer, bool]:
     if (
         not first.startswith("HTTP/1.1 ")
         or not first[9:12].isdecimal()
-        or first[9] == "1"
         or not length.isdecimal()
         or "transfer-encoding" in headers
         or len(headers) != len(lines)  # one of them comes twice
