@@ -16,7 +16,7 @@ import sys
 from dev import STATE
 
 ROUNDS = 9
-ALLOWED = 1.1
+ALLOWED = 1.2
 
 BOTO3 = "import boto3; boto3.client('dynamodb'); boto3.client('sqs')"
 WORKER = "import fluxio.worker as worker; worker._worker()"
@@ -47,7 +47,7 @@ def python(code: str) -> tuple[float, str]:
     return float(seconds), printed
 
 
-def test_importing_the_worker_costs_at_most_a_tenth_more_than_boto3_with_its_clients() -> None:
+def test_importing_the_worker_costs_at_most_a_fifth_more_than_boto3_with_its_clients() -> None:
     python(BOTO3), python(WORKER)  # the files are in the cache, and their bytecode, from here on
     took: dict[str, list[float]] = {BOTO3: [], WORKER: []}
     for _ in range(ROUNDS):
