@@ -6,7 +6,7 @@ look at the source (PEP 552's unchecked hash), which cannot change there.
 
 The same sources compiled by the same version of Python are the same bytes, on any machine and in any folder.
 Patch releases of one series, 3.12.1 and 3.12.9 for example, load each other's bytecode (they have one magic
-number), but may compile to other bytes. So whoever builds a layer again, to compare it, needs the versions
+number), but may compile to other bytes. So to build a layer again, and to compare it, takes the versions
 that its SBOM names. A Python that is not on the machine has no bytecode in the layer: it compiles in Lambda.
 """
 

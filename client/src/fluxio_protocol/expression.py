@@ -171,7 +171,7 @@ def _change_run(
     for name, value in change.values.items():
         if value is not None:
             made.set(made.path(name), made.value(value))
-    if change.trace is not None:  # whoever starts a run may have put it into a trace before
+    if change.trace is not None:  # the caller of `start` may have put the run into a trace before
         path = made.path("trace")
         made.set(path, f"if_not_exists({path},{made.value(change.trace)})")
     if row.closes:

@@ -268,7 +268,7 @@ class Run:
     result_ref: str | None = None
     #: The id of the trace in X-Ray that it is recorded in; None if it is not traced.
     trace: str | None = None
-    #: The form of its item: 1 up to version 0.1.0a0, 2 from then on.
+    #: The form of its item; see `run_item`.
     schema: int = field(default=1, repr=False)
     #: How many items hold the records of steps that ended long ago.
     archives: int = field(default=0, repr=False)

@@ -10,14 +10,14 @@ A step stands in the map `steps` of the run item in one of three forms:
 So a run's item stays near a kilobyte, whatever the size of its graph. When ended steps make it longer, a worker
 copies their texts to an archive item, and the write that commits its next outcome takes them out.
 
-Runs that were opened by version 0.1.0a0 have no `schema` (which is 1): there each step is a map from the start,
-with its status, and counts the steps it waits for. They keep that form to their end.
+Runs that were opened before there was a `schema` are of schema 1: there each step is a map from the start, with
+its status, and counts the steps it waits for. They keep that form to their end.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -93,7 +93,7 @@ def ended_text(
     return head if output is None else f"{head} {output}"
 
 
-def sealed_text(places: Sequence[int]) -> str:
+def sealed_text(places: Iterable[int]) -> str:
     """Places of steps in their graph's order, as `sealed` has them: `0-57,60`."""
     found: list[list[int]] = []
     for place in sorted(places):

@@ -74,5 +74,5 @@ def writes_left(run: Run, graph: Graph, at_once: int, until: int | None = None) 
     for name, level in graph.level.items():
         if not run.steps[name].settled and (until is None or level <= until):
             unfinished[level] = unfinished.get(level, 0) + 1
-    waves = [-(-count // max(at_once, 1)) for _, count in sorted(unfinished.items())]
-    return max(sum(waves) - 1, 0)
+    waves = sum(-(-count // max(at_once, 1)) for count in unfinished.values())
+    return max(waves - 1, 0)

@@ -34,7 +34,6 @@ class Deployment:
         self._store = store
         self._inline_branches = inline_branches
         self._patience = patience
-        self._graphs: dict[tuple[str, str], Graph] = {}
         self._policies: dict[tuple[str, int], tuple[WorkflowDefinition, dict[str, StepPolicy]]] = {}
 
     def definition(self, workflow: str) -> WorkflowDefinition:
@@ -77,26 +76,22 @@ class Deployment:
     def _graph(self, definition: WorkflowDefinition, run: Run | None) -> Graph:
         deployed = definition.graph
         version = run.version if run is not None and run.version else deployed.version
-        key = (definition.name, version)
-        if key not in self._graphs:
-            if version == deployed.version:
-                self._store.put_graph(definition.name, deployed)
-                self._graphs[key] = deployed
-            else:
-                stored = self._store.get_graph(definition.name, version)
-                if stored is None:
-                    raise DeploymentError(
-                        f"the graph of version {version} of {definition.name} is not in the table, "
-                        f"and version {deployed.version} is deployed. Deploy version {version} again."
-                    )
-                if stored.unknown:
-                    nodes = ", ".join(f"{name} ({what})" for name, what in stored.unknown.items())
-                    raise DeploymentError(
-                        f"version {version} of {definition.name} was written by a later version of fluxio "
-                        f"than this worker's: it does not know {nodes}. Deploy that layer again."
-                    )
-                self._graphs[key] = stored
-        if run is not None and version != deployed.version:
+        if version == deployed.version:
+            self._store.put_graph(definition.name, deployed)
+            return deployed
+        stored = self._store.get_graph(definition.name, version)
+        if stored is None:
+            raise DeploymentError(
+                f"the graph of version {version} of {definition.name} is not in the table, "
+                f"and version {deployed.version} is deployed. Deploy version {version} again."
+            )
+        if stored.unknown:
+            nodes = ", ".join(f"{name} ({what})" for name, what in stored.unknown.items())
+            raise DeploymentError(
+                f"version {version} of {definition.name} was written by a later version of fluxio "
+                f"than this worker's: it does not know {nodes}. Deploy that layer again."
+            )
+        if run is not None:
             missing = [
                 step.name
                 for step in run.steps.values()
@@ -109,7 +104,7 @@ class Deployment:
                     "with @step(retired=True), which keeps it for such runs only, deploy that and redrive "
                     "the run, or cancel it."
                 )
-        return self._graphs[key]
+        return stored
 
 
 def _policy(workflow: str, step: StepDefinition, function_timeout: int) -> StepPolicy:

@@ -28,7 +28,6 @@ def to_seal(run: Run, changes: Sequence[Change], plan: Plan, at_once: int) -> tu
 
     An archive is paid for when it is written and when the run ends and it is given its time to live. It spares
     what its records would add to each write that is still to come.
-
     """
     if run.schema == 1 or run.status is not RunStatus.RUNNING:
         return ()
@@ -63,7 +62,7 @@ def seal(run: Run, hand: Hand, plan: Plan) -> tuple[Change, ...]:
     number, names = hand.archive
     place = {name: at for at, name in enumerate(plan.graph.depends_on)}
     places = sealed_places(run.sealed) | {place[name] for name in names}
-    return (to.seal(names, number, sealed_text(sorted(places))),)
+    return (to.seal(names, number, sealed_text(places)),)
 
 
 def record(run: Run, step: Step) -> str:

@@ -57,11 +57,11 @@ class Case(NamedTuple):
     together: bool = True
     #: Seconds that each step takes. With 50, an invocation has the time for one.
     seconds: int = 0
-    #: Signals that somebody sends when nothing goes on without them.
+    #: Signals that are sent when nothing goes on without them.
     signals: tuple[tuple[str, Any], ...] = ()
-    #: How often somebody redrives it when it has failed.
+    #: How often it is redriven when it has failed.
     redrives: int = 0
-    #: Whether somebody cancels it when nothing goes on.
+    #: Whether it is cancelled when nothing goes on.
     cancelled: bool = False
     ends: str = "SUCCEEDED"
     #: Attempts that the workflow's own exceptions take, by step; 1 for others.
@@ -267,7 +267,7 @@ class Stage:
     # --- what a test does
 
     def start(self, version: str) -> None:
-        """Somebody starts the run with a client of this version."""
+        """Start the run with a client of this version."""
         client = self.of(version).client
         client("start", workflow=self.case.workflow, input=dict(self.case.input), run_id=RUN_ID)
 
@@ -342,7 +342,7 @@ class Stage:
         raise AssertionError(f"the run never ends: {self.newer.client('get', run_id=RUN_ID)}")
 
     def _operate(self, last: str, turn: str) -> bool:
-        """Somebody does what the case has for the run as it stands, with the client of either version."""
+        """Do what the case has for the run as it stands, with the client of either version."""
         status = self.aws.table.items[RUN_ID, "run"]["status"]["S"]
         if status == "FAILED" and self._redrives:
             self._redrives -= 1
