@@ -202,7 +202,7 @@ class TestRedrive:
         self, world: World, run_id: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(Store, "apply", lambda *_: 1 / 0)
+            patched.setattr(Store, "apply", lambda *_, **__: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 world.client.redrive(run_id)
         assert min(kept(world, run_id).values()) > 400, "kept before the run is open again"
@@ -242,12 +242,12 @@ class TestRedrive:
         item |= {name: layout.value(value) for name, value in failed.items()}
         apply = Store.apply
 
-        def late(self: Store, *arguments: Any) -> Any:
+        def late(self: Store, *arguments: Any, **more: Any) -> Any:
             store.payloads.put(run_id, "out#first#1", LONG, now)
             store.payloads.expire(run_id, ["out#first#1"], now)
             seen = item | {"steps": layout.value({"first": done})}
             world.dynamodb.put_item(TableName=world.table_name, Item=seen)
-            return apply(self, *arguments)
+            return apply(self, *arguments, **more)
 
         world.dynamodb.put_item(TableName=world.table_name, Item=item)
         monkeypatch.setattr(Store, "apply", late)

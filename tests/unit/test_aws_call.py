@@ -504,11 +504,13 @@ def test_what_comes_too_late_is_no_answer_to_the_next_call(
         pass
 
     def ring(*_: Any) -> None:
+        assert taken.wait(5), "the server has the request, and not the next one's turn"
         raise Alarm
 
-    next_call = threading.Event()
+    taken, next_call = threading.Event(), threading.Event()
 
     def late(_: Any) -> bytes:
+        taken.set()
         next_call.wait(5)
         return checked({"Item": {"pk": {"S": "late"}}})
 
