@@ -434,10 +434,29 @@ class TestWait:
 
         world.client.start("Greeting", run_id="g-1")
         with pytest.raises(WaitTimeout):
-            self.client(world, sleep=sleep).wait("g-1", timeout=60, poll=2)
+            self.client(world, sleep=sleep).wait(
+                "g-1", timeout=timedelta(minutes=1), poll=timedelta(seconds=2)
+            )
         assert pauses[0] <= 0.1
         assert max(pauses) == 2
         assert pauses[:-1] == sorted(pauses[:-1])
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"timeout": -1}, "timeout is -1; pass seconds 0 or more, .* or None to wait until"),
+            ({"timeout": True}, "timeout is True"),
+            ({"timeout": float("nan")}, "timeout is nan"),
+            ({"poll": 0}, r"poll is 0; pass seconds 0\.01 or more, or a timedelta"),
+            ({"poll": timedelta(milliseconds=1)}, "poll is datetime.timedelta"),
+        ],
+    )
+    def test_it_takes_a_time_to_wait_and_nothing_else(
+        self, world: World, given: dict[str, Any], message: str
+    ) -> None:
+        world.client.start("Greeting", run_id="g-1")
+        with pytest.raises(InvalidInput, match=message):
+            world.client.wait("g-1", **given)
 
     @pytest.mark.parametrize("hours", [-1, 1])
     def test_it_lasts_as_long_as_it_says_though_the_clock_is_set(

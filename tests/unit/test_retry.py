@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -114,10 +115,13 @@ def test_a_single_type_may_stand_for_a_tuple() -> None:
         ({"max": 101}, r"Retry\(max=101\)"),
         ({"max": True}, r"Retry\(max=True\)"),
         ({"max": 1.0}, r"Retry\(max=1\.0\)"),
-        ({"initial": -1}, r"Retry\(initial=-1\): use a number from 0 to 86,400"),
-        ({"initial": "1"}, r"Retry\(initial='1'\)"),
+        ({"initial": -1}, r"Retry: initial is -1; pass seconds 0 to 86,400, or a timedelta"),
+        ({"initial": "1"}, r"Retry: initial is '1'"),
+        ({"initial": True}, r"Retry: initial is True"),
+        ({"initial": timedelta(days=2)}, r"Retry: initial is datetime.timedelta\(days=2\)"),
         ({"backoff": 0.5}, r"Retry\(backoff=0\.5\): use a number from 1 to 10"),
-        ({"maximum": 86_401}, r"Retry\(maximum=86401\)"),
+        ({"maximum": 86_401}, r"Retry: maximum is 86401"),
+        ({"maximum": float("nan")}, r"Retry: maximum is nan"),
         ({"jitter": 1.1}, r"Retry\(jitter=1\.1\): use a number from 0 to 1"),
         ({"jitter": float("nan")}, r"Retry\(jitter=nan\)"),
         ({"retry_on": ("KeyError",)}, r"Retry\(retry_on=…\) takes exception types"),

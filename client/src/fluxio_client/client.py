@@ -23,6 +23,7 @@ from fluxio_protocol import layout, settings, values
 from fluxio_protocol.calls import Spent
 from fluxio_protocol.changes import Change
 from fluxio_protocol.clock import WATCHDOG_MS, now_ms
+from fluxio_protocol.duration import Duration
 from fluxio_protocol.errors import (
     InvalidInput,
     NotNudged,
@@ -364,19 +365,20 @@ class FluxioClient:
             page,
         )
 
-    def wait(self, run_id: str, timeout: float | None = 300.0, poll: float = 1.0) -> Run:
+    def wait(self, run_id: str, timeout: Duration | None = 300.0, poll: Duration = 1.0) -> Run:
         """Wait until the run has ended, however it ended.
 
         Args:
             run_id: which run.
-            timeout: seconds to wait at most; None waits until the run has ended.
-            poll: seconds between two looks at most, 0.01 or more; the first ones follow sooner.
+            timeout: seconds to wait at most, or a timedelta; None waits until the run has ended.
+            poll: seconds between two looks at most, or a timedelta, 0.01 s or more; the first ones follow
+                sooner.
 
         Returns:
             The run with its result, or with its error.
 
         Raises:
-            InvalidInput: no run has such an id, or `timeout` or `poll` is no number of seconds.
+            InvalidInput: no run has such an id, or `timeout` or `poll` is no duration.
             RunNotFound: there is no such run.
             RunParked: the run waits for an operator; the message has its error.
             WaitTimeout: it had not ended in time.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from fluxio_protocol.duration import Duration, in_seconds
 from fluxio_protocol.errors import InvalidInput, RunParked, WaitTimeout
 from fluxio_protocol.run import Run
 
@@ -14,8 +15,8 @@ FIRST_PAUSE = 0.05
 
 def until_ended(
     look: Callable[[], Run | None],
-    timeout: float | None,
-    poll: float,
+    timeout: Duration | None,
+    poll: Duration,
     monotonic: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> None:
@@ -23,24 +24,30 @@ def until_ended(
 
     Args:
         look: the run as it stands; None if it is not there.
-        timeout: seconds to wait at most; None waits until it has ended.
-        poll: seconds between two looks at most.
+        timeout: seconds to wait at most, or a timedelta; None waits until it has ended.
+        poll: seconds between two looks at most, or a timedelta.
         monotonic: seconds of a clock that nothing sets.
         sleep: waits so many seconds.
 
     Raises:
-        InvalidInput: `timeout` or `poll` is no number of seconds.
+        InvalidInput: `timeout` or `poll` is no duration.
         RunParked: the run waits for an operator.
         WaitTimeout: it had not ended in time.
     """
-    if timeout is not None and not 0 <= timeout < math.inf:
-        raise InvalidInput(
-            f"timeout is {timeout!r}: pass seconds, or None to wait until the run has ended."
-        )
-    if not 0.01 <= poll < math.inf:
-        raise InvalidInput(f"poll is {poll!r}: pass seconds, 0.01 or more.")
-    deadline = math.inf if timeout is None else monotonic() + timeout
-    pause = min(FIRST_PAUSE, poll)
+    seconds = math.inf
+    if timeout is not None:
+        try:
+            seconds = in_seconds(timeout)
+        except InvalidInput as error:
+            raise InvalidInput(
+                f"timeout {error}, or None to wait until the run has ended."
+            ) from None
+    try:
+        longest = in_seconds(poll, least=0.01)
+    except InvalidInput as error:
+        raise InvalidInput(f"poll {error}.") from None
+    deadline = monotonic() + seconds
+    pause = min(FIRST_PAUSE, longest)
     while True:
         run = look()
         if run is None or run.ended:
@@ -53,8 +60,8 @@ def until_ended(
         left = deadline - monotonic()
         if left <= 0:
             raise WaitTimeout(
-                f"run {run.run_id} is {run.status} after {timeout:g} s. It goes on: wait longer, or "
+                f"run {run.run_id} is {run.status} after {seconds:g} s. It goes on: wait longer, or "
                 "look at its steps with get()."
             )
         sleep(min(pause, left))
-        pause = min(pause * 1.5, poll)
+        pause = min(pause * 1.5, longest)

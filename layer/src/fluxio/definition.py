@@ -17,7 +17,6 @@ from typing import Any, NamedTuple, TypeVar, overload
 from fluxio import marks, scope, supply
 from fluxio.binding import Signature
 from fluxio.conversion import Converter
-from fluxio.duration import Duration, in_seconds
 from fluxio.errors import BindingError, DefinitionError, DefinitionWarning
 from fluxio.steps import MAX_AWAITS as MAX_AWAITS
 from fluxio.steps import MAX_STEP_NAME as MAX_STEP_NAME
@@ -25,6 +24,7 @@ from fluxio.steps import StepDefinition as StepDefinition
 from fluxio.steps import check_name, check_plain
 from fluxio.steps import step as step
 from fluxio_protocol import layout
+from fluxio_protocol.duration import YEAR, Duration, in_seconds
 from fluxio_protocol.errors import InvalidInput
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.node import Node
@@ -47,7 +47,7 @@ MAX_AWAITING = 100
 MAX_GRAPH_BYTES = 400_000
 
 #: Seconds a run may be given: its long values are kept for a little more than a year.
-MAX_RUN = 31_536_000
+MAX_RUN = YEAR
 
 _WORKFLOW = "__fluxio_workflow__"
 
@@ -137,8 +137,8 @@ def workflow(
             a step that another decorator hides, or a class that cannot be made without arguments.
     """
     if cls is None:
-        return lambda decorated: _define(decorated, name, input, in_seconds(timeout))
-    return _define(cls, name, input, in_seconds(timeout))
+        return lambda decorated: _define(decorated, name, input, timeout)
+    return _define(cls, name, input, timeout)
 
 
 def _define(cls: Class, name: str | None, input: type | None, timeout: Any) -> Class:
@@ -149,10 +149,11 @@ def _define(cls: Class, name: str | None, input: type | None, timeout: Any) -> C
         layout.check_workflow(name)
     except InvalidInput as error:
         raise DefinitionError(f"{cls.__name__}: {error}") from None
-    if timeout is not None and (type(timeout) not in (int, float) or not 0 < timeout <= MAX_RUN):
-        raise DefinitionError(
-            f"{name}: timeout is {timeout!r}; pass seconds above 0 and at most {MAX_RUN:,}, a year."
-        )
+    if timeout is not None:
+        try:
+            timeout = in_seconds(timeout, above=0, most=MAX_RUN)
+        except InvalidInput as error:
+            raise DefinitionError(f"{name}: timeout {error}.") from None
     marks.check_kept(cls, name)
     steps = _find_steps(cls, name, _check_input_type(name, input))
     if not steps:

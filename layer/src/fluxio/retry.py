@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fluxio.duration import Duration, in_seconds
 from fluxio.errors import DefinitionError
 from fluxio.raised import each_of, is_one_of, leaves_of
+from fluxio_protocol.duration import Duration, in_seconds
+from fluxio_protocol.errors import InvalidInput
+
+#: Seconds that a wait may have at the most: a day.
+MAX_WAIT = 86_400
 
 #: A worker that dies says little about the step it held, so a step gets at least this many attempts before
 #: deaths alone make it FAILED, whatever its own `retry`.
@@ -54,18 +58,17 @@ class Retry:
             object.__setattr__(self, name, types)
         if type(self.max) is not int or not 0 <= self.max <= 100:
             raise DefinitionError(f"Retry(max={self.max!r}): use a whole number from 0 to 100.")
-        bounds = {
-            "initial": (0, 86_400),
-            "backoff": (1, 10),
-            "maximum": (0, 86_400),
-            "jitter": (0, 1),
-        }
-        for name, (low, high) in bounds.items():
-            given = in_seconds(getattr(self, name))
-            object.__setattr__(self, name, given)
+        for name in ("initial", "maximum"):
+            try:
+                seconds = in_seconds(getattr(self, name), most=MAX_WAIT)
+            except InvalidInput as error:
+                raise DefinitionError(f"Retry: {name} {error}.") from None
+            object.__setattr__(self, name, seconds)
+        for name, low, high in (("backoff", 1, 10), ("jitter", 0, 1)):
+            given = getattr(self, name)
             if type(given) not in (int, float) or not low <= given <= high:
                 raise DefinitionError(
-                    f"Retry({name}={given!r}): use a number from {low:,} to {high:,}."
+                    f"Retry({name}={given!r}): use a number from {low} to {high}."
                 )
 
     def allows(self, error: BaseException) -> bool:
@@ -83,8 +86,6 @@ class Retry:
             attempt: the attempt that failed, from 1.
             chance: a number from 0 to 1, drawn at random by the caller.
         """
-        wait: float = min(
-            in_seconds(self.maximum),
-            in_seconds(self.initial) * self.backoff ** min(attempt - 1, 64),
-        )
+        initial, maximum = in_seconds(self.initial), in_seconds(self.maximum)
+        wait: float = min(maximum, initial * self.backoff ** min(attempt - 1, 64))
         return round(1000 * wait * (1 - self.jitter * chance))

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, TypeVar, overload
 from fluxio import marks, scope
 from fluxio.binding import RESERVED, Signature
 from fluxio.conversion import Converter
-from fluxio.duration import Duration, in_seconds
 from fluxio.errors import DefinitionError
 from fluxio.retry import Retry
 from fluxio_protocol import encoding, layout
+from fluxio_protocol.duration import Duration, in_seconds
 from fluxio_protocol.errors import InvalidInput
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -199,7 +199,7 @@ def _define_step(
     names: Mapping[str, Any],
     arguments: dict[str, Any],
 ) -> StepDefinition:
-    retry, timeout = arguments["retry"], in_seconds(arguments["timeout"])
+    retry, timeout = arguments["retry"], arguments["timeout"]
     check_name(name, where)
     depends_on = _define_dependencies(arguments["depends_on"], where)
     if type(retry) is int:
@@ -209,13 +209,13 @@ def _define_step(
             raise DefinitionError(f"{where}: {error}") from None
     if not isinstance(retry, Retry):
         raise DefinitionError(f"{where}: retry is {retry!r}; pass a whole number or a Retry(…).")
-    if timeout is not None and (
-        type(timeout) not in (int, float) or not 0 < timeout <= MAX_TIMEOUT
-    ):
-        raise DefinitionError(
-            f"{where}: timeout is {timeout!r}; pass seconds above 0 and at most {MAX_TIMEOUT}, "
-            "the longest a Lambda function may run."
-        )
+    if timeout is not None:
+        try:
+            timeout = in_seconds(timeout, above=0, most=MAX_TIMEOUT)
+        except InvalidInput as error:
+            raise DefinitionError(
+                f"{where}: timeout {error}: a Lambda function may not run longer."
+            ) from None
     return StepDefinition(
         name=name,
         function=function,
