@@ -7,7 +7,7 @@ It holds fluxio, fluxio-client and layer/requirements.txt for every supported Py
 are the same for all. The zips are byte-identical for identical sources and the same versions of Python
 on the machine (dev/bytecode.py says why). So files are taken straight from wheels instead of from an
 installation (which adds RECORD, INSTALLER, direct_url.json, scripts, …), and the files of a wheel that
-name the one Python it was made for stay out.
+name the one Python it was made for stay out, and so does what is for tests alone.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ LIMIT = 250 * 1024 * 1024
 
 FROM_THE_RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
 """Modules that every Python runtime of Lambda brings."""
+
+FOR_TESTS = "fluxio/testing/"
+"""In the wheel, since it is for a user's tests; no function needs it."""
 
 LEFT_OUT = ("RECORD", "WHEEL", "sboms")
 """Of `*.dist-info`: they differ between the wheels of one distribution; no program reads them."""
@@ -184,6 +187,8 @@ def _merge(wheel: Path, merged: dict[str, bytes]) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             folder, *rest = name.split("/")
+            if name.startswith(FOR_TESTS):
+                continue
             if name.endswith("/") or (folder.endswith(".dist-info") and rest[0] in LEFT_OUT):
                 continue
             if folder.endswith(".data"):

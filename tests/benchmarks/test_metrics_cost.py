@@ -19,9 +19,9 @@ import pytest
 
 import fluxio.worker
 from fluxio.metrics import Metrics
-from tests.simulation.aws import Aws
-from tests.simulation.in_place import InPlace
-from tests.simulation.platform import (
+from fluxio.testing.aws import Aws
+from fluxio.testing.in_place import InPlace
+from fluxio.testing.platform import (
     Invocation,
     Workflows,
     make_client,

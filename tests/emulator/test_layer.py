@@ -190,6 +190,19 @@ def test_nothing_that_the_runtime_brings_is_in_the_zip(
 
 
 @pytest.mark.parametrize("architecture", layer.ARCHITECTURES)
+def test_what_is_for_tests_alone_is_in_the_wheel_and_not_in_the_zip(
+    zips: dict[str, Path], architecture: str
+) -> None:
+    """`fluxio.testing` comes with `pip install fluxio`; no function carries it."""
+    with zipfile.ZipFile(layer.wheels()[1]) as archive:
+        assert "fluxio/testing/dynamodb.py" in archive.namelist()
+    with zipfile.ZipFile(zips[architecture]) as archive:
+        names = archive.namelist()
+    assert "python/fluxio/worker.py" in names
+    assert not [name for name in names if "testing" in name and "fluxio" in name]
+
+
+@pytest.mark.parametrize("architecture", layer.ARCHITECTURES)
 def test_bytecode_is_there_for_every_python_of_the_machine_that_built_it(
     zips: dict[str, Path], architecture: str
 ) -> None:

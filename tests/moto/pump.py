@@ -17,11 +17,11 @@ from fluxio.errors import UnknownWorkflow
 from fluxio.manifest import Manifest
 from fluxio.plan import PATIENCE
 from fluxio.services import Services
+from fluxio.testing.death import stands_for_death
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient, Run
 from fluxio_protocol.queue import Queue
 from fluxio_protocol.store import Store
-from tests.dying import stands_for_death
 
 TABLE_WRITES = ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem")
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from fluxio.testing.aws import Aws, Call, FifoQueue
+from fluxio.testing.platform import make_client
 from fluxio_client import FluxioClient, NotNudged
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.dead_letters import DeadLetters
@@ -18,8 +20,6 @@ from fluxio_protocol.queue import Queue
 from fluxio_protocol.store import Store
 from tests.moto.cli import Command, make_command
 from tests.moto.pump import World
-from tests.simulation.aws import Aws, Call, FifoQueue
-from tests.simulation.platform import make_client
 
 pytestmark = pytest.mark.once
 

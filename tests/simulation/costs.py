@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fluxio import step, workflow
-from fluxio_protocol import limits
-from tests.simulation.aws import Aws
-from tests.simulation.in_place import InPlace
-from tests.simulation.platform import (
+from fluxio.testing.aws import Aws
+from fluxio.testing.in_place import InPlace
+from fluxio.testing.platform import (
     Invocation,
     Workflows,
     acknowledged,
@@ -24,6 +23,7 @@ from tests.simulation.platform import (
     make_worker,
     records_of,
 )
+from fluxio_protocol import limits
 
 #: A workflow's steps, with the steps that each depends on.
 Edges = Mapping[str, list[str]]

@@ -10,13 +10,9 @@ from typing import Any
 from fluxio import StepContext, step, sweeper, workflow
 from fluxio.metrics import Metrics
 from fluxio.sweeper import MARGIN
-from fluxio_protocol import layout
-from fluxio_protocol.queue import Queue
-from fluxio_protocol.store import Store
-from tests.simulation.aws import Aws, Call, Wire, sound
-from tests.simulation.costs import workflow_of
-from tests.simulation.in_place import InPlace
-from tests.simulation.platform import (
+from fluxio.testing.aws import Aws, Call, Wire, sound
+from fluxio.testing.in_place import InPlace
+from fluxio.testing.platform import (
     Invocation,
     Workflows,
     acknowledged,
@@ -26,6 +22,10 @@ from tests.simulation.platform import (
     records_of,
     unheard,
 )
+from fluxio_protocol import layout
+from fluxio_protocol.queue import Queue
+from fluxio_protocol.store import Store
+from tests.simulation.costs import workflow_of
 
 MINUTE = 60_000
 

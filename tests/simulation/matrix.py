@@ -19,11 +19,10 @@ from typing import Any
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from fluxio.definition import definition_of
-from tests.simulation.aws import Aws, Call
-from tests.simulation.cases import ANY, Case
-from tests.simulation.in_place import InPlace
-from tests.simulation.platform import (
-    Death,
+from fluxio.testing.aws import Aws, Call
+from fluxio.testing.death import Death
+from fluxio.testing.in_place import InPlace
+from fluxio.testing.platform import (
     Invocation,
     Workflows,
     acknowledged,
@@ -32,6 +31,7 @@ from tests.simulation.platform import (
     make_worker,
     records_of,
 )
+from tests.simulation.cases import ANY, Case
 from tests.simulation.watch import Watch
 
 #: What may go wrong at a call.

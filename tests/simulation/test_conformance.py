@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fluxio.testing.aws import Aws
 from tests.simulation import conformance
-from tests.simulation.aws import Aws
 from tests.simulation.conformance import Backend, Check
 
 pytestmark = pytest.mark.once

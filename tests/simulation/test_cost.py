@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from fluxio.testing.platform import logging_to
 from tests.simulation.costs import ORDER, Edges, chain, fan, spent
-from tests.simulation.platform import logging_to
 
 pytestmark = pytest.mark.once
 

@@ -17,11 +17,10 @@ from botocore.exceptions import EndpointConnectionError
 
 from fluxio import StepContext, step, workflow
 from fluxio.definition import definition_of
-from fluxio_client import FluxioClient, Run, RunStatus, StepStatus
-from tests.simulation.aws import Aws, Call
-from tests.simulation.in_place import InPlace
-from tests.simulation.platform import (
-    Death,
+from fluxio.testing.aws import Aws, Call
+from fluxio.testing.death import Death
+from fluxio.testing.in_place import InPlace
+from fluxio.testing.platform import (
     Invocation,
     Workflows,
     acknowledged,
@@ -31,6 +30,7 @@ from tests.simulation.platform import (
     records_of,
     unheard,
 )
+from fluxio_client import FluxioClient, Run, RunStatus, StepStatus
 from tests.simulation.watch import Watch
 
 MINUTE = 60_000

@@ -17,11 +17,11 @@ from fluxio.claims import TIME_MARGIN
 from fluxio.definition import WorkflowDefinition
 from fluxio.deployment import START_UP
 from fluxio.steps import DEFAULT_TIMEOUT
+from fluxio.testing.aws import Aws
+from fluxio.testing.expressions import Item
 from fluxio_protocol import layout
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.run_item import sealed_places
-from tests.simulation.aws import Aws
-from tests.simulation.expressions import Item
 from tests.simulation.holds import Holds
 
 OPEN = ("PENDING", "RUNNING")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fluxio import Retry, StepContext, step, workflow
-from tests.simulation.aws import Aws
+from fluxio.testing.aws import Aws
 
 LONG = "x" * 600
 ORDER = {"order_id": "o-1", "amount": 99}

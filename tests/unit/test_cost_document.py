@@ -9,6 +9,15 @@ from pathlib import Path
 import pytest
 
 from fluxio.metrics import METRICS
+from fluxio.testing.aws import Aws
+from fluxio.testing.in_place import InPlace
+from fluxio.testing.platform import (
+    Invocation,
+    Workflows,
+    make_client,
+    make_worker,
+    records_of,
+)
 from fluxio_client.cli.bill import Compute as Function
 from fluxio_client.cli.bill import Usage, bill, operations, transitions
 from fluxio_client.cli.prices import AS_OF, PRICES, REGION
@@ -16,15 +25,6 @@ from fluxio_client.listing import MOST_OPEN, MOST_READ
 from fluxio_protocol import layout
 from fluxio_protocol.calls import BATCH_KEYS
 from fluxio_protocol.graph import Graph
-from tests.simulation.aws import Aws
-from tests.simulation.in_place import InPlace
-from tests.simulation.platform import (
-    Invocation,
-    Workflows,
-    make_client,
-    make_worker,
-    records_of,
-)
 from tests.simulation.workflows import ORDER, OrderFulfillment
 
 ROOT = Path(__file__).parents[2]

@@ -10,6 +10,7 @@ import pytest
 from fluxio import step, workflow
 from fluxio.definition import MAX_AWAITS, MAX_AWAITS_IN_ALL, definition_of
 from fluxio.errors import DefinitionError
+from fluxio.testing import expressions
 from fluxio_client import Failure, Run, RunStatus
 from fluxio_protocol import changes as to
 from fluxio_protocol import layout, limits
@@ -26,7 +27,6 @@ from fluxio_protocol.graph import Graph
 from fluxio_protocol.layout import Item
 from fluxio_protocol.run_item import run_from_item
 from tests.golden.rows import CHANGES, NOW, WRITES
-from tests.simulation import expressions
 
 pytestmark = pytest.mark.once
 

@@ -44,6 +44,9 @@ SLICE = 0.001
 #: What times a step; the simulation has one with a clock of its own.
 _alarm: Callable[[float | None], AbstractContextManager[Alarm]] = Alarm
 
+#: Exceptions that are no failure of a step: they stand for the end of the worker's process, in tests.
+DEATHS: set[type[BaseException]] = set()
+
 #: The frames of a traceback that are not the step's.
 _ENGINE = (__file__, alarm.__file__)
 
@@ -148,6 +151,8 @@ class Attempt(NamedTuple):
             return self._raised(error)
 
     def _raised(self, error: BaseException) -> Raised:
+        if is_one_of(error, DEATHS):
+            raise error
         return Raised(
             type_name(error),
             text_of(error),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fluxio.testing.death import Death
+from fluxio.testing.platform import make_client
 from fluxio_protocol.errors import RunEnded, RunNotFound, SignalExists
-from tests.simulation.platform import Death, make_client
 from tests.simulation.schedules.drawing import Weather
 from tests.simulation.schedules.faults import Faults
 from tests.simulation.schedules.hub import Hub, Process

@@ -7,8 +7,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
-from tests.simulation.aws import Call
-from tests.simulation.platform import Death
+from fluxio.testing.aws import Call
+from fluxio.testing.death import Death
 from tests.simulation.schedules.drawing import Weather
 from tests.simulation.schedules.hub import Hub, Process
 from tests.simulation.schedules.transcript import asked, filled

@@ -16,9 +16,8 @@ import fluxio.attempt
 from fluxio.alarm import Alarm
 from fluxio.attempt import Attempt, Returned
 from fluxio.hand import Failed
-from tests.dying import stands_for_death
-from tests.simulation.aws import Aws
-from tests.simulation.platform import Death
+from fluxio.testing.aws import Aws
+from fluxio.testing.death import Death, stands_for_death
 
 #: What greenlets of a process that has died are ended with, also in the middle of a step.
 stands_for_death(greenlet.GreenletExit)

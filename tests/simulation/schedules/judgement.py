@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fluxio.retry import ATTEMPTS_UNDER_CRASHES
-from tests.simulation.platform import make_client
+from fluxio.testing.platform import make_client
 from tests.simulation.schedules.actors import SKEW
 
 if TYPE_CHECKING:

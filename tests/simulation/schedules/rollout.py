@@ -15,7 +15,7 @@ from typing import Any
 
 from fluxio import Retry
 from fluxio.definition import WorkflowDefinition
-from tests.simulation.platform import Workflows
+from fluxio.testing.platform import Workflows
 from tests.simulation.schedules.drawing import NAME, StepPlan, define
 
 #: A workflow that only the new code has.

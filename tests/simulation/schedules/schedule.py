@@ -7,15 +7,15 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.simulation.aws import Aws
-from tests.simulation.layouts import layout_of
-from tests.simulation.platform import (
+from fluxio.testing.aws import Aws
+from fluxio.testing.platform import (
     Invocation,
     acknowledged,
     logging_to,
     make_worker,
     records_of,
 )
+from tests.simulation.layouts import layout_of
 from tests.simulation.schedules.actors import SKEW, Actors
 from tests.simulation.schedules.drawing import (
     NAME,

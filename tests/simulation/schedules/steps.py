@@ -8,8 +8,8 @@ from typing import Any
 
 from fluxio import StepContext
 from fluxio.errors import StepTimeout
-from tests.simulation.aws import Aws
-from tests.simulation.platform import Death
+from fluxio.testing.aws import Aws
+from fluxio.testing.death import Death
 from tests.simulation.schedules.drawing import StepPlan, Weather
 from tests.simulation.schedules.faults import Faults
 from tests.simulation.schedules.hub import Hub

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.simulation.aws import Call
+from fluxio.testing.aws import Call
 
 
 def shown(record: dict[str, Any]) -> str:

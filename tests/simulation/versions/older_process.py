@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib import util
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from fluxio_client.queue import Queue
@@ -19,22 +21,44 @@ from fluxio_client.store import Store
 
 import fluxio.log
 from fluxio import StepContext
+from fluxio.attempt import Attempt
 from fluxio.definition import definition_of
 from fluxio.deployment import Deployment
 from fluxio.errors import UnknownWorkflow
 from fluxio.loop import Services
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient
-from tests.dying import stands_for_death
-from tests.simulation.clients import DynamoDBClient, client_error
-from tests.simulation.in_place import InPlace
 from tests.simulation.versions import workflows
 from tests.simulation.versions.asked import ask_client, ask_command
 
+NEWER = Path(__file__).parents[3] / "layer" / "src" / "fluxio" / "testing"
 
-@stands_for_death
+
+def _newer(name: str) -> ModuleType:
+    """A module of the newer version's stand-in: it imports nothing of fluxio, and this version has none."""
+    spec = util.spec_from_file_location(f"newer_{name}", NEWER / f"{name}.py")
+    module = sys.modules[spec.name] = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+clients, in_place = _newer("clients"), _newer("in_place")
+
+
 class Death(BaseException):
     """The worker's process ends here."""
+
+
+_raised = Attempt._raised
+
+
+def _raised_by_a_live_one(self: Attempt, error: BaseException) -> Any:
+    if isinstance(error, Death):
+        raise error
+    return _raised(self, error)
+
+
+Attempt._raised = _raised_by_a_live_one
 
 
 class Asker:
@@ -74,7 +98,7 @@ class Asker:
             error = said["refused"]
             code, message = error["Error"]["Code"], error["Error"]["Message"]
             more = {name: part for name, part in error.items() if name != "Error"}
-            raise client_error(what, code, message, **more)
+            raise clients.client_error(what, code, message, **more)
         return said["answer"]
 
     def now(self) -> int:
@@ -87,7 +111,7 @@ class Asker:
 class Remote:
     """A boto3 client whose service is in the process that asks."""
 
-    exceptions = DynamoDBClient.exceptions
+    exceptions = clients.DynamoDBClient.exceptions
 
     def __init__(self, asker: Asker, service: str) -> None:
         self._asker = asker
@@ -138,7 +162,7 @@ class Older:
             asker.now,
             lambda: f"older.{next(tokens)}",
             lambda: 0.0,
-            lambda: InPlace(asker, together),
+            lambda: in_place.InPlace(asker, together),
             asker.advance,
         )
         self._worker = Worker(services)

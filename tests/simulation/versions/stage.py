@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError
 
 from fluxio import StepContext
 from fluxio.definition import definition_of
-from tests.simulation.aws import Aws, Call
-from tests.simulation.in_place import InPlace
-from tests.simulation.platform import (
-    Death,
+from fluxio.testing.aws import Aws, Call
+from fluxio.testing.death import Death
+from fluxio.testing.in_place import InPlace
+from fluxio.testing.platform import (
     Invocation,
     Workflows,
     acknowledged,

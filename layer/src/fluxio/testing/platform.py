@@ -16,17 +16,11 @@ from fluxio.definition import WorkflowDefinition, definition_of
 from fluxio.deployment import Deployment
 from fluxio.errors import UnknownWorkflow
 from fluxio.services import Services
+from fluxio.testing.aws import Aws, Clock, Wire, sound
 from fluxio.worker import Worker
 from fluxio_client import FluxioClient
 from fluxio_protocol.queue import Queue
 from fluxio_protocol.store import Store
-from tests.dying import stands_for_death
-from tests.simulation.aws import Aws, Clock, Wire, sound
-
-
-@stands_for_death
-class Death(BaseException):
-    """The process ends here, at this call. Nothing may catch it; only the platform sees that it is gone."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +119,7 @@ def acknowledged(records: list[dict[str, Any]], answer: dict[str, Any]) -> Itera
 def logging_to(take: Callable[[dict[str, Any]], None]) -> Iterator[None]:
     """What the engine logs is handed over, a dict a line, instead of being written to stderr."""
     before = fluxio.log._write
-    fluxio.log._write = take
+    fluxio.log._write = take  # type: ignore[assignment]
     try:
         yield
     finally:

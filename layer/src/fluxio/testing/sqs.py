@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from fluxio.testing.clients import Clock, SQSClient, Wire, client_error, sound
 from fluxio_protocol import limits
-from tests.simulation.clients import Clock, SQSClient, Wire, client_error, sound
 
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 DEDUPLICATION_MS = 300_000

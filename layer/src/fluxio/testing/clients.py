@@ -9,23 +9,23 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 
-class ConditionalCheckFailedException(ClientError):
+class ConditionalCheckFailedException(ClientError):  # type: ignore[misc]  # botocore has no types
     """As `client.exceptions` has it."""
 
 
-class TransactionCanceledException(ClientError):
+class TransactionCanceledException(ClientError):  # type: ignore[misc]  # botocore has no types
     """As `client.exceptions` has it."""
 
 
-class TransactionConflictException(ClientError):
+class TransactionConflictException(ClientError):  # type: ignore[misc]  # botocore has no types
     """As `client.exceptions` has it."""
 
 
-class ResourceNotFoundException(ClientError):
+class ResourceNotFoundException(ClientError):  # type: ignore[misc]  # botocore has no types
     """As `client.exceptions` has it."""
 
 
-class ReceiptHandleIsInvalid(ClientError):
+class ReceiptHandleIsInvalid(ClientError):  # type: ignore[misc]  # botocore has no types
     """As `client.exceptions` has it."""
 
 

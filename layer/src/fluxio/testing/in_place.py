@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fluxio.attempt import Attempt, Returned
     from fluxio.hand import Failed
-    from tests.simulation.clients import Clock
+    from fluxio.testing.clients import Clock
 
 
 class InPlace:

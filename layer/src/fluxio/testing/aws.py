@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fluxio.testing.clients import Call, Clock, Wire, sound
+from fluxio.testing.dynamodb import DynamoDB
+from fluxio.testing.sqs import SQS, FifoQueue
 from fluxio_protocol.layout import INDEXES
-from tests.simulation.clients import Call, Clock, Wire, sound
-from tests.simulation.dynamodb import DynamoDB
-from tests.simulation.sqs import SQS, FifoQueue
 
 __all__ = ["Aws", "Call", "Clock", "FifoQueue", "Wire", "sound"]
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from fluxio.testing import expressions
+from fluxio.testing.clients import Clock, DynamoDBClient, Wire, client_error, sound
+from fluxio.testing.expressions import Invalid, Item, Unfit
 from fluxio_protocol import limits
 from fluxio_protocol.layout import KEY_TYPES, Index
-from tests.simulation import expressions
-from tests.simulation.clients import Clock, DynamoDBClient, Wire, client_error, sound
-from tests.simulation.expressions import Invalid, Item, Unfit
 
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 CLIENT_TOKEN_MS = 600_000

@@ -1,0 +1,1 @@
+"""The services that fluxio runs on, in this process, for tests."""
