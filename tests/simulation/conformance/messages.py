@@ -160,3 +160,9 @@ def a_message_is_hidden_for_twelve_hours_at_most(at: Backend) -> None:
     (message,) = at.receive()
     with pytest.raises(ClientError):
         at.hide(message, 43_201)
+
+
+@check
+def a_queue_that_is_not_there_is_told_of_by_name(at: Backend) -> None:
+    with pytest.raises(at.sqs.exceptions.QueueDoesNotExist):
+        at.receive(queue_url=f"{at.queue_url.removesuffix('.fifo')}-none.fifo")

@@ -122,3 +122,31 @@ def the_items_of_a_run_are_read_together(at: Backend) -> None:
 def a_get_of_no_item_brings_none(at: Backend) -> None:
     answer = at.dynamodb.get_item(TableName=at.table, Key=at.key(at.fresh()), ConsistentRead=False)
     assert "Item" not in answer
+
+
+@check
+def a_scan_of_an_index_goes_through_all_that_has_its_keys_page_after_page(at: Backend) -> None:
+    shard, names = at.fresh("shard"), [at.fresh(f"s{number}") for number in range(5)]
+    for number, pk in enumerate(names):
+        at.put(pk, workflow_shard=shard, created_at=number, status="RUNNING")
+    at.put(at.fresh(), workflow_shard=shard)
+    scan: dict[str, Any] = {
+        "TableName": at.table,
+        "IndexName": "by_workflow",
+        "FilterExpression": "#shard=:shard AND created_at>=:since",
+        "ExpressionAttributeNames": {"#shard": "workflow_shard"},
+        "ExpressionAttributeValues": {":shard": wire(shard), ":since": wire(2)},
+        "Limit": 2,
+    }
+    found: list[str] = []
+    while True:
+        answer = at.dynamodb.scan(**scan)
+        assert all(
+            item.keys() == {"pk", "sk", *("workflow_shard", "created_at")}
+            for item in answer["Items"]
+        )
+        found += [item["pk"]["S"] for item in answer["Items"]]
+        if "LastEvaluatedKey" not in answer:
+            break
+        scan["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+    assert sorted(found) == sorted(names[2:])

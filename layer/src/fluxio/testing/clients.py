@@ -29,6 +29,10 @@ class ReceiptHandleIsInvalid(ClientError):  # type: ignore[misc]  # botocore has
     """As `client.exceptions` has it."""
 
 
+class QueueDoesNotExist(ClientError):  # type: ignore[misc]  # botocore has no types
+    """As `client.exceptions` has it."""
+
+
 class _Exceptions:
     ClientError = ClientError
     ConditionalCheckFailedException = ConditionalCheckFailedException
@@ -36,11 +40,16 @@ class _Exceptions:
     TransactionConflictException = TransactionConflictException
     ResourceNotFoundException = ResourceNotFoundException
     ReceiptHandleIsInvalid = ReceiptHandleIsInvalid
+    QueueDoesNotExist = QueueDoesNotExist
+
+
+#: Codes whose exception has another name.
+_SHAPES = {"AWS.SimpleQueueService.NonExistentQueue": "QueueDoesNotExist"}
 
 
 def client_error(operation: str, code: str, message: str = "", **more: Any) -> ClientError:
     """The exception that boto3 raises for an answer."""
-    kind = getattr(_Exceptions, code, ClientError)
+    kind = getattr(_Exceptions, _SHAPES.get(code, code), ClientError)
     return kind({"Error": {"Code": code, "Message": message}, **more}, operation)
 
 
@@ -119,6 +128,9 @@ class DynamoDBClient(_Client):
 
     def query(self, **arguments: Any) -> dict[str, Any]:
         return self._call("query", arguments)
+
+    def scan(self, **arguments: Any) -> dict[str, Any]:
+        return self._call("scan", arguments)
 
     def transact_write_items(self, **arguments: Any) -> dict[str, Any]:
         # botocore makes the token up once a call, so that its own second try carries the first one's.

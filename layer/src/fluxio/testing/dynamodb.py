@@ -150,9 +150,45 @@ class DynamoDB:
             ]
         }
         if len(page) < len(found) or (Limit is not None and len(page) == Limit):
-            last = page[-1][1]
-            keys = ["pk", "sk", *([index.hash_key, index.range_key] if index else [])]
-            answer["LastEvaluatedKey"] = {name: last[name] for name in keys}
+            answer["LastEvaluatedKey"] = _start_key(page[-1][1], index)
+        return answer
+
+    def scan(
+        self,
+        *,
+        TableName: str,
+        IndexName: str | None = None,
+        FilterExpression: str | None = None,
+        ExpressionAttributeValues: Item | None = None,
+        ExpressionAttributeNames: dict[str, str] | None = None,
+        Limit: int | None = None,
+        ExclusiveStartKey: Item | None = None,
+    ) -> dict[str, Any]:
+        table = self._table("Scan", TableName)
+        index = None if IndexName is None else table.indexes[IndexName]
+        names, values = ExpressionAttributeNames or {}, ExpressionAttributeValues or {}
+        keeps, used = None, []
+        try:
+            if FilterExpression is not None:
+                keeps, placeholders = expressions.parse_condition(FilterExpression)
+                used.append(placeholders)
+            expressions.check_placeholders(used, names, values)
+        except Invalid as error:
+            raise client_error("Scan", "ValidationException", str(error)) from None
+        start = None if ExclusiveStartKey is None else _key(ExclusiveStartKey)
+        found = [
+            (key, item)
+            for key, item in sorted(self._behind(table).items(), key=lambda entry: entry[0])
+            if (index is None or (index.hash_key in item and index.range_key in item))
+            and (start is None or key > start)
+        ]
+        page = found if Limit is None else found[:Limit]
+        seen = [_projected(item, index) for _, item in page]
+        answer: dict[str, Any] = {
+            "Items": [item for item in seen if keeps is None or keeps(item, names, values)]
+        }
+        if len(page) < len(found) or (Limit is not None and len(page) == Limit):
+            answer["LastEvaluatedKey"] = _start_key(page[-1][1], index)
         return answer
 
     def _behind(self, table: Table) -> dict[Key, Item]:
@@ -362,6 +398,12 @@ def _order(item: Item, index: Index | None) -> tuple[Any, ...]:
         return (sk,)
     ((kind, content),) = item[index.range_key].items()
     return (int(content) if kind == "N" else content, pk, sk)
+
+
+def _start_key(last: Item, index: Index | None) -> Item:
+    """Where the page after the one begins that ends with this item."""
+    keys = ["pk", "sk", *([index.hash_key, index.range_key] if index else [])]
+    return {name: last[name] for name in keys}
 
 
 def _projected(item: Item, index: Index | None) -> Item:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -44,15 +44,26 @@ class FifoQueue:
     seen: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
 
 
+#: Told of every message that came, changed or went: its queue, the message, whether it is there.
+MessageWatcher = Callable[[FifoQueue, Message, bool], None]
+
+
 class SQS:
-    """The service: FIFO queues by URL."""
+    """The service: FIFO queues by URL.
+
+    Args:
+        clock: the services' clock.
+        new_message_id: makes the id of a message; by default m1, m2 and so on.
+    """
 
     name = "sqs"
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, new_message_id: Callable[[], str] | None = None) -> None:
         self._clock = clock
         self.queues: dict[str, FifoQueue] = {}
-        self._numbers = count(1)
+        self.watchers: list[MessageWatcher] = []
+        numbers = count(1)
+        self._new_message_id = new_message_id or (lambda: f"m{next(numbers)}")
 
     def client(self, wire: Wire = sound) -> SQSClient:
         return SQSClient(self, wire)
@@ -69,8 +80,8 @@ class SQS:
         return self.queues[url]
 
     def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
-        queue = self.queues[QueueUrl]
         operation = "SendMessageBatch"
+        queue = self._queue(operation, QueueUrl)
         if not Entries:
             raise client_error(operation, "AWS.SimpleQueueService.EmptyBatchRequest")
         if len(Entries) > limits.BATCH_ENTRIES:
@@ -94,16 +105,31 @@ class SQS:
         at, first = queue.seen.get((group, deduplication_id), (now - DEDUPLICATION_MS, ""))
         if at > now - DEDUPLICATION_MS:
             return first  # accepted and dropped, whatever became of the first one
-        message_id = f"m{next(self._numbers)}"
+        message_id = self._new_message_id()
         queue.seen[group, deduplication_id] = now, message_id
         attributes = {
             name: content["StringValue"]
             for name, content in entry.get("MessageSystemAttributes", {}).items()
         }
-        queue.messages.append(
-            Message(message_id, entry["MessageBody"], group, deduplication_id, now, attributes, now)
+        message = Message(
+            message_id, entry["MessageBody"], group, deduplication_id, now, attributes, now
         )
+        queue.messages.append(message)
+        self._tell(queue, message)
         return message_id
+
+    def _tell(self, queue: FifoQueue, message: Message, there: bool = True) -> None:
+        for watcher in self.watchers:
+            watcher(queue, message, there)
+
+    def _queue(self, operation: str, url: str) -> FifoQueue:
+        if url not in self.queues:
+            raise client_error(
+                operation,
+                "AWS.SimpleQueueService.NonExistentQueue",
+                "The specified queue does not exist.",
+            )
+        return self.queues[url]
 
     def receive_message(
         self,
@@ -115,7 +141,7 @@ class SQS:
         AttributeNames: Iterable[str] = (),
         MessageSystemAttributeNames: Iterable[str] = (),
     ) -> dict[str, Any]:
-        queue = self.queues[QueueUrl]
+        queue = self._queue("ReceiveMessage", QueueUrl)
         until = self._clock.at + WaitTimeSeconds * 1000
         found = self._take(queue, MaxNumberOfMessages, VisibilityTimeout)
         while not found and self._clock.at < until:  # a long poll is how a test lets time pass
@@ -149,7 +175,9 @@ class SQS:
                 if message.visible_at <= now and message.received >= queue.max_receive_count:
                     queue.messages.remove(message)
                     message.receipt = None
+                    self._tell(queue, message, there=False)
                     queue.dead_letters.messages.append(message)
+                    self._tell(queue.dead_letters, message)
         blocked = {message.group for message in queue.messages if message.visible_at > now}
         found = [
             message
@@ -159,6 +187,7 @@ class SQS:
         seconds = queue.visibility if visibility is None else visibility
         for message in found:
             self.receive(message, seconds)
+            self._tell(queue, message)
         return found
 
     def receive(self, message: Message, seconds: int) -> None:
@@ -168,7 +197,7 @@ class SQS:
         message.visible_at = self._clock.at + seconds * 1000
 
     def delete_message(self, *, QueueUrl: str, ReceiptHandle: str) -> dict[str, Any]:
-        queue = self.queues[QueueUrl]
+        queue = self._queue("DeleteMessage", QueueUrl)
         message = self._of_handle(queue, "DeleteMessage", ReceiptHandle)
         # An older handle than the last succeeds and deletes nothing:
         # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessage.html
@@ -178,6 +207,7 @@ class SQS:
                     "DeleteMessage", "InvalidParameterValue", "The receipt handle has expired."
                 )
             queue.messages.remove(message)
+            self._tell(queue, message, there=False)
         return {}
 
     def change_message_visibility(
@@ -186,7 +216,8 @@ class SQS:
         operation = "ChangeMessageVisibility"
         if not 0 <= VisibilityTimeout <= VISIBILITY_SECONDS:
             raise client_error(operation, "InvalidParameterValue", "0 to 43200 seconds")
-        message = self._of_handle(self.queues[QueueUrl], operation, ReceiptHandle)
+        queue = self._queue(operation, QueueUrl)
+        message = self._of_handle(queue, operation, ReceiptHandle)
         if (
             message is None
             or message.receipt != ReceiptHandle
@@ -194,12 +225,13 @@ class SQS:
         ):
             raise client_error(operation, "MessageNotInflight")
         message.visible_at = self._clock.at + VisibilityTimeout * 1000
+        self._tell(queue, message)
         return {}
 
     def get_queue_attributes(
         self, *, QueueUrl: str, AttributeNames: Iterable[str]
     ) -> dict[str, Any]:
-        messages = self.queues[QueueUrl].messages
+        messages = self._queue("GetQueueAttributes", QueueUrl).messages
         visible = sum(message.visible_at <= self._clock.at for message in messages)
         counts = {
             "ApproximateNumberOfMessages": str(visible),
