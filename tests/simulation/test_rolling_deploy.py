@@ -249,10 +249,11 @@ def test_a_client_of_the_other_version_reads_a_run_at_every_moment(
         assert run["status"] == item["status"]["S"]
         stored = item.get("steps", {"M": {}})["M"]
         for step, of in run["steps"].items():
-            if "M" in stored.get(step, {}):
+            if "status" in stored.get(step, {}).get("M", {}):
                 assert of["status"] == stored[step]["M"]["status"]["S"]
                 assert of["attempt"] == int(stored[step]["M"]["attempt"]["N"])
-        # What the older one does not know are ended steps, and those that were never claimed.
+        # What the older one does not know are ended steps, and those that were never claimed. It takes the
+        # signals that the run awaits for a step in an unknown status, "*".
         assert run["steps"].keys() == {step for step, of in stored.items() if "M" in of}
         for command in (["show", RUN_ID], ["list", stage.case.workflow]):
             said = other.command(*command)
@@ -314,18 +315,92 @@ def test_an_older_client_lists_runs_whose_status_it_does_not_find_in_the_index_a
     ]
 
 
-def test_an_older_client_refuses_what_it_does_not_understand_and_changes_nothing(
-    process: OlderProcess,
+@pytest.mark.parametrize("size", [0, 3_000], ids=["short", "long"])
+@pytest.mark.parametrize("status", ["RUNNING", "FAILED"])
+def test_an_older_client_sends_signals_to_a_run_that_a_newer_worker_opened(
+    process: OlderProcess, size: int, status: str
 ) -> None:
-    """It does not see which signals a run awaits that a newer worker has opened. A newer client sends them."""
+    """It knows which signals the run awaits, and a run that has failed keeps them for its redrive."""
     stage = Stage(CASES["signals"]._replace(signals=()), process)
     stage.start(NEWER)
     stage.deliver_all(NEWER)
-    before = dict(stage.aws.table.items)
-    with pytest.raises(OlderRaised, match="no step of run run-1"):
-        stage.older.client("signal", run_id=RUN_ID, name="approved", payload={"by": "lee"})
-    assert stage.aws.table.items == before
-    for name, payload in APPROVED:
-        stage.newer.client("signal", run_id=RUN_ID, name=name, payload=payload)
+    item = stage.aws.table.items[RUN_ID, "run"]
+    if status == "FAILED":  # as if another step had failed
+        ended = {"status": {"S": "FAILED"}, "ended_at": {"N": str(stage.clock.at)}}
+        stage.aws.table.items[RUN_ID, "run"] = item | ended
+    for name, payload in (("approved", {"by": "lee", "note": "n" * size}), ("extra", 3)):
+        stage.older.client("signal", run_id=RUN_ID, name=name, payload=payload)
+        stage.older.client("signal", run_id=RUN_ID, name=name, payload=payload)  # a repetition
+    if status == "FAILED":
+        stage.older.client("redrive", run_id=RUN_ID)
     stage.work(NEWER)
     assert stage.newer.client("get", run_id=RUN_ID)["result"] == {"end": "lee 1 3"}
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["before it came", "after it came"])
+@pytest.mark.parametrize(
+    ("name", "payload", "replace", "refusal"),
+    [
+        ("aproved", {"by": "lee"}, False, "InvalidInput: .* its signals are approved, extra"),
+        ("approved", {"by": "kim"}, False, "SignalExists"),
+        ("approved", {"by": "kim"}, True, "SignalExists"),
+    ],
+)
+def test_an_older_client_hands_a_newer_run_no_wrong_signal(
+    process: OlderProcess, name: str, payload: Any, replace: bool, refusal: str, sent: bool
+) -> None:
+    """Not one that no step awaits, nor another payload: it cannot see whether a step has taken the first."""
+    stage = Stage(CASES["signals"]._replace(signals=()), process)
+    stage.start(NEWER)
+    stage.deliver_all(NEWER)
+    stage.newer.client("signal", run_id=RUN_ID, name="approved", payload={"by": "lee"})
+    if sent:
+        stage.deliver_all(NEWER)
+    before = dict(stage.aws.table.items)
+    with pytest.raises(OlderRaised, match=refusal):
+        stage.older.client("signal", run_id=RUN_ID, name=name, payload=payload, replace=replace)
+    assert stage.aws.table.items == before
+    stage.newer.client("signal", run_id=RUN_ID, name="extra", payload=3)
+    stage.work(NEWER)
+    assert stage.newer.client("get", run_id=RUN_ID)["result"] == {"end": "lee 1 3"}
+
+
+def test_an_older_worker_completes_steps_of_newer_runs_only_where_no_step_depends_on_them(
+    process: OlderProcess,
+) -> None:
+    """It completes them in the older form, as maps, which count for no dependent.
+
+    It reads every step of the graph from the item before it takes one over. Steps that were never claimed or
+    have succeeded it does not find; so it gets so far in runs of root steps alone, when their leases expire.
+    """
+    completed = {}
+    for name, case in CASES.items():
+        stage = Stage(case, process)
+        stage.start(NEWER)
+        opens = call_that_opens(process, case, NEWER)
+        stage.dies = NEWER, opens, "after"
+        stage.work(stage.until_call(NEWER, opens), first(OLDER, 30), NEWER)
+        assert list(stage.problems(died=True)) == [], name
+        completed[name] = stage.completed_in_the_older_form
+    assert {name for name, steps in completed.items() if steps} == {"a single step", "two roots"}
+
+
+@pytest.mark.parametrize(
+    ("name", "messages"), [("a chain whose records are sealed", 8), ("long outputs", 2)]
+)
+def test_a_newer_client_cancels_again_what_an_older_one_cancelled_and_all_its_items_go_with_it(
+    process: OlderProcess, name: str, messages: int
+) -> None:
+    """The older one knows neither archives nor long outputs of steps that have succeeded."""
+    stage = Stage(CASES[name], process)
+    stage.start(NEWER)
+    for _ in range(messages):
+        stage.deliver(NEWER, stage.receive())
+    stage.older.client("cancel", run_id=RUN_ID)
+    items = stage.aws.table.items
+    run_goes = items[RUN_ID, "run"]["ttl"]
+    others = [key for key in items if key[0] == RUN_ID and key[1] != "run"]
+    assert any(items[key]["ttl"] != run_goes for key in others)
+    stage.newer.client("cancel", run_id=RUN_ID)
+    assert others
+    assert all(items[key]["ttl"] == run_goes for key in others)

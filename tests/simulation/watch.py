@@ -21,7 +21,7 @@ from fluxio.testing.aws import Aws
 from fluxio.testing.expressions import Item
 from fluxio_protocol import layout
 from fluxio_protocol.graph import Graph
-from fluxio_protocol.run_item import sealed_places
+from fluxio_protocol.run_item import SIGNALS, sealed_places
 from tests.simulation.holds import Holds
 
 OPEN = ("PENDING", "RUNNING")
@@ -303,7 +303,8 @@ def plain(
             steps[name] = before["steps"][name]
         elif value is not None:
             steps[name] = layout.plain(value) if "M" in value else ended(name, value["S"], made)
-    steps |= {name: layout.plain(value) for name, value in stored.items() if name not in steps}
+    more = stored.keys() - steps.keys() - ({SIGNALS} if "schema" in made else set())
+    steps |= {name: layout.plain(stored[name]) for name in more}
     return made
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fluxio_protocol import layout
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.run import STOPPED, Failure, Run, RunStatus, Step, StepStatus
-from fluxio_protocol.run_item import RESULT_MARK, SCHEMA, ended_text
+from fluxio_protocol.run_item import RESULT_MARK, SCHEMA, SIGNALS, ended_text
 from fluxio_protocol.transitions import TABLE, Guard, IllegalTransition, Transition
 
 #: What a change sets: a status never, that is the row's own.
@@ -98,6 +98,9 @@ def open_run(
         if graph.depends_on[name] or name in graph.awaits:
             raise IllegalTransition(f"open: step {name} waits for other steps, or for a signal.")
         steps[name] = {**claimed, "status": StepStatus.RUNNING.value, "attempt": 1}
+    if graph.awaits:
+        signals = dict.fromkeys(signal for names in graph.awaits.values() for signal in names)
+        steps[SIGNALS] = {"awaits": ",".join(signals)}
     values: Values = {"version": graph.version, "schema": SCHEMA, "deadline": deadline}
     return Change(TABLE["open"], values=values, steps=steps, workflow=workflow, trace=trace)
 

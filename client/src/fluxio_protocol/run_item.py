@@ -32,6 +32,10 @@ from fluxio_protocol.trace import Trace
 #: The form of the run items that this version's workers open.
 SCHEMA = 2
 
+#: In `steps`, where no step can have this name: an entry whose `awaits` has the signals that the run's steps
+#: await. Clients from before schema 2 look for them in the item's steps, never in the graph.
+SIGNALS = "*"
+
 #: In the place of an output: it is the run's result.
 RESULT_MARK = "="
 
@@ -194,7 +198,7 @@ def _steps(
     stored = {
         name: part
         for name, part in at.get("steps", {}).items()
-        if isinstance(part, dict) or (isinstance(part, str) and schema != 1)
+        if name != SIGNALS and (isinstance(part, dict) or (isinstance(part, str) and schema != 1))
     }
     if schema == 1 or graph is None:
         return {name: _step(name, part, values, _Edges()) for name, part in stored.items()}
