@@ -119,9 +119,11 @@ def parent_lives() -> bool:
 def apart() -> None:
     """The user's writes go in a transaction of their own, before the step's completion."""
 
-    def apply_with(self: Store, run_id: str, update: Any, operations: Sequence[Any]) -> Any:
+    def apply_with(
+        self: Store, run_id: str, update: Any, operations: Sequence[Any], *more: Any
+    ) -> Any:
         self.calls.write("transact_write_items", TransactItems=list(operations))
-        return as_it_is(self, run_id, update, [])
+        return as_it_is(self, run_id, update, [], *more)
 
     as_it_is = Store._apply_with
     Store._apply_with = apply_with  # type: ignore[method-assign]

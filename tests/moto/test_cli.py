@@ -80,6 +80,17 @@ class Slow:
         return {}
 
 
+@workflow
+class Reminding:
+    @step
+    def remind(self, ctx: StepContext, more: int = 0) -> None:
+        ctx.start("Reminding", after=3600)
+        ctx.start("Reminding", after=3600)
+        ctx.start("Reminding", run_id=f"chosen-{ctx.run_id}", after=3600)
+        for _ in range(more):
+            ctx.start("Reminding", after=3600)
+
+
 @workflow(timeout=60)
 class Limited:
     @step
@@ -311,12 +322,38 @@ def test_the_keys_of_a_run_as_json_stay_as_they_are(fluxio: Command, world: Worl
     assert list(record) == [
         "run_id", "workflow", "status", "created_at", "created_at_ms", "ended_at", "ended_at_ms",
         "duration_s", "error", "version", "parked", "wake_at", "wake_at_ms", "deadline", "deadline_ms",
-        "signals", "steps",
+        "signals", "started_by", "not_before", "not_before_ms", "steps",
     ]  # fmt: skip
     assert list(record["steps"][0]) == [
         "name", "status", "attempt", "depends_on", "awaits", "waiting", "started_at", "started_at_ms",
-        "ended_at", "ended_at_ms", "duration_s", "ran_in", "error",
+        "ended_at", "ended_at_ms", "duration_s", "ran_in", "error", "started",
     ]  # fmt: skip
+
+
+def test_show_links_a_run_with_those_it_has_started_and_with_what_started_it(
+    fluxio: Command, world: World
+) -> None:
+    run = world.run(Reminding)
+    (reminder, later, chosen) = run.started["remind"]
+
+    told = fluxio("show", run.run_id)
+    assert f"started runs {reminder}, {later}, {chosen}" in " ".join(told.out.split())
+    assert fluxio("show", run.run_id, "--json").json["steps"][0]["started"] == [
+        reminder, later, chosen,
+    ]  # fmt: skip
+    assert f"started by step remind of run {run.run_id}" in fluxio("show", later).out
+    assert "begins in 1 h, at " in fluxio("show", later).out
+    record = fluxio("show", later, "--json").json
+    assert record["started_by"] == {"run_id": run.run_id, "step": "remind"}
+    assert record["not_before_ms"] == world.clock.now() + 3_600_000
+
+
+def test_show_names_some_of_many_started_runs(fluxio: Command, world: World) -> None:
+    run = world.run(Reminding, {"more": 90})
+
+    said = fluxio("show", run.run_id).out
+    assert "and 88 more" in said
+    assert said.count("wf-") <= 8
 
 
 def test_show_with_exit_code_says_how_the_run_stands(fluxio: Command, world: World) -> None:

@@ -119,11 +119,11 @@ def send_once(patch: Patch) -> None:
 
 
 def write_first(
-    sound: Any, self: Store, run_id: str, changes: Any, now: int, operations: Any, schema: int
+    sound: Any, self: Store, run_id: str, changes: Any, now: int, operations: Any, *more: Any
 ) -> Any:
     if operations:
         self.calls.client.transact_write_items(TransactItems=list(operations))
-    return sound(self, run_id, changes, now, (), schema)
+    return sound(self, run_id, changes, now, (), *more)
 
 
 def raise_at_once(sound: Any, self: Worker, handling: Any, error: Exception) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import time
@@ -25,12 +26,14 @@ from fluxio_protocol.changes import Change
 from fluxio_protocol.clock import WATCHDOG_MS, now_ms
 from fluxio_protocol.duration import Duration
 from fluxio_protocol.errors import (
+    FluxioError,
     InvalidInput,
     NotNudged,
     RunEnded,
     RunNotFound,
 )
 from fluxio_protocol.graph import Graph
+from fluxio_protocol.new_run import input_text, workflow_of
 from fluxio_protocol.queue import Nudge, Queue
 from fluxio_protocol.run import Page, Run, RunStatus
 from fluxio_protocol.store import Store
@@ -86,7 +89,7 @@ class FluxioClient:
 
     def start(
         self,
-        workflow: str,
+        workflow: str | type,
         input: Any = None,
         run_id: str | None = None,
         *,
@@ -95,7 +98,8 @@ class FluxioClient:
         """Start a run, once: with a `run_id` of your own, the call can be repeated safely.
 
         Args:
-            workflow: the workflow's name, as the manifest of the worker's zip has it.
+            workflow: the workflow's name, as the manifest of the worker's zip has it; or its class, whose
+                `@workflow(input=…)` the input is then held against before the run is started.
             input: a JSON object (a dict, a pydantic model, a dataclass); its names become arguments of
                 the steps. At most 390,000 bytes as JSON. The same input means equal values, in any order
                 of their names, as a dict or as a model; 99 and 99.0 differ.
@@ -107,32 +111,33 @@ class FluxioClient:
             The run; if one of this id, workflow and input exists already, that one as it stands.
 
         Raises:
-            InvalidInput: the workflow's name or the run id cannot be one, or the input is not an object.
+            InvalidInput: the workflow's name or the run id cannot be one, the class is no workflow, or the
+                input is not an object or does not fit the type that the class says.
             PayloadError: the input cannot be stored as JSON, or is too large.
             RunExists: there is a run of this id with another workflow or input.
             NotNudged: the run is stored but SQS did not take its message; the sweeper will find it.
         """
-        layout.check_workflow(workflow)
-        what = f"the input of {workflow}" if run_id is None else f"the input of run {run_id}"
+        name, check = workflow_of(workflow)
+        what = f"the input of {name}" if run_id is None else f"the input of run {run_id}"
         run_id = new_run_id() if run_id is None else layout.check_run_id(run_id)
-        text = layout.encode({} if input is None else input, what)
-        if not text.startswith("{"):
-            raise InvalidInput(
-                f"{what} is {text[:40]}, not a JSON object: pass a dict, whose names become arguments of "
-                "the steps."
-            )
+        text = input_text(input, what)
+        if check is not None:
+            try:
+                check(json.loads(text))
+            except FluxioError as error:
+                raise InvalidInput(f"no run of {name} was started: {error}") from None
         now = self._now()
         if trace_header is None:
             trace_header = os.environ.get(HEADER_VARIABLE)
         trace = Trace.from_header(trace_header)
-        written = self._store.start(run_id, workflow, text, now, now + WATCHDOG_MS, trace)
+        written = self._store.start(run_id, name, text, now, now + WATCHDOG_MS, trace)
         run = written.run
         assert run is not None
         if not written.applied:
-            run = same_run(self._store, run, workflow, text, input)
+            run = same_run(self._store, run, name, text, input)
         if run.status is RunStatus.PENDING:
             again = f"call start again with run_id={run_id!r} and the same input"
-            self._nudge(Nudge(run_id, workflow), again, run, trace)
+            self._nudge(Nudge(run_id, name), again, run, trace)
         return run
 
     def get(self, run_id: str) -> Run:

@@ -60,6 +60,8 @@ class Change(NamedTuple):
     #: In a run of schema 1, for a claim in the very write that completes what the step waits for: how many
     #: steps those are.
     total_deps: int | None = None
+    #: For `complete`: the runs that the step has started; see `new_run.started_text`.
+    started: str = ""
     #: For `seal`: the steps whose records go.
     sealed: tuple[str, ...] = ()
     #: For `open`: the trace that the run is recorded in, if it is in none yet; see `Trace.text`.

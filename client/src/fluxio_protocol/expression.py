@@ -98,6 +98,8 @@ def expression(
             _change_run(made, change, now, retention_days, steps)
         else:
             _change_step(made, change, now, steps)
+        if change.started and change.step is not None:
+            made.set(made.path(layout.started_attribute(change.step)), made.value(change.started))
         if schema != 1 and Guard.SEALS_SEEN in change.row.guards and change.asks_for_seals:
             archives, seen = made.path("archives"), change.archives_seen
             made.require(

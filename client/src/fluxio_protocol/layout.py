@@ -95,6 +95,9 @@ MAX_SIGNALS = 150
 #: Before a signal's name: the attribute of the run item with its payload; "" if that has an item of its own.
 _SIGNAL = "signal:"
 
+#: Before a step's name: the attribute of the run item with the runs that it has started.
+_STARTED = "started:"
+
 _SIGNAL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _WORKFLOW = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
@@ -187,6 +190,16 @@ def check_signal(name: object) -> str:
             f"signal name {name!r}: use 1 to 40 letters, digits or '_', beginning with a letter or '_'."
         )
     return name
+
+
+def started_attribute(step: str) -> str:
+    """The attribute of the run item that says which runs a step has started."""
+    return f"{_STARTED}{step}"
+
+
+def starter_of(attribute: str) -> str | None:
+    """The step whose started runs an attribute of the run item has; None if it is another attribute."""
+    return attribute[len(_STARTED) :] if attribute.startswith(_STARTED) else None
 
 
 def signal_attribute(name: str) -> str:

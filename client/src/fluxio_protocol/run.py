@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
+from fluxio_protocol.new_run import StartedBy, started_ids
+
 _S = TypeVar("_S", bound="_Status")
 
 
@@ -274,6 +276,12 @@ class Run:
     archives: int = field(default=0, repr=False)
     #: Which steps those are, by their places in the graph: "0-57,60".
     sealed: str = field(default="", repr=False)
+    #: The step of another run that started it with `ctx.start`; None if nothing of fluxio's did.
+    started_by: StartedBy | None = None
+    #: Which runs its steps have started, as the item has them; see `started`.
+    started_texts: dict[str, str] = field(default_factory=dict, repr=False)
+    #: When it may begin; None: at once.
+    not_before: int | None = None
     #: Whether its graph could not be read just now, so that steps may be missing.
     partial: bool = field(default=False, repr=False)
     #: The size of its item, as DynamoDB counts it; 0 if it was not read from a table.
@@ -283,6 +291,17 @@ class Run:
     def input(self) -> Any:
         """What the run was started with."""
         return None if self.input_json is None else json.loads(self.input_json)
+
+    @property
+    def started(self) -> dict[str, tuple[str, ...]]:
+        """The ids of the runs that its steps have started with `ctx.start`, by step.
+
+        "?" stands for an id that was chosen by the step's code and that the run's item had no room for.
+        """
+        return {
+            step: started_ids(text, self.run_id, step, self.created_at)
+            for step, text in self.started_texts.items()
+        }
 
     @property
     def signals(self) -> dict[str, Any]:

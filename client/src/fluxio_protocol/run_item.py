@@ -26,6 +26,7 @@ from fluxio_protocol import layout
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.layout import UNKNOWN, Item, plain
 from fluxio_protocol.limits import item_bytes
+from fluxio_protocol.new_run import StartedBy
 from fluxio_protocol.run import Failure, Run, RunStatus, RunSummary, Step, StepStatus
 from fluxio_protocol.trace import Trace
 
@@ -55,6 +56,8 @@ def new_run_item(
     now: int,
     wake_at: int,
     trace: Trace | None = None,
+    started_by: StartedBy | None = None,
+    not_before: int | None = None,
 ) -> Item:
     """The item of a run that no worker has opened yet.
 
@@ -65,6 +68,8 @@ def new_run_item(
         now: when it is started.
         wake_at: when the sweeper looks after it first.
         trace: the trace that it is recorded in.
+        started_by: the step that starts it, if one does.
+        not_before: when it may begin; None: at once.
     """
     number = layout.shard(run_id)
     attributes: dict[str, str | int] = {
@@ -77,6 +82,10 @@ def new_run_item(
     }
     if trace is not None:
         attributes["trace"] = trace.text
+    if started_by is not None:
+        attributes["started_by"] = started_by.to_text()
+    if not_before is not None:
+        attributes["not_before"] = not_before
     if layout.fits_inline(input_json):
         attributes["input"] = input_json
     else:
@@ -160,6 +169,11 @@ def run_from_item(
         schema=schema,
         archives=at.get("archives", 0),
         sealed=at.get("sealed", ""),
+        started_by=StartedBy.from_text(at.get("started_by", "")),
+        started_texts={
+            step: text for name, text in at.items() if (step := layout.starter_of(name))
+        },
+        not_before=at.get("not_before"),
         item_bytes=item_bytes(item),
     )
 

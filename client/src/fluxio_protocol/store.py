@@ -22,6 +22,7 @@ from fluxio_protocol.errors import FluxioError
 from fluxio_protocol.expression import expression
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.layout import Address, Item
+from fluxio_protocol.new_run import WATCH_MS, NewRun
 from fluxio_protocol.payloads import Payloads, records_of
 from fluxio_protocol.run import Run
 from fluxio_protocol.run_item import SCHEMA, filled_in, new_run_item, run_from_item
@@ -53,6 +54,21 @@ class TransactionFailed(FluxioError):
             + "; ".join(
                 f"operation {at}: {reason}" for at, reason in enumerate(reasons, 1) if reason
             )
+        )
+
+
+class StartRefused(TransactionFailed):
+    """A run that ctx.start is to start exists already, started otherwise; `run` is that one."""
+
+    def __init__(self, run: Run) -> None:
+        self.reasons = ()
+        self.run = run
+        by = run.started_by
+        whose = "not by this step" if by is None else f"by step {by.step} of run {by.run_id}"
+        FluxioError.__init__(
+            self,
+            f"ctx.start: run {run.run_id} exists already, of workflow {run.workflow} and started {whose}: "
+            "choose another run_id, or leave it out to get an id that is this step's own.",
         )
 
 
@@ -108,24 +124,12 @@ class Store:
     ) -> Written:
         """Store a new run; `applied` is false, and the run the one that is there, if the id is taken."""
         item = new_run_item(run_id, workflow, input_json, now, wake_at, trace)
-        put = {
-            "TableName": self.table_name,
-            "Item": item,
-            "ConditionExpression": "attribute_not_exists(pk)",
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
+        puts = self._puts(run_id, item, input_json, now)
         try:
-            if "input" in item:
-                self.calls.write("put_item", **put)
+            if len(puts) == 1:
+                self.calls.write("put_item", **puts[0]["Put"])
             else:
-                payload = self.payloads.item(run_id, layout.INPUT, input_json, now)
-                self.calls.write(
-                    "transact_write_items",
-                    TransactItems=[
-                        {"Put": put},
-                        {"Put": {"TableName": self.table_name, "Item": payload}},
-                    ],
-                )
+                self.calls.write("transact_write_items", TransactItems=puts)
         except self.calls.client.exceptions.ConditionalCheckFailedException as error:
             return Written(False, self._refused(run_id, error.response))
         except self.calls.client.exceptions.TransactionCanceledException as error:
@@ -133,6 +137,19 @@ class Store:
                 raise
             return Written(False, self._refused(run_id, error.response["CancellationReasons"][0]))
         return Written(True, run_from_item(item, {layout.INPUT: input_json}))
+
+    def _puts(self, run_id: str, item: Item, input_json: str, now: int) -> list[dict[str, Any]]:
+        """What stores a new run: its item, unless its id is taken, and a long input beside it."""
+        put: dict[str, Any] = {
+            "TableName": self.table_name,
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(pk)",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if "input" in item:
+            return [{"Put": put}]
+        payload = self.payloads.item(run_id, layout.INPUT, input_json, now)
+        return [{"Put": put}, {"Put": {"TableName": self.table_name, "Item": payload}}]
 
     def fits(self, changes: Sequence[Change], now: int, schema: int) -> bool:
         """Whether the changes can go into one write of a run of that schema."""
@@ -145,6 +162,8 @@ class Store:
         now: int,
         operations: Sequence[dict[str, Any]] = (),
         schema: int = SCHEMA,
+        starts: Sequence[NewRun] = (),
+        trace: Trace | None = None,
     ) -> Written:
         """Apply rows of the transition table to a run, or to a part of it: all of them, or none.
 
@@ -154,9 +173,13 @@ class Store:
             now: the caller's time, which the guards DUE and LEASE_OVER are held against.
             operations: the user's own writes, in TransactWriteItems' form, that commit with the rows.
             schema: the form of the run's item, as far as the caller has seen it.
+            starts: runs that are started with the rows; one that is there already, started by the same step,
+                is left as it stands.
+            trace: the trace that those are recorded in.
 
         Raises:
             TransactionFailed: the rows would have been applied but a user's operation was refused.
+            StartRefused: they would have been applied but the id of a run to be started is taken.
         """
         update = {
             "TableName": self.table_name,
@@ -169,8 +192,8 @@ class Store:
             raise FluxioError(
                 f"run {Address.of(at).run_id}: the write {rows} is too large for DynamoDB: {refusals}."
             )
-        if operations:
-            return self._apply_with(at, update, operations)
+        if operations or starts:
+            return self._apply_with(at, update, operations, starts, now, trace)
         try:
             answer = self.calls.write("update_item", ReturnValues="ALL_NEW", **update)
         except self.calls.client.exceptions.ConditionalCheckFailedException as error:
@@ -178,19 +201,35 @@ class Store:
         return Written(True, self._written(answer["Attributes"]))
 
     def _apply_with(
-        self, at: Address | str, update: dict[str, Any], operations: Sequence[dict[str, Any]]
+        self,
+        at: Address | str,
+        update: dict[str, Any],
+        operations: Sequence[dict[str, Any]],
+        starts: Sequence[NewRun],
+        now: int,
+        trace: Trace | None,
     ) -> Written:
-        items = [{"Update": update}, *operations]
+        puts = [(new, put) for new in starts for put in self._puts_of(new, now, trace)]
+        items = [{"Update": update}, *operations, *(put for _, put in puts)]
         try:
             self.calls.check("TransactWriteItems", {"TransactItems": items})
             self.calls.write("transact_write_items", TransactItems=items)
         except self.calls.client.exceptions.TransactionCanceledException as error:
-            ours, *theirs = error.response["CancellationReasons"]
+            ours, *others = error.response["CancellationReasons"]
             if ours["Code"] == "ConditionalCheckFailed":
                 return Written(False, self._refused(at, ours))
+            theirs, of_runs = others[: len(operations)], others[len(operations) :]
             codes = {reason["Code"] for reason in theirs}
             if ours["Code"] == "None" and codes & {"ConditionalCheckFailed", "ValidationError"}:
                 raise TransactionFailed([_reason(reason) for reason in theirs]) from None
+            taken = [
+                new
+                for (new, _), reason in zip(puts, of_runs, strict=True)
+                if reason["Code"] == "ConditionalCheckFailed"
+            ]
+            if ours["Code"] == "None" and taken:
+                left = self._still_to_start(starts, taken)
+                return self._apply_with(at, update, operations, left, now, trace)
             raise  # a conflict that lasts, or a throttle
         except ParamValidationError as error:
             raise TransactionInvalid([str(error)]) from None
@@ -202,6 +241,32 @@ class Store:
                 raise TransactionFailed([str(error)]) from None
             raise
         return Written(True, self.read(at))
+
+    def _puts_of(self, new: NewRun, now: int, trace: Trace | None) -> list[dict[str, Any]]:
+        item = new_run_item(
+            new.run_id,
+            new.workflow,
+            new.input_json,
+            now,
+            now + max(new.after, WATCH_MS),
+            trace,
+            new.started_by,
+            now + new.after if new.after else None,
+        )
+        return self._puts(new.run_id, item, new.input_json, now)
+
+    def _still_to_start(self, starts: Sequence[NewRun], taken: Sequence[NewRun]) -> list[NewRun]:
+        """Those that are not there. Of those whose ids are taken, this very step may have started some.
+
+        Raises:
+            StartRefused: one was started otherwise.
+        """
+        there = {new.run_id: self.read(new.run_id) for new in taken}
+        for new in taken:
+            run = there[new.run_id]
+            if run is not None and run.started_by != new.started_by:
+                raise StartRefused(run)
+        return [new for new in starts if there.get(new.run_id) is None]
 
     def _refused(self, at: Address | str, answer: dict[str, Any]) -> Run | None:
         # The image comes with the refusal; only where an endpoint leaves it out is a read needed.

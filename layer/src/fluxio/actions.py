@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from fluxio_protocol.changes import Change
+from fluxio_protocol.new_run import NewRun
 from fluxio_protocol.queue import Nudge
 
 
@@ -17,6 +18,8 @@ class Write(NamedTuple):
 
     changes: tuple[Change, ...]
     operations: tuple[dict[str, object], ...] = ()
+    #: Runs to be started with them.
+    starts: tuple[NewRun, ...] = ()
     #: Steps that are ready too and wait here for threads: the holder of the message answers for them.
     kept: tuple[str, ...] = ()
 

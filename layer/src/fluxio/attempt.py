@@ -19,18 +19,26 @@ from typing import Any, NamedTuple
 from fluxio import alarm, process
 from fluxio.alarm import Alarm, call_step
 from fluxio.context import StepContext
-from fluxio.errors import BindingError, StepTimeout, TransactError
+from fluxio.errors import BindingError, StartError, StepTimeout, TransactError
 from fluxio.hand import Failed
 from fluxio.log import log, log_payload
 from fluxio.raised import exit_code, frames_of, is_one_of, leaves_of, text_of, type_name
 from fluxio.steps import StepDefinition
 from fluxio_protocol import layout
 from fluxio_protocol.errors import PayloadError
+from fluxio_protocol.new_run import NewRun
 from fluxio_protocol.run import Failure
-from fluxio_protocol.store import TransactionFailed, TransactionInvalid
+from fluxio_protocol.store import StartRefused, TransactionFailed, TransactionInvalid
 
 #: What no retry mends: the same code with the same values fails the same way.
-_HOPELESS = (BindingError, PayloadError, TransactError, TransactionInvalid)
+_HOPELESS = (
+    BindingError,
+    PayloadError,
+    StartError,
+    StartRefused,
+    TransactError,
+    TransactionInvalid,
+)
 
 #: Seconds that an outcome waits for those of attempts beside it, so that one write commits them all: `LINGER`
 #: and a tenth of what the attempt took, and `LONGEST_LINGER` at most. A write takes about 5 ms, and one of
@@ -56,6 +64,8 @@ class Returned(NamedTuple):
 
     text: str
     operations: tuple[dict[str, Any], ...]
+    #: The runs that are started with it.
+    starts: tuple[NewRun, ...] = ()
 
 
 class Raised(NamedTuple):
@@ -146,7 +156,8 @@ class Attempt(NamedTuple):
                 # Told here: a step's own code may raise one as well, and that is a failure like any other.
                 return self._raised(error)._replace(unbound=True, refused=error.signals)
             value = call_step(self.definition.function, self.cls(), arguments)
-            return Returned(layout.encode(value, what), tuple(context.operations))
+            text = layout.encode(value, what)
+            return Returned(text, tuple(context.operations), tuple(context.starts))
         except BaseException as error:  # noqa: BLE001 - a step may raise what it likes
             return self._raised(error)
 
@@ -197,7 +208,7 @@ class Attempt(NamedTuple):
         return self._failed(late)._replace(timed_out=True)
 
     def refused(self, error: TransactionFailed) -> Failed:
-        """The outcome of an attempt that returned, and whose ctx.transact DynamoDB has refused."""
+        """The outcome of an attempt that returned, and whose ctx.transact or ctx.start DynamoDB has refused."""
         refused = self._raised(error)._replace(frames=self.context.transacted_at)
         log("WARN", "transaction refused", **self._about(refused))
         return self._failed(refused)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fluxio import claims, sealing
 from fluxio.actions import Action, StoreArchive, StoreOutput, StoreResult, Write
@@ -13,6 +13,7 @@ from fluxio_protocol import changes as to
 from fluxio_protocol import layout, values
 from fluxio_protocol.changes import Change
 from fluxio_protocol.expression import fits
+from fluxio_protocol.new_run import CHOSEN_BYTES, NewRun, started_text
 from fluxio_protocol.run import Failure, Run, RunStatus, StepStatus
 
 #: Attempts that a step has whose arguments do not fit the deployed code, which is of another version than the
@@ -32,9 +33,9 @@ def commit(run: Run, hand: Hand, plan: Plan, now: int, time_left: int) -> Action
         ):
             return StoreOutput(name)
     for name, outcome in hand.outcomes.items():
-        if isinstance(outcome, Succeeded) and outcome.operations:
+        if isinstance(outcome, Succeeded) and outcome.transacts:
             changes = _committing(run, {name: outcome}, hand, plan, now, time_left)
-            return Write(changes, outcome.operations)
+            return Write(changes, outcome.operations, outcome.starts)
     outcomes = dict(hand.outcomes)
     while True:
         changes = _committing(run, outcomes, hand, plan, now, time_left)
@@ -73,9 +74,10 @@ def _committing(
         if isinstance(outcome, Succeeded):
             dependents = plan.graph.dependents[name]
             last = plan.graph.leaves == (name,) and _is_last(run, name)
-            changes.append(
-                to.complete(run, step, hand.token, outcome.inline, dependents, now, last=last)
+            completed = to.complete(
+                run, step, hand.token, outcome.inline, dependents, now, last=last
             )
+            changes.append(_starting(completed, run, outcome.starts))
         elif _tries_again(run, name, outcome, plan):
             assert outcome.retry_after is not None
             changes.append(
@@ -127,6 +129,14 @@ def _committing(
         for name in inline
     ]
     return (*changes, *taken[: claims.fitting(run, changes, taken, now)])
+
+
+def _starting(completed: Change, run: Run, starts: Sequence[NewRun]) -> Change:
+    """A completion that says which runs are started with it."""
+    if not starts:
+        return completed
+    room = CHOSEN_BYTES - sum(map(len, run.started_texts.values()))
+    return completed._replace(started=started_text(starts, room))
 
 
 def _is_last(run: Run, name: str) -> bool:

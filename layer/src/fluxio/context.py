@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-from fluxio.errors import TransactError
+from fluxio.errors import StartError, TransactError
 from fluxio.raised import place
+from fluxio.starting import new_run
 from fluxio.transaction import KINDS, refusals
+from fluxio_protocol.duration import Duration
+from fluxio_protocol.new_run import NewRun, StartedBy
+
+if TYPE_CHECKING:
+    from fluxio.definition import WorkflowDefinition
 
 #: Levels of an operation: DynamoDB nests values 32 deep, each level has a type, and the operation has its own.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
@@ -36,8 +43,16 @@ class StepContext:
     operations: list[dict[str, Any]] = field(default_factory=list, repr=False)
     #: The table with fluxio's runs.
     table: str = field(default="", repr=False)
-    #: Where `transact` was called, for the log of what DynamoDB refuses.
+    #: Where `transact` and `start` were called, for the log of what DynamoDB refuses.
     transacted_at: list[str] = field(default_factory=list, repr=False, compare=False)
+    #: The runs that are started when the step completes.
+    starts: list[NewRun] = field(default_factory=list, repr=False)
+    #: When the run was started, in milliseconds since 1970.
+    created_at: int = field(default=0, repr=False)
+    #: The code of a workflow of this deployment; None: nothing is known of it.
+    load: Callable[[str], WorkflowDefinition] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @property
     def idempotency_key(self) -> str:
@@ -74,10 +89,52 @@ class StepContext:
                 )
         # Copies: they are sent when the step has returned, and what they were made of may have changed by then.
         together = [*self.operations, *(_plain(operation, where) for operation in operations)]
-        if refusal := next(refusals(together, self.table), None):
+        if refusal := next(refusals(together, self.table, self.starts), None):
             raise TransactError(f"{where}: {refusal}.")
         self.operations[:] = together
-        frame = sys._getframe(1)
+        self._called_from(sys._getframe(1))
+
+    def start(
+        self,
+        workflow: str | type,
+        input: Any = None,
+        run_id: str | None = None,
+        *,
+        after: Duration = 0,
+    ) -> str:
+        """Start a run of another workflow, or of this one, when this step completes: exactly once.
+
+        Its item goes into the transaction that completes the step. So it is started if the step succeeds, and
+        it is not if the step raises, times out, is fenced off or loses its worker, however often it is tried.
+        From then on it goes its own way: nothing waits for it, and neither run's end touches the other.
+
+        Args:
+            workflow: the name of a workflow of this deployment, or its class.
+            input: a JSON object, as for `FluxioClient.start`; checked against the workflow's
+                `@workflow(input=…)`.
+            run_id: its id. Default: one that is derived from this run, this step and which of its calls this
+                is. One of your own must not be taken by a run that something else started: then the step
+                fails, without retries.
+            after: seconds, or a timedelta, from this step's completion until the run begins; at most a year.
+
+        Returns:
+            The id of the run.
+
+        Raises:
+            StartError: this deployment has no such workflow, the input does not fit it, the id cannot be a
+                run's or is used twice, or the transaction has no room: with `transact` at most 99 items, a run
+                with an input of more than 400 bytes being two, and 3.6 MB.
+            PayloadError: the input cannot be stored as JSON, or is too large.
+        """
+        by = StartedBy(self.run_id, self.step, len(self.starts), self.created_at)
+        new = new_run(workflow, input, run_id, after, by, self.starts, self.load)
+        if refusal := next(refusals(self.operations, self.table, [*self.starts, new]), None):
+            raise StartError(f"ctx.start in run {self.run_id} step {self.step}: {refusal}.")
+        self.starts.append(new)
+        self._called_from(sys._getframe(1))
+        return new.run_id
+
+    def _called_from(self, frame: FrameType) -> None:
         called_at = place(frame, frame.f_lineno)
         if called_at not in self.transacted_at:
             self.transacted_at.append(called_at)

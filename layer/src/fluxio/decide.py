@@ -23,7 +23,7 @@ And one that no step's code runs twice without need:
 
 from __future__ import annotations
 
-from fluxio import claims, commits, expiry, message, outage
+from fluxio import claims, commits, expiry, message, outage, starting
 from fluxio.actions import Ack, Action, Await, Execute, Nack, Pause, Read, Send, Write
 from fluxio.hand import Hand
 from fluxio.plan import Plan, Problem
@@ -65,6 +65,8 @@ def _next(
     if hand.resume_at > now:
         waits = [hand.resume_at, *hand.running.values()]
         return Await(min(waits)) if hand.running else Pause(hand.resume_at)
+    if not hand.outcomes and (started := starting.nudges(run, hand, now)):
+        return Send(started)
     if plan is None:
         return Read()
     if isinstance(plan, Problem):
@@ -76,7 +78,10 @@ def _next(
     if hand.fenced:
         return _finish_what_is_held(run, hand, plan, now)
     if run.status is RunStatus.PENDING:
-        return _open(run.created_at, hand, plan, now, time_left)
+        begins = max(run.created_at, run.not_before or 0)
+        if run.not_before is not None and run.not_before > now:
+            return message.until_it_begins(run, run.not_before, hand, now)
+        return _open(begins, hand, plan, now, time_left)
     if run.status is RunStatus.RUNNING and run.deadline is not None and run.deadline <= now:
         return _expire(run, plan, now)
     if run.status is not RunStatus.RUNNING:

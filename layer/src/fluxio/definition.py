@@ -27,6 +27,7 @@ from fluxio_protocol import layout
 from fluxio_protocol.duration import YEAR, Duration, in_seconds
 from fluxio_protocol.errors import InvalidInput
 from fluxio_protocol.graph import Graph
+from fluxio_protocol.new_run import DEFINITION
 from fluxio_protocol.node import Node
 
 Class = TypeVar("Class", bound=type)
@@ -48,8 +49,6 @@ MAX_GRAPH_BYTES = 400_000
 
 #: Seconds a run may be given: its long values are kept for a little more than a year.
 MAX_RUN = YEAR
-
-_WORKFLOW = "__fluxio_workflow__"
 
 
 class WorkflowDefinition(NamedTuple):
@@ -171,7 +170,7 @@ def _define(cls: Class, name: str | None, input: type | None, timeout: Any) -> C
         if finding.refuse:
             raise DefinitionError(finding.text)
         warnings.warn(finding.text, DefinitionWarning, stacklevel=3)
-    setattr(cls, _WORKFLOW, WorkflowDefinition(name, cls, steps, graph, timeout, input))
+    setattr(cls, DEFINITION, WorkflowDefinition(name, cls, steps, graph, timeout, input))
     return cls
 
 
@@ -319,5 +318,5 @@ def _check_constructor(cls: type, name: str) -> None:
 
 def definition_of(cls: object) -> WorkflowDefinition | None:
     """What `@workflow` made of a class; None if it was not decorated itself."""
-    found = vars(cls).get(_WORKFLOW) if isinstance(cls, type) else None
+    found = vars(cls).get(DEFINITION) if isinstance(cls, type) else None
     return found if isinstance(found, WorkflowDefinition) else None

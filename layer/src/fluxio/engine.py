@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from fluxio.definition import definition_of
-from fluxio.errors import BindingError
 from fluxio_client.client import FluxioClient
-from fluxio_protocol import layout
-from fluxio_protocol.errors import InvalidInput
 
 
 class FluxioEngine:
@@ -46,18 +41,4 @@ class FluxioEngine:
         Raises:
             InvalidInput: the class is no workflow, or the input does not fit the type it says.
         """
-        if isinstance(workflow_name, str):
-            return self.client.start(workflow_name, input_data, run_id=run_id).run_id
-        definition = definition_of(workflow_name)
-        if definition is None:
-            raise InvalidInput(
-                f"{workflow_name!r} is no workflow: pass a class decorated with @workflow, or a name."
-            )
-        text = layout.encode(
-            {} if input_data is None else input_data, f"the input of {definition.name}"
-        )
-        try:
-            definition.check_input(json.loads(text))
-        except BindingError as error:
-            raise InvalidInput(f"no run of {definition.name} was started: {error}") from None
-        return self.client.start(definition.name, json.loads(text), run_id=run_id).run_id
+        return self.client.start(workflow_name, input_data, run_id=run_id).run_id

@@ -34,6 +34,10 @@ class TransactError(FluxioError):
     """An operation handed to ctx.transact is not one that TransactWriteItems takes."""
 
 
+class StartError(FluxioError):
+    """A run that ctx.start is asked for cannot be started: no such workflow, or nothing it can be given."""
+
+
 class StepTimeout(BaseException):
     """A step ran longer than its timeout.
 

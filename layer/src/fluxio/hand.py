@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
+from fluxio_protocol.new_run import NewRun
 from fluxio_protocol.queue import Nudge
 from fluxio_protocol.run import Failure, Run, Step, StepStatus
 
@@ -19,6 +20,13 @@ class Succeeded(NamedTuple):
     operations: tuple[dict[str, object], ...] = ()
     #: Whether the text stands in an item of its own.
     stored: bool = False
+    #: The runs that are to be started with it.
+    starts: tuple[NewRun, ...] = ()
+
+    @property
+    def transacts(self) -> bool:
+        """Whether its commit is a transaction, which may be refused for what else is in it."""
+        return bool(self.operations or self.starts)
 
     @property
     def inline(self) -> str | None:
@@ -69,6 +77,9 @@ class Hand:
     payloads: dict[str, Mapping[str, str | None]] = field(default_factory=dict)
     #: Attempts that have ended here and are not committed yet.
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    #: The runs that steps which have ended here start, by id; and those whose first nudges were sent.
+    started: dict[str, NewRun] = field(default_factory=dict)
+    nudged: set[str] = field(default_factory=set)
     #: (step, attempt) of the nudges sent; the step is "" for a nudge of the run as a whole.
     sent: set[tuple[str, int]] = field(default_factory=set)
     fenced: bool = False

@@ -45,6 +45,7 @@ from fluxio_protocol.queue import Nudge
 from fluxio_protocol.run import ENDED, Failure, Run
 from fluxio_protocol.run_item import SCHEMA
 from fluxio_protocol.store import TransactionFailed
+from fluxio_protocol.trace import Trace
 from fluxio_protocol.transient import error_code, is_transient
 from fluxio_protocol.transitions import Guard
 
@@ -176,7 +177,9 @@ class Loop:
 
     def _send(self, nudges: Sequence[Nudge]) -> None:
         self._services.queue.send(nudges, self._trace.onward)
-        self._hand.sent |= {(nudge.step or "", nudge.attempt) for nudge in nudges}
+        own = self._hand.nudge.run_id
+        self._hand.nudged |= {nudge.run_id for nudge in nudges if nudge.run_id != own}
+        self._hand.sent |= {(n.step or "", n.attempt) for n in nudges if n.run_id == own}
         if isinstance(self._plan, Problem) and any(map(blocked_since, nudges)):
             log(
                 "WARN",
@@ -233,6 +236,8 @@ class Loop:
                 now,
                 action.operations,
                 self._run.schema if self._run else SCHEMA,
+                action.starts,
+                Trace.of_run(self._run.trace, None) if self._run else None,
             )
         except TransactionFailed as error:
             # The step's own writes were refused: that is the step's failure, with its reasons.
@@ -304,6 +309,8 @@ class Loop:
                 run.steps[name].attempt,
                 now + timeout,
                 table=self._services.store.table_name,
+                created_at=run.created_at,
+                load=self._services.deployment.definition,
             ),
             input=given.input,
             outputs=given.outputs,
@@ -339,9 +346,11 @@ class Loop:
         if isinstance(outcome, Failed):
             self._hand.outcomes[context.step] = self._foreign(outcome)
             return
-        if not outcome.operations:  # those may be refused yet: it is told when they are committed
+        ended = Succeeded(outcome.text, outcome.operations, starts=outcome.starts)
+        if not ended.transacts:  # that may be refused yet: it is told when it is committed
             log("INFO", "step returned", **attempt.ids)
-        self._hand.outcomes[context.step] = Succeeded(outcome.text, outcome.operations)
+        self._hand.started |= {new.run_id: new for new in outcome.starts}
+        self._hand.outcomes[context.step] = ended
 
     def _foreign(self, failed: Failed) -> Failed:
         """A failure to bind the arguments of a run of another version: the right code may be on its way."""

@@ -78,6 +78,18 @@ def put_back(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
     return Nack(max(0, -(-(min(held.values()) - now) // 1000)))
 
 
+def until_it_begins(run: Run, at: int, hand: Hand, now: int) -> Action:
+    """Let the message of a run that begins later come back then, or the sweeper wake it."""
+    if at <= now + HOLD:
+        again = Nudge(run.run_id, run.workflow, occasion=f"again:{hand.nonce}")
+        if hand.received < RENEW_AFTER:
+            return Nack(-(-(at - now) // 1000))
+        return Ack() if hand.has_sent(again) else Send((again,))
+    if run.wake_at is None or run.wake_at == at:
+        return Ack()
+    return Write((to.wake(at, run.wake_at),))
+
+
 def _gone_on_with(run: Run, hand: Hand, plan: Plan) -> set[str]:
     """All steps downstream of the one the message names, if another worker completed that one.
 

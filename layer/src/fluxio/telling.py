@@ -110,7 +110,7 @@ class Telling:
         outcome = hand.outcomes.get(step.name)
         if outcome is None:
             return
-        if isinstance(outcome, Succeeded) and outcome.operations:
+        if isinstance(outcome, Succeeded) and outcome.transacts:
             log("INFO", "step returned", **attempts[step.name].ids)
         if isinstance(outcome, Failed) and outcome.timed_out:
             self._metrics.count("step_timeouts", run.workflow, step.name)

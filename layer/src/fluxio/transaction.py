@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from fluxio_protocol import limits
+from fluxio_protocol.new_run import NewRun
 
 KINDS = ("Put", "Update", "Delete", "ConditionCheck")
 
@@ -22,19 +23,24 @@ MAX_BYTES = limits.TRANSACTION_BYTES - limits.ITEM_BYTES
 Operation = Mapping[str, Mapping[str, Any]]
 
 
-def refusals(operations: Sequence[Operation], own_table: str) -> Iterator[str]:
+def refusals(
+    operations: Sequence[Operation], own_table: str, starts: Sequence[NewRun] = ()
+) -> Iterator[str]:
     """Why the operations cannot commit with a step; nothing if nothing is known against them.
 
     Args:
         operations: entries of TransactItems, each with one of KINDS.
         own_table: the table with the runs; "" if it is not known.
+        starts: the runs that are started in the same transaction.
     """
-    if len(operations) > MAX_OPERATIONS:
+    count = len(operations) + sum(new.operations for new in starts)
+    if count > MAX_OPERATIONS:
+        runs = f", those of {len(starts)} started runs among them" if starts else ""
         yield (
-            f"{len(operations)} operations; at most {MAX_OPERATIONS} fit one transaction with the step's "
+            f"{count} operations{runs}; at most {MAX_OPERATIONS} fit one transaction with the step's "
             "completion. Write fewer items, or divide the step"
         )
-    size = 0
+    size = sum(new.bytes for new in starts)
     for at, operation in enumerate(operations, 1):
         ((kind, arguments),) = operation.items()
         if own_table and _table(arguments) == own_table:

@@ -52,6 +52,8 @@ def run_record(
         **both("wake_at", run.wake_at),
         **both("deadline", run.deadline),
         "signals": sorted(run.signals_json),
+        "started_by": {"run_id": by.run_id, "step": by.step} if (by := run.started_by) else None,
+        **both("not_before", run.not_before),
         "steps": [
             step_record(run, run.steps[name], graph, now, with_output)
             for name in dict.fromkeys(order)
@@ -82,6 +84,7 @@ def step_record(
         "duration_s": step.duration,
         "ran_in": step.ran_in,
         "error": failure_record(step.error),
+        "started": list(run.started.get(step.name, ())),
     }
     if with_output:
         record["output"] = step.output

@@ -23,6 +23,9 @@ from fluxio_protocol.run import Run, Step, StepStatus
 #: Characters that a step's name and its branch of the tree may take at most.
 WIDEST_LABEL = 46
 
+#: Runs that a step has started of which the ids are shown.
+SHOWN_RUNS = 5
+
 
 class Row(NamedTuple):
     """A step at its place: what stands before its name, and what goes on below it."""
@@ -65,6 +68,9 @@ def _rows(
 def run_lines(run: Run, graph: Graph | None, now: int, width: int) -> list[Text]:
     """The whole run: a headline, why it failed or stands still, its steps."""
     lines = [_headline(run, now)]
+    if run.started_by is not None:
+        by = run.started_by
+        lines += _noted(f"started by step {by.step} of run {by.run_id}", "  ", width)
     if said := unfamiliar(run.status):
         lines += _noted(f"{said}.", "  ", width, "yellow")
     if run.error is not None:
@@ -74,6 +80,9 @@ def run_lines(run: Run, graph: Graph | None, now: int, width: int) -> list[Text]
             lines += _noted(str(run.error), "  ", width, "red")
         if run.parked:
             lines += _noted(f"parked: mend that, then `fluxio redrive {run.run_id}`.", "  ", width)
+    elif run.not_before is not None and run.not_before > now and not run.ended:
+        apart, at = length((run.not_before - now) / 1000), local(run.not_before, now)
+        lines += _noted(f"begins in {apart}, at {at}.", "  ", width)
     elif run.version is None and not run.ended:
         notice = (
             "no worker has opened it yet. If none of them has its workflow, it fails after the module's "
@@ -174,6 +183,10 @@ def _notes(run: Run, step: Step, graph: Graph | None, now: int) -> Iterator[tupl
     arrived = [name for name in step.awaits if name in run.signals_json]
     if arrived:
         yield f"had its signal{'' if len(arrived) == 1 else 's'} {', '.join(arrived)}", "dim"
+    if ids := run.started.get(step.name):
+        shown = [run_id for run_id in ids if run_id != "?"][:SHOWN_RUNS]
+        more = f" and {len(ids) - len(shown)} more" if len(ids) > len(shown) else ""
+        yield f"started {'run' if len(ids) == 1 else 'runs'} {', '.join(shown)}{more}", "dim"
 
 
 def _noted(text: str, indent: str, width: int, style: str = "dim") -> list[Text]:
