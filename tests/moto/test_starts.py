@@ -10,7 +10,7 @@ import pytest
 
 from fluxio import Retry, StepContext, step, workflow
 from fluxio_client import Run, RunStatus, StepStatus
-from fluxio_protocol import layout
+from fluxio_protocol import layout, limits
 from tests.moto.conftest import create_table
 from tests.moto.pump import Calls, Killed, World
 
@@ -437,3 +437,12 @@ def test_a_workflow_may_start_its_own_next_run(world: World) -> None:
     pump = world.pump(Daily)
     pump.pass_time(2 * 86_400 + 300, step=300)
     assert [world.client.get(f"day-{day}").result for day in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_a_started_run_is_written_once_and_no_larger_than_start_writes_it(world: World) -> None:
+    """A transaction charges two units for a kilobyte, `start` one: so it costs twice as much, and no more."""
+    (letter,) = started(world, starting({**HOME, "after": 3600})).result
+    world.client.start("Letter", HOME["input"], run_id="letter-1")
+    mine, starts = (limits.item_bytes(world.run_item(run_id)) for run_id in (letter, "letter-1"))
+    assert -(-mine // 1024) == -(-starts // 1024) == 1
+    assert mine - starts < 120

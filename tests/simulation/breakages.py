@@ -126,6 +126,36 @@ def write_first(
     return sound(self, run_id, changes, now, (), *more)
 
 
+def start_first(
+    sound: Any, self: Store, at: str, update: Any, operations: Any, starts: Any, *more: Any
+) -> Any:
+    """What a step starts is stored by writes of their own, before the step is completed."""
+    _start_apart(self, starts, *more)
+    return sound(self, at, update, operations, (), *more)
+
+
+def start_afterwards(
+    sound: Any, self: Store, at: str, update: Any, operations: Any, starts: Any, *more: Any
+) -> Any:
+    """What a step starts is stored by writes of their own, once the step is completed."""
+    written = sound(self, at, update, operations, (), *more)
+    if written.applied:
+        _start_apart(self, starts, *more)
+    return written
+
+
+def nudge_own_starts(sound: Any, run: Run, hand: Hand, now: int) -> Any:
+    """Only the worker that has started runs nudges them."""
+    return sound(run, replace(hand, received=1), now)
+
+
+def _start_apart(self: Store, starts: Any, now: int, trace: Any) -> None:
+    for new in starts:
+        for put in self._puts_of(new, now, trace):
+            with suppress(self.calls.client.exceptions.ConditionalCheckFailedException):
+                self.calls.write("put_item", **put["Put"])
+
+
 def raise_at_once(sound: Any, self: Worker, handling: Any, error: Exception) -> Any:
     raise error
 

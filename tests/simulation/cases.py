@@ -16,11 +16,13 @@ from tests.simulation.workflows import (
     FlakyAtOnce,
     FlakyBranch,
     Hopeless,
+    Letter,
     Long,
     LongBackoff,
     Numbered,
     NumberedBranches,
     OrderFulfillment,
+    Outbox,
     Transfer,
     TransferBranches,
     Tree,
@@ -55,6 +57,9 @@ class Case:
     #: Signals that somebody sends: right after the start, or when nothing goes on without them.
     signals: tuple[tuple[str, Any], ...] = ()
     early: bool = False
+    #: Other workflows, of which its steps start runs; and those runs, by step: what each of them comes to.
+    others: tuple[type, ...] = ()
+    started: tuple[tuple[str, tuple[Any, ...]], ...] = ()
 
 
 FULFILLED = {"fulfillment_id": "ful_abc", "status": "fulfilled"}
@@ -66,7 +71,16 @@ def _cases() -> list[Case]:
     approver = "lee" * 200
     signals = (("approved", {"by": approver}), ("left", 2), ("right", 3))
     approved = {"end": f"{approver} 1 5"}
+    started = (("pay", ({"sent": "payer"}, {"sent": "books"})), ("ship", ({"sent": "stock"},)))
     return [
+        Case(
+            "runs that steps start, one of which fails once",
+            Outbox,
+            one,
+            {"shipped": 1},
+            others=(Letter,),
+            started=started,
+        ),
         Case("signals, early", Approval, one, approved, signals=signals, early=True),
         Case("signals when all waits for them", Approval, one, approved, signals=signals),
         Case("signals, a nudge per branch", Approval, one, approved, 0, signals=signals),

@@ -86,11 +86,12 @@ class Trial:
     refused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.workflows = Workflows.of(self.case.cls, *self.case.others)
         definition = definition_of(self.case.cls)
         assert definition is not None
         self.definition = definition
         self.aws = Aws()
-        self.watch = Watch(self.aws, [definition])
+        self.watch = Watch(self.aws, [*self.workflows.known.values()])
         self._tokens = count(1)
         self._in_hand: list[list[dict[str, Any]]] = []
         #: Those under way: the second one within a call of the first.
@@ -218,7 +219,7 @@ class Trial:
     def _new_worker(self) -> Any:
         return make_worker(
             self.aws,
-            Workflows({self.definition.name: self.definition}),
+            self.workflows,
             self.case.inline_branches,
             wire=self._wire,
             now=self.aws.clock.now,
@@ -297,7 +298,7 @@ class Trial:
                 self._worker = self._worker or self._new_worker()
                 self._invoke(records, self._worker)
                 continue
-            if not aws.queue.messages and self.watch.statuses.get(RUN_ID) in ENDED:
+            if not aws.queue.messages and set(self.watch.statuses.values()) <= {*ENDED}:
                 return
             if not aws.queue.messages and self._signals:
                 self._signal()
@@ -311,8 +312,8 @@ class Trial:
         self.problems.append("it never came to rest")
 
     def _sweep(self) -> None:
-        item = self.aws.table.items[RUN_ID, "run"]
-        if "wake_at" not in item or int(item["wake_at"]["N"]) > self.aws.clock.at:
+        wake = [int(i["wake_at"]["N"]) for i in self.aws.table.items.values() if "wake_at" in i]
+        if not wake or min(wake) > self.aws.clock.at:
             return  # a sweep that finds nothing does nothing
         self._worker = self._worker or self._new_worker()
         clock = self.aws.clock
@@ -339,6 +340,16 @@ class Trial:
             yield f"the run is {run.status}: {run.error}"
         elif self.case.result is not ANY and run.result != self.case.result:
             yield f"the result is {run.result}"
+        yield from self.watch.start_problems()
+        expected = dict(self.case.started)
+        if run.started.keys() != expected.keys():
+            yield f"runs were started by {sorted(run.started)}"
+        for step, ids in run.started.items():
+            runs = [
+                make_client(self.aws).get(run_id) for run_id in ids if run_id in self.watch.statuses
+            ]
+            if tuple(each.result for each in runs) != expected.get(step):
+                yield f"step {step} has started {runs}"
         for name in self.definition.steps:
             times = self.watch.commits[RUN_ID, name]
             if times != (fails is None or run.steps[name].status == "SUCCEEDED"):

@@ -11,6 +11,7 @@ import fluxio.decide
 import fluxio.loop
 import fluxio.message
 import fluxio.outage
+import fluxio.starting
 import fluxio.sweeper
 import fluxio_client.redrive
 import fluxio_protocol.changes as to
@@ -41,6 +42,7 @@ from tests.simulation.breakages import (
     looks_away,
     no_reprieves,
     nudge_no_signal,
+    nudge_own_starts,
     overwrite_archive,
     own_step_alone,
     park_at_once,
@@ -52,6 +54,8 @@ from tests.simulation.breakages import (
     send_once,
     shards_in_a_row,
     spread_all_but_one,
+    start_afterwards,
+    start_first,
     together,
     unasked,
     without,
@@ -141,7 +145,7 @@ PLANTED = [
     Planted(
         "a claim does not ask whether the backoff is over",
         without("claim", Guard.DUE),
-        116,
+        298,
         "before its backoff was over",
     ),
     Planted(
@@ -366,6 +370,30 @@ PLANTED = [
         wrap(Store, "apply", write_first),
         ("transactions in a chain", {6: "after"}),
         "account from has -14 instead of -7",
+    ),
+    Planted(
+        "a started run is stored before its step is completed, not with it",
+        wrap(Store, "_apply_with", start_first),
+        ("runs that steps start, one of which fails once", {6: "after"}),
+        "was started by StartedBy",
+    ),
+    Planted(
+        "a started run is stored after its step is completed, not with it",
+        wrap(Store, "_apply_with", start_afterwards),
+        ("runs that steps start, one of which fails once", {6: "after"}),
+        "which is not there",
+    ),
+    Planted(
+        "the same, by the random schedules",
+        wrap(Store, "_apply_with", start_afterwards),
+        768,
+        "which is not there",
+    ),
+    Planted(
+        "a message that comes again does not nudge what its steps have started",
+        wrap(fluxio.starting, "nudges", nudge_own_starts),
+        ("runs that steps start, one of which fails once", {6: "after"}),
+        "it never came to rest",
     ),
     # --- what a worker has in hand
     Planted(

@@ -42,7 +42,7 @@ def test_everything_that_may_go_wrong_did(figures: Counter[str], report: Report)
         "deaths", "takeovers", "duplicates", "answers lost", "unanswered", "throttled", "cancels",
         "half-sent batches", "deletes lost", "stale deletes", "needed the sweeper", "redrives",
         "runs failed", "dead letters", "invocations timed out", "late copies", "back too late",
-        "late failures", "rollouts", "poisoned", "mended",
+        "late failures", "rollouts", "poisoned", "mended", "runs started by steps",
     ):  # fmt: skip
         assert figures[name] >= COUNT / 200, f"{name}: {figures[name]} in {COUNT} schedules"
     # Half of the schedules have no sweeper, and hardly any of them needs one.

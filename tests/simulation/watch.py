@@ -21,6 +21,7 @@ from fluxio.testing.aws import Aws
 from fluxio.testing.expressions import Item
 from fluxio_protocol import layout
 from fluxio_protocol.graph import Graph
+from fluxio_protocol.new_run import StartedBy, started_ids
 from fluxio_protocol.run_item import SIGNALS, sealed_places
 from tests.simulation.holds import Holds
 
@@ -128,6 +129,24 @@ class Watch:
         """A run as it was last written, with Python's own values."""
         return self._last[run_id]
 
+    def _started(self, run_id: str) -> list[str]:
+        """The runs that a run says its steps have started."""
+        run = self._last[run_id]
+        return [
+            started
+            for name, text in run.items()
+            if (step := layout.starter_of(name))
+            for started in started_ids(text, run_id, step, run["created_at"])
+        ]
+
+    def start_problems(self) -> Iterator[str]:
+        """What a run says that its steps have started is there, and everything else was started by nobody."""
+        for run_id in [*self._last]:
+            for started in self._started(run_id):
+                by = StartedBy.from_text(self._last.get(started, {}).get("started_by", ""))
+                if by is None or by.run_id != run_id:
+                    yield f"run {run_id} has started {started}, which is not there, or was started by {by}"
+
     def graph(self, run_id: str) -> Graph:
         """The graph that a run goes by."""
         run = self._last[run_id]
@@ -142,6 +161,11 @@ class Watch:
         if before is None:
             if status != "PENDING":
                 yield f"begins as {status}"
+            if (by := StartedBy.from_text(new.get("started_by", ""))) is not None:
+                starter = self._last.get(by.run_id, {})
+                step = starter.get("steps", {}).get(by.step, {})
+                if step.get("status") != "SUCCEEDED" or run_id not in self._started(by.run_id):
+                    yield f"was started by {by}, which is {step} and has started {starter}"
         elif status != before and status not in RUN_MOVES.get(before, ()):
             yield f"goes from {before} to {status}"
         open_ = status in OPEN

@@ -274,6 +274,33 @@ class TransferBranches:
         return {"credited": credited - fees}
 
 
+@workflow
+class Letter:
+    """Started by steps of other runs."""
+
+    @step
+    def send(self, to: str) -> dict:
+        return {"sent": to}
+
+
+@workflow
+class Outbox:
+    """Each step starts runs of another workflow: one of them by a name of its own, one with a long input."""
+
+    @step
+    def pay(self, number: int, ctx: StepContext) -> dict:
+        ctx.start("Letter", {"to": "payer"})
+        ctx.start(Letter, {"to": "books", "text": LONG}, run_id=f"books-{number}")
+        return {"paid": number}
+
+    @step(depends_on=["pay"], retry=3)
+    def ship(self, paid: int, ctx: StepContext) -> dict:
+        ctx.start("Letter", {"to": "stock"})
+        if ctx.attempt == 1:
+            raise ConnectionError("on purpose")
+        return {"shipped": paid}
+
+
 def _add(account: str, amount: int) -> dict[str, Any]:
     return {
         "Update": {

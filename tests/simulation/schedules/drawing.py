@@ -37,6 +37,8 @@ class StepPlan:
     says: tuple[str, ...] = ()
     #: Whether it kills its process each time, until its code is mended.
     kills: bool = False
+    #: How many runs of its own workflow it starts, in a run that nobody's step has started.
+    starts: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,14 @@ def draw_signals(seed: int, plans: list[StepPlan]) -> list[StepPlan]:
         )
         for plan in plans
     ]
+
+
+def draw_starts(seed: int, plans: list[StepPlan]) -> list[StepPlan]:
+    """In one of eight schedules some steps start other runs, which nobody signals; by dice of their own."""
+    rng = random.Random(f"starters of {seed}")
+    if rng.random() > 0.12 or any(plan.awaits for plan in plans):
+        return plans
+    return [replace(plan, starts=rng.choice([0, 0, 1, 2])) for plan in plans]
 
 
 def draw_haste(seed: int, weather: Weather) -> int:

@@ -33,6 +33,8 @@ def judge(schedule: Schedule) -> Iterator[str]:
                 yield f"{run_id} {name}: attempt {found.attempt} of {found}"
         yield from _wrong_result(schedule, run)
         yield from _wrong_ledger(schedule, run)
+        yield from _wrong_starts(schedule, run)
+    yield from schedule.watch.start_problems()
     for message in schedule.aws.dead_letters.messages:
         schedule.figures["dead letters"] += 1
         if schedule.hub.harmed[message.message_id] < HARM:
@@ -102,6 +104,16 @@ def _wrong_result(schedule: Schedule, run: Any) -> Iterator[str]:
     expected = outputs if len(leaves) > 1 else outputs[leaves[0]]
     if run.result != expected:
         yield f"{run.run_id} has the result {run.result} instead of {expected}"
+
+
+def _wrong_starts(schedule: Schedule, run: Any) -> Iterator[str]:
+    """Each step that has succeeded has started its runs, and no other step has."""
+    for name, found in run.steps.items():
+        plan = schedule.plans[name]
+        starts = plan.starts if run.started_by is None and found.status == "SUCCEEDED" else 0
+        started = run.started.get(name, ())
+        if len(started) != starts:
+            yield f"{run.run_id} {name} is {found.status} and has started {started}"
 
 
 def _wrong_ledger(schedule: Schedule, run: Any) -> Iterator[str]:

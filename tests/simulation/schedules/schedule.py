@@ -23,6 +23,7 @@ from tests.simulation.schedules.drawing import (
     draw_haste,
     draw_poison,
     draw_signals,
+    draw_starts,
     draw_steps,
     draw_weather,
 )
@@ -67,6 +68,7 @@ class Schedule:
             plans = draw_failures(seed, plans)
         if poison:
             weather, plans = poison
+        plans = draw_starts(seed, plans)
         self.weather = weather
         self.poison = [plan.name for plan in plans if plan.kills]
         self.haste = haste
@@ -144,6 +146,9 @@ class Schedule:
         return names[self.run_ids.index(run_id) % len(names) - 1]
 
     def _sees(self, run_id: str, status: str) -> None:
+        if run_id not in self.run_ids:
+            self.run_ids.append(run_id)
+            self.figures["runs started by steps"] += 1
         if self.rollout:
             run = self.watch.run(run_id)
             self.problems += self.rollout.wrong(run_id, run, self.aws.clock.at)

@@ -10,6 +10,7 @@ from fluxio import StepContext
 from fluxio.errors import StepTimeout
 from fluxio.testing.aws import Aws
 from fluxio.testing.death import Death
+from fluxio_protocol.new_run import StartedBy
 from tests.simulation.schedules.drawing import StepPlan, Weather
 from tests.simulation.schedules.faults import Faults
 from tests.simulation.schedules.hub import Hub
@@ -80,8 +81,18 @@ class Steps:
             raise RuntimeError(f"planned for attempt {ctx.attempt}")
         if plan.transacts:
             ctx.transact(_count(ctx.run_id, plan.name))
+        if plan.starts and self._watch.run(ctx.run_id).get("started_by") is None:
+            self._start(plan, ctx)
         output: dict[str, Any] = dict.fromkeys((f"by_{plan.name}", *plan.says), ctx.attempt)
         return output | ({f"text_{plan.name}": "o" * 2100} if plan.long else {})
+
+    def _start(self, plan: StepPlan, ctx: StepContext) -> None:
+        """Start runs that are told whose they are, half of them by names of their own."""
+        for number in range(plan.starts):
+            by = StartedBy(ctx.run_id, plan.name, number, ctx.created_at)
+            chosen = f"{ctx.run_id}.{plan.name}.{number}" if number else None
+            given = {"of": chosen or by.derived_id(), "text": "i" * (600 if number else 3)}
+            ctx.start(ctx.workflow, given, run_id=chosen)
 
     def _check(self, key: Attempt, plan: StepPlan, given: Mapping[str, Any]) -> None:
         """It is given what was committed, and of its own run."""
