@@ -41,8 +41,8 @@ LIMIT = 250 * 1024 * 1024
 FROM_THE_RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
 """Modules that every Python runtime of Lambda brings."""
 
-FOR_TESTS = "fluxio/testing/"
-"""In the wheel, since it is for a user's tests; no function needs it."""
+NOT_FOR_FUNCTIONS = ("fluxio/testing/", "fluxio_client/ui/")
+"""In the wheels, since they are for a user's tests and for an operator's browser; no function needs them."""
 
 LEFT_OUT = ("RECORD", "WHEEL", "sboms")
 """Of `*.dist-info`: they differ between the wheels of one distribution; no program reads them."""
@@ -187,7 +187,7 @@ def _merge(wheel: Path, merged: dict[str, bytes]) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             folder, *rest = name.split("/")
-            if name.startswith(FOR_TESTS):
+            if name.startswith(NOT_FOR_FUNCTIONS):
                 continue
             if name.endswith("/") or (folder.endswith(".dist-info") and rest[0] in LEFT_OUT):
                 continue

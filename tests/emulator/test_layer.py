@@ -190,16 +190,22 @@ def test_nothing_that_the_runtime_brings_is_in_the_zip(
 
 
 @pytest.mark.parametrize("architecture", layer.ARCHITECTURES)
-def test_what_is_for_tests_alone_is_in_the_wheel_and_not_in_the_zip(
+def test_what_is_for_tests_and_for_a_browser_is_in_the_wheels_and_not_in_the_zip(
     zips: dict[str, Path], architecture: str
 ) -> None:
-    """`fluxio.testing` comes with `pip install fluxio`; no function carries it."""
-    with zipfile.ZipFile(layer.wheels()[1]) as archive:
-        assert "fluxio/testing/dynamodb.py" in archive.namelist()
+    """`fluxio.testing` and the pages of `fluxio ui` come with pip; no function carries them."""
+    for wheel, file in zip(
+        layer.wheels(),
+        ("fluxio_client/ui/templates/base.html", "fluxio/testing/dynamodb.py"),
+        strict=True,
+    ):
+        with zipfile.ZipFile(wheel) as archive:
+            assert file in archive.namelist()
     with zipfile.ZipFile(zips[architecture]) as archive:
         names = archive.namelist()
     assert "python/fluxio/worker.py" in names
     assert not [name for name in names if "testing" in name and "fluxio" in name]
+    assert not [name for name in names if name.startswith("python/fluxio_client/ui/")]
 
 
 @pytest.mark.parametrize("architecture", layer.ARCHITECTURES)

@@ -19,6 +19,7 @@ from fluxio_client.cli import (
     start,
     steer,
     timeline,
+    ui,
 )
 from fluxio_client.cli.command import command
 from fluxio_client.cli.exits import ExitCode
@@ -51,7 +52,7 @@ def _add(to: typer.Typer, panel: str | None, *functions: Callable[..., None]) ->
 
 
 app = _application(_HELP, epilog=_EPILOG)
-_add(app, "See", listing.list_, show.show, graph.graph, timeline.timeline, cost.cost)
+_add(app, "See", listing.list_, show.show, graph.graph, timeline.timeline, cost.cost, ui.ui)
 _add(app, "Run and mend", start.start, steer.signal, steer.cancel, steer.redrive)
 dead_letters = _application("Messages that were received again and again in vain.")
 _add(dead_letters, None, dlq.list_, dlq.show, dlq.redrive, dlq.purge)

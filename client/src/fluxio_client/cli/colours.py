@@ -36,3 +36,8 @@ PLAIN = Look("", "#ffffff", "#495057")
 def look(status: str) -> Look:
     """How a status looks."""
     return _LOOKS.get(str(status), UNKNOWN)
+
+
+def is_known(status: str) -> bool:
+    """Whether a status has a look of its own."""
+    return str(status) in _LOOKS

@@ -7,30 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from fluxio_client.cli.bill import (
-    HANDLED,
-    NOT_COUNTED,
-    Compute,
-    Line,
-    Usage,
-    bill,
-    durable_functions,
-    step_functions,
-    total,
-)
-from fluxio_client.cli.failures import NotFound
+from fluxio_client.cli.bill import NOT_COUNTED, Line, total
+from fluxio_client.cli.costing import Costing, costing
 from fluxio_client.cli.prices import AS_OF, PRICES, REGION
 from fluxio_client.cli.session import Session
-from fluxio_client.cli.which import newest_runs, run_of
-from fluxio_client.cli.worker_log import find_worker, lines
-from fluxio_protocol.errors import FluxioError
-from fluxio_protocol.graph import Graph
-from fluxio_protocol.run import Run
-
-#: Milliseconds after a run's end in which its last line is written.
-AFTER = 60_000
-
-PEERS = ("Step Functions Standard", "Lambda durable functions")
 
 
 def cost(
@@ -53,52 +33,11 @@ def cost(
 
     Example: fluxio cost OrderFulfillment
     """
-    run = run_of(session, name)
-    measured = [run] if run else newest_runs(session, name, runs)
-    graph = session.client.graph(measured[0])
-    if graph is None:
-        raise NotFound(f"no worker has opened run {name} yet, so it has cost a start only.")
-    worker = find_worker(session)
-    usage = _measure(session, log_group or worker.log_group, measured)
-    if usage.unseen == len(measured):
-        raise FluxioError(
-            f"the log {log_group or worker.log_group} has no line {HANDLED!r} of "
-            f"{'this run' if run else 'these runs'}: it comes some seconds after the run's end, is deleted "
-            "after the module's `log_retention_days`, and needs its `log_level` at INFO."
-        )
-    compute = Compute(worker.memory_mb, worker.architecture)
-    _print(session, measured, graph, usage, compute)
+    _print(session, costing(session, name, runs, log_group))
 
 
-def _measure(session: Session, group: str, runs: list[Run]) -> Usage:
-    usage = Usage()
-    seen: set[str] = set()
-    wanted = {run.run_id for run in runs}
-    now = session.now
-    since = min(run.created_at for run in runs) - 1000
-    until = max(run.ended_at or now for run in runs) + AFTER
-    with session.busy("reading the worker's log …"):
-        for line in lines(session, group, HANDLED, since, until):
-            if line.get("run_id") in wanted:
-                usage.add_line(line)
-                seen.add(line["run_id"])
-    for run in runs:
-        usage.add_start()
-        usage.attempts += sum(step.attempt for step in run.steps.values())
-        usage.step_milliseconds += sum((step.duration or 0) * 1000 for step in run.steps.values())
-    usage.unseen = len(wanted - seen)
-    return usage
-
-
-def _print(session: Session, runs: list[Run], graph: Graph, usage: Usage, compute: Compute) -> None:
-    own = bill(usage, compute)
-    others = dict(
-        zip(
-            PEERS,
-            (step_functions(graph, usage, compute), durable_functions(graph, usage, compute)),
-            strict=True,
-        )
-    )
+def _print(session: Session, found: Costing) -> None:
+    runs, usage, compute = found.runs, found.usage, found.compute
     if session.json:
         session.print_json(
             {
@@ -119,8 +58,8 @@ def _print(session: Session, runs: list[Run], graph: Graph, usage: Usage, comput
                 },
                 "memory_mb": compute.memory_mb,
                 "architecture": compute.architecture,
-                "fluxio": _record(own),
-                "peers": {peer: _record(lines) for peer, lines in others.items()},
+                "fluxio": _record(found.own),
+                "peers": {peer: _record(lines) for peer, lines in found.peers.items()},
                 "prices": {
                     "region": REGION,
                     "as_of": AS_OF,
@@ -147,7 +86,7 @@ def _print(session: Session, runs: list[Run], graph: Graph, usage: Usage, comput
     table.add_column("a run", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("$", justify="right", no_wrap=True)
-    for title, lines_ in (("fluxio", own), *others.items()):
+    for title, lines_ in (("fluxio", found.own), *found.peers.items()):
         table.add_row(title, "", "", _dollars(total(lines_)), style="bold")
         for line in lines_:
             table.add_row(

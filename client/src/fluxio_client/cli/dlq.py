@@ -6,21 +6,26 @@ one loses no run; but it tells where something went wrong.
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
+from botocore.exceptions import ClientError
 from rich.text import Text
 
 from fluxio_client.cli.colours import look
 from fluxio_client.cli.columns import Row, table
-from fluxio_client.cli.failures import NotFound, is_denied, missing_action
+from fluxio_client.cli.failures import NotFound
+from fluxio_client.cli.letters import (
+    Letter,
+    about,
+    dead_letter_url,
+    hidden,
+    purge_letters,
+    read_letters,
+)
 from fluxio_client.cli.moments import both, length, local
 from fluxio_client.cli.records import Record, failure_record
 from fluxio_client.cli.session import Session
-from fluxio_client.dead_letters import HOLD, DeadLetters
-from fluxio_protocol.errors import MalformedNudge, SettingError
-from fluxio_protocol.queue import Nudge, Queue, Received
-from fluxio_protocol.run import Run
 
 _DlqUrl = Annotated[
     str | None,
@@ -34,22 +39,12 @@ _Limit = Annotated[int, typer.Option(help="At most so many messages.", min=1)]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-class Letter(NamedTuple):
-    """A dead letter, the run it is about, and how that stands now."""
-
-    message: Received
-    nudge: Nudge | None
-    #: Why it is no nudge.
-    malformed: str | None = None
-    run: Run | None = None
-
-
 def list_(session: Session, dlq_url: _DlqUrl = None, limit: _Limit = 100) -> None:
     """List the dead letters with the state of their runs; consumes nothing.
 
     Example: fluxio dlq list
     """
-    url = _url(session, dlq_url)
+    url = dlq_url or dead_letter_url(session)
     letters = _read(session, url, limit)
     now = session.now
     if session.json:
@@ -90,7 +85,7 @@ def show(
 
     Example: fluxio dlq show order-o-1001
     """
-    url = _url(session, dlq_url)
+    url = dlq_url or dead_letter_url(session)
     letters = [
         letter
         for letter in _read(session, url, limit)
@@ -135,8 +130,8 @@ def redrive(
     Example: fluxio dlq redrive
     """
     del yes  # what can be repeated safely needs no question
-    url = _url(session, dlq_url)
-    with session.progress("redriving", min(limit, _about(session, url))) as bar:
+    url = dlq_url or dead_letter_url(session)
+    with session.progress("redriving", min(limit, about(session, url))) as bar:
         done = session.client.redrive_dead_letters(url, limit, seen=bar.advance)
     if session.json:
         session.print_json(
@@ -172,80 +167,32 @@ def purge(
 
     Example: fluxio dlq purge --useless --yes
     """
-    url = _url(session, dlq_url)
-    about = _about(session, url)
-    which = "the useless messages" if useless else f"all messages (about {about})"
+    url = dlq_url or dead_letter_url(session)
+    which = "the useless messages"
+    if not useless:
+        which = f"all messages (about {about(session, url)})"
     session.confirm(f"Delete {which} of {url} for good?", yes)
-    deleted = kept = 0
-    with (
-        session.progress("deleting", min(limit, about)) as bar,
-        DeadLetters(Queue(session.sqs, url)) as dead,
-    ):
-        for message in dead.messages(limit):
-            if useless and _letter(session, message).run is not None:
-                kept += 1
-            else:
-                dead.delete(message)
-                deleted += 1
-            bar.advance()
-    _say_if_hidden(session, dead)
+    purged = purge_letters(session, url, useless, limit)
+    _say_if_hidden(session, purged.refusal)
     if session.json:
-        session.print_json({"dlq_url": url, "deleted": deleted, "kept": kept})
+        session.print_json({"dlq_url": url, "deleted": purged.deleted, "kept": purged.kept})
     else:
-        session.out.print(f"{_messages(deleted)} deleted" + (f", {kept} kept" if kept else ""))
-
-
-def _url(session: Session, given: str | None) -> str:
-    url = given or session.nudges.dead_letter_queue_url()
-    if url is None:
-        raise SettingError(
-            f"the queue {session.queue} has no redrive policy, so its dead-letter queue is not known: say "
-            "--dlq-url, and see what `terraform plan` would mend."
+        session.out.print(
+            f"{_messages(purged.deleted)} deleted"
+            + (f", {purged.kept} kept" if purged.kept else "")
         )
-    return url
-
-
-def _about(session: Session, url: str) -> int:
-    """About how many messages the queue holds; SQS counts roughly."""
-    return int(Queue(session.sqs, url).attributes().get("ApproximateNumberOfMessages", 0))
 
 
 def _read(session: Session, url: str, limit: int) -> list[Letter]:
-    """The messages with their runs; others see them again at once."""
-    letters: list[Letter] = []
-    with (
-        session.progress("reading the dead-letter queue", min(limit, _about(session, url))) as bar,
-        DeadLetters(Queue(session.sqs, url)) as dead,
-    ):
-        for message in dead.messages(limit):
-            letters.append(_letter(session, message))
-            bar.advance()
-    _say_if_hidden(session, dead)
-    return letters
+    read = read_letters(session, url, limit)
+    _say_if_hidden(session, read.refusal)
+    return read.letters
 
 
-def _say_if_hidden(session: Session, dead: DeadLetters) -> None:
+def _say_if_hidden(session: Session, refusal: ClientError | None) -> None:
     """What was looked at and could not be given back."""
-    if dead.refusal is None:
-        return
-    why = f"AWS refuses {dead.refusal.operation_name}"
-    if is_denied(dead.refusal):
-        why = f"AWS denies {missing_action(dead.refusal)}"
-    session.err.print(
-        f"{why}, so the messages stay hidden from others for up to {length(HOLD)}", soft_wrap=True
-    )
-
-
-def _nudge(message: Received) -> tuple[Nudge | None, str | None]:
-    try:
-        return Nudge.from_json(message.body), None
-    except MalformedNudge as error:
-        return None, str(error)
-
-
-def _letter(session: Session, message: Received) -> Letter:
-    nudge, why = _nudge(message)
-    return Letter(message, nudge, why, session.store.read(nudge.run_id) if nudge else None)
+    if refusal is not None:
+        session.err.print(hidden(refusal), soft_wrap=True)
 
 
 def _state(letter: Letter) -> Text:

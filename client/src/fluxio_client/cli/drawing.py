@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from fluxio_client.cli.colours import PLAIN, SIGNAL, UNKNOWN, Look
-from fluxio_client.cli.layers import lay_out
+from fluxio_client.cli.colours import PLAIN, SIGNAL, UNKNOWN, Look, is_known
+from fluxio_client.cli.layers import Layout, lay_out
 from fluxio_client.cli.moments import length
 from fluxio_client.cli.printable import cut, one_line, printable
 from fluxio_client.cli.waiting import state_of
@@ -108,9 +109,7 @@ def _label(text: str) -> str:
 
 def svg(graph: Graph, title: str, run: Run | None = None, now: int = 0) -> str:
     """An SVG of boxes and arrows; of a run in the colours of its states, which stand there in words too."""
-    details = {name: _detail(name, graph, run, now) for name in graph.depends_on}
-    sizes = {name: _size(name, detail) for name, detail in details.items()}
-    layout = lay_out(graph, sizes)
+    details, layout = _drawn(graph, run, now)
     width = max(layout.width, len(title) * NAME_CHARACTER + 2 * PADDING)
     indent, head = (width - layout.width) / 2, 2 * PADDING + LINE
     height = layout.height + head
@@ -125,25 +124,82 @@ def svg(graph: Graph, title: str, run: Run | None = None, now: int = 0) -> str:
     ]
     for points in layout.edges.values():
         parts.append(f'<path class="edge" marker-end="url(#tip)" d="{_curve(points)}"/>')
-    for name, (x, y, wide, high) in layout.boxes.items():
+    for name, box in layout.boxes.items():
         detail = details[name]
-        middle = x + wide / 2
-        parts.append(
-            f"<g><title>{escape(detail.tooltip)}</title>"
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" rx="6" '
-            f'fill="{detail.look.fill}" stroke="{detail.look.line}" stroke-width="1.5"/>'
-        )
-        baseline = y + PADDING + LINE * 0.75
-        parts.append(
-            f'<text class="name" x="{middle:.1f}" y="{baseline:.1f}">{escape(printable(name))}</text>'
-        )
-        for at, line in enumerate(detail.lines, 1):
-            parts.append(
-                f'<text class="detail" x="{middle:.1f}" y="{baseline + at * LINE:.1f}">'
-                f"{escape(printable(line))}</text>"
-            )
-        parts.append("</g>")
+        colours = f' fill="{detail.look.fill}" stroke="{detail.look.line}" stroke-width="1.5"'
+        rect, *texts = _box(name, detail, box, colours)
+        parts.append(f"<g><title>{escape(detail.tooltip)}</title>{rect}")
+        parts += [*texts, "</g>"]
     return "\n".join([*parts, "</g>", "</svg>"]) + "\n"
+
+
+def svg_for_page(
+    graph: Graph,
+    label: str,
+    run: Run | None = None,
+    now: int = 0,
+    href: Callable[[str], str] | None = None,
+) -> str:
+    """The same picture as a part of a page, whose stylesheet colours it: by `state-…` of a box, and by `taken`
+    of an arrow that the run has gone along.
+
+    Args:
+        graph: what is drawn.
+        label: what the picture is called for those who do not see it.
+        run: whose states are shown.
+        now: the moment that they are shown as of.
+        href: where the box of a step leads to.
+    """
+    details, layout = _drawn(graph, run, now)
+    size = f"{layout.width:.0f} {layout.height:.0f}"
+    parts = [
+        f'<svg class="graph" width="{layout.width:.0f}" height="{layout.height:.0f}" viewBox="0 0 {size}"',
+        f'role="group" aria-label={quoteattr(printable(label))}>',
+        ARROW_TIP,
+    ]
+    for (above, _), points in layout.edges.items():
+        settled = run is not None and above in run.steps and run.steps[above].settled
+        taken = " taken" if settled else ""
+        parts.append(f'<path class="edge{taken}" marker-end="url(#tip)" d="{_curve(points)}"/>')
+    for name, box in layout.boxes.items():
+        detail = details[name]
+        parts.append(f'<g class="{state_class(detail.group, detail.look)}">')
+        parts.append(f"<title>{escape(detail.tooltip)}</title>")
+        drawn = _box(name, detail, box, "")
+        parts += [f"<a href={quoteattr(href(name))}>", *drawn, "</a>"] if href else drawn
+        parts.append("</g>")
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def state_class(word: str, look: Look) -> str:
+    """The class of a stylesheet for a state: one of few, whatever the word is."""
+    if look is SIGNAL:
+        return "state-waiting"
+    if look is PLAIN:
+        return "state-plain"
+    return f"state-{word.lower()}" if is_known(word) else "state-unknown"
+
+
+def _drawn(graph: Graph, run: Run | None, now: int) -> tuple[dict[str, Detail], Layout]:
+    details = {name: _detail(name, graph, run, now) for name in graph.depends_on}
+    return details, lay_out(graph, {name: _size(name, one) for name, one in details.items()})
+
+
+def _box(
+    name: str, detail: Detail, box: tuple[float, float, float, float], colours: str
+) -> list[str]:
+    x, y, wide, high = box
+    middle, baseline = x + wide / 2, y + PADDING + LINE * 0.75
+    lines = [
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" rx="6"{colours}/>',
+        f'<text class="name" x="{middle:.1f}" y="{baseline:.1f}">{escape(printable(name))}</text>',
+    ]
+    for at, line in enumerate(detail.lines, 1):
+        lines.append(
+            f'<text class="detail" x="{middle:.1f}" y="{baseline + at * LINE:.1f}">'
+            f"{escape(printable(line))}</text>"
+        )
+    return lines
 
 
 def _size(name: str, detail: Detail) -> tuple[float, float]:

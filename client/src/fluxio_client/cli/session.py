@@ -44,6 +44,8 @@ class Session:
     region: str | None = None
     endpoint_url: str | None = None
     json: bool = False
+    #: Whether nothing is drawn on the terminal while it works: it answers a browser.
+    quiet: bool = False
 
     # --- the deployment
 
@@ -169,7 +171,7 @@ class Session:
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
         """A spinner on stderr while something without a known length goes on; nothing without a terminal."""
-        if not self.err.is_terminal:
+        if self.quiet or not self.err.is_terminal:
             yield
             return
         with self.err.status(text):
@@ -184,7 +186,7 @@ class Session:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         ]
-        hidden = not self.err.is_terminal
+        hidden = self.quiet or not self.err.is_terminal
         with Progress(*columns, console=self.err, transient=True, disable=hidden) as bars:
             yield Bar(bars, bars.add_task(what, total=total))
 

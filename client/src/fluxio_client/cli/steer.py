@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
 
 from fluxio_client.cli.command import end_with, wrong
 from fluxio_client.cli.exits import ExitCode
-from fluxio_client.cli.failures import Explained, NotFound, explain
+from fluxio_client.cli.failures import NotFound
 from fluxio_client.cli.moments import local, moment_of
 from fluxio_client.cli.payload import read_json
 from fluxio_client.cli.records import Record
+from fluxio_client.cli.redriving import Outcome, redrive_each, stopped_runs
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.waiting import goes_on
-from fluxio_client.cli.which import newest_page
 from fluxio_protocol import layout
-from fluxio_protocol.errors import FluxioError
-from fluxio_protocol.run import STOPPED, Run, RunStatus
+from fluxio_protocol.run import STOPPED, RunStatus
 
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -114,7 +112,7 @@ def redrive(
     if workflow:
         first = moment_of(since, session.now) if since else 0
         status = RunStatus.FAILED if failed else RunStatus.WAITING
-        ids = _stopped(session, workflow, status, first, limit)
+        ids = stopped_runs(session, workflow, status, first, limit)
         stopped = "FAILED" if failed else "parked"
         if ids:
             which = f"that {'is' if len(ids) == 1 else 'are'} {stopped}"
@@ -128,53 +126,10 @@ def redrive(
         else:
             when = f" since {local(first, session.now)}" if first else ""
             session.note(f"no run of {workflow} is {stopped}{when}")
-    _report(session, _each(session, ids))
+    _report(session, redrive_each(session, ids))
 
 
-def _stopped(
-    session: Session, workflow: str, status: RunStatus, since: int, limit: int
-) -> list[str]:
-    with session.busy(f"looking for {status} runs of {workflow} …"):
-        return [run.run_id for run in newest_page(session, workflow, status, since, limit)]
-
-
-@dataclass
-class _Outcome:
-    """What became of the runs of one redrive."""
-
-    #: Those that had stopped and go on.
-    sent_on: list[str] = field(default_factory=list)
-    #: Of these, the ones that had a time limit.
-    unlimited: list[str] = field(default_factory=list)
-    #: Those that were open already.
-    nudged: list[Run] = field(default_factory=list)
-    refused: list[tuple[str, Explained]] = field(default_factory=list)
-
-
-def _each(session: Session, ids: Sequence[str]) -> _Outcome:
-    """Redrive each run; one that refuses does not keep the others from it."""
-    found = _Outcome()
-    with session.progress("redriving", len(ids)) as bar:
-        for run_id in ids:
-            try:
-                before = session.store.read(run_id)
-                after = session.client.redrive(run_id)
-            except FluxioError as error:
-                why = explain(error)
-                assert why is not None
-                found.refused.append((run_id, why))
-            else:
-                if before is not None and before.status not in STOPPED:
-                    found.nudged.append(after)
-                else:
-                    found.sent_on.append(run_id)
-                    if before is not None and before.deadline is not None:
-                        found.unlimited.append(run_id)
-            bar.advance()
-    return found
-
-
-def _report(session: Session, found: _Outcome) -> None:
+def _report(session: Session, found: Outcome) -> None:
     refused = found.refused
     if session.json:
         failures: list[Record] = [

@@ -68,35 +68,9 @@ def _rows(
 def run_lines(run: Run, graph: Graph | None, now: int, width: int) -> list[Text]:
     """The whole run: a headline, why it failed or stands still, its steps."""
     lines = [_headline(run, now)]
-    if run.started_by is not None:
-        by = run.started_by
-        lines += _noted(f"started by step {by.step} of run {by.run_id}", "  ", width)
-    if said := unfamiliar(run.status):
-        lines += _noted(f"{said}.", "  ", width, "yellow")
-    if run.error is not None:
-        # Said once, at the step, where it is the step's own.
-        of = run.steps.get(run.error.step or "")
-        if of is None or of.error is None or of.error.message != run.error.message:
-            lines += _noted(str(run.error), "  ", width, "red")
-        if run.parked:
-            lines += _noted(f"parked: mend that, then `fluxio redrive {run.run_id}`.", "  ", width)
-    elif run.not_before is not None and run.not_before > now and not run.ended:
-        apart, at = length((run.not_before - now) / 1000), local(run.not_before, now)
-        lines += _noted(f"begins in {apart}, at {at}.", "  ", width)
-    elif run.version is None and not run.ended:
-        notice = (
-            "no worker has opened it yet. If none of them has its workflow, it fails after the module's "
-            "park_after, 5 minutes by default; until then the worker's log has the reason: `run blocked`."
-        )
-        lines += _noted(notice, "  ", width)
-    if run.deadline is not None and not at_rest(run):
-        apart, at = length(abs(run.deadline - now) / 1000), local(run.deadline, now)
-        if run.deadline > now:
-            lines += _noted(f"must have ended in {apart}, by {at}.", "  ", width)
-        else:
-            over = f"its time was over {apart} ago, at {at}: the next worker or sweep ends it."
-            lines += _noted(over, "  ", width, "magenta")
-    placed = rows(_shown(run, graph))
+    for note, style in run_notes(run, now):
+        lines += _noted(note, "  ", width, style)
+    placed = rows(shown(run, graph))
     label_width = min(
         max((len(row.branch) + len(row.step) for row in placed), default=0),
         max(24, min(WIDEST_LABEL, width - 40)),
@@ -106,12 +80,12 @@ def run_lines(run: Run, graph: Graph | None, now: int, width: int) -> list[Text]
         if step is None:
             step = Step(row.step, StepStatus.of(UNKNOWN))
         lines.append(_step_line(run, step, graph, row, label_width, now))
-        for note, style in _notes(run, step, graph, now):
+        for note, style in step_notes(run, step, graph, now):
             lines += _noted(note, f"{row.below}   ", width, style)
     return lines
 
 
-def _shown(run: Run, graph: Graph | None) -> dict[str, tuple[str, ...]]:
+def shown(run: Run, graph: Graph | None) -> dict[str, tuple[str, ...]]:
     """What the tree shows: the steps of the run, and nodes of kinds that are not known here."""
     if graph is None:
         return dict.fromkeys(run.steps, ())
@@ -163,7 +137,41 @@ def _step_line(
     return line
 
 
-def _notes(run: Run, step: Step, graph: Graph | None, now: int) -> Iterator[tuple[str, str]]:
+def run_notes(run: Run, now: int) -> Iterator[tuple[str, str]]:
+    """Why a run failed or stands still, and by when it must have ended; each with its style."""
+    if run.started_by is not None:
+        yield f"started by step {run.started_by.step} of run {run.started_by.run_id}", "dim"
+    if said := unfamiliar(run.status):
+        yield f"{said}.", "yellow"
+    if run.error is not None:
+        # Said once, at the step, where it is the step's own.
+        of = run.steps.get(run.error.step or "")
+        if of is None or of.error is None or of.error.message != run.error.message:
+            yield str(run.error), "red"
+        if run.parked:
+            yield f"parked: mend that, then `fluxio redrive {run.run_id}`.", "dim"
+    elif run.not_before is not None and run.not_before > now and not run.ended:
+        apart, at = length((run.not_before - now) / 1000), local(run.not_before, now)
+        yield f"begins in {apart}, at {at}.", "dim"
+    elif run.version is None and not run.ended:
+        yield (
+            (
+                "no worker has opened it yet. If none of them has its workflow, it fails after the module's "
+                "park_after, 5 minutes by default; until then the worker's log has the reason: `run blocked`."
+            ),
+            "dim",
+        )
+    if run.deadline is not None and not at_rest(run):
+        apart, at = length(abs(run.deadline - now) / 1000), local(run.deadline, now)
+        if run.deadline > now:
+            yield f"must have ended in {apart}, by {at}.", "dim"
+        else:
+            over = f"its time was over {apart} ago, at {at}: the next worker or sweep ends it."
+            yield over, "magenta"
+
+
+def step_notes(run: Run, step: Step, graph: Graph | None, now: int) -> Iterator[tuple[str, str]]:
+    """Why the last attempt of a step failed, and what the step waits for; each with its style."""
     deps = graph.depends_on.get(step.name, ()) if graph else ()
     stands, stood = waiting(run, step, graph, now), waited(run, step, graph, now)
     if len(deps) > 1 and not (stands and stands.what is For.STEPS):
