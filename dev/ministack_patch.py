@@ -22,6 +22,7 @@ or call `apply()` before MiniStack is started in the same process. Found with Mi
 - CloudWatch Logs does not know saved queries, and there is no Application Auto Scaling. What Terraform asks
   these for is stored and told again; nothing is scaled.
 - CloudWatch Logs does not know how to give an existing log another key. It is kept and told.
+- Scheduler lacks what the module's schedules need: see `ministack_events.py`.
 - With AUTH=true, the queues' policy refuses requests without TLS: all of them, on a plain loopback port.
   BEHIND_TLS=1 has MiniStack take every request for one that a TLS proxy passed on, so that the other
   policies can be tested.
@@ -32,10 +33,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import threading
 import uuid
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 NAMESPACE = "http://monitoring.amazonaws.com/doc/2010-08-01/"
@@ -51,6 +54,8 @@ def main() -> None:
 
 def apply(*, behind_tls: bool = False) -> None:
     """Patch the MiniStack of this process. Must be called before it serves."""
+    from dev import ministack_events
+
     _describe_alarms_in_full()
     _keep_metric_math()
     _keep_the_recovery_period()
@@ -61,6 +66,7 @@ def apply(*, behind_tls: bool = False) -> None:
     _know_saved_queries()
     _let_a_log_change_its_key()
     _know_scaling()
+    ministack_events.apply()
     if behind_tls:
         _take_requests_for_tls()
 
@@ -396,4 +402,5 @@ def _append(parent: ElementTree.Element, name: str, value: Any) -> None:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     main()

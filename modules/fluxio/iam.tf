@@ -183,6 +183,33 @@ data "aws_iam_policy_document" "schedule" {
     actions   = ["lambda:InvokeFunction"]
     resources = [join(":", compact([local.worker.arn, local.worker.alias]))]
   }
+
+  dynamic "statement" {
+    for_each = length(var.schedules) > 0 ? [local.queue.arn] : []
+
+    content {
+      sid       = "StartRuns"
+      actions   = ["sqs:SendMessage"]
+      resources = [statement.value]
+    }
+  }
+
+  # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html: what a sender needs.
+  dynamic "statement" {
+    for_each = length(var.schedules) > 0 ? var.kms_key_arn[*] : []
+
+    content {
+      sid       = "UseTheKeyThroughTheQueue"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringLike"
+        variable = "kms:ViaService"
+        values   = ["sqs.*.${local.aws.suffix}"]
+      }
+    }
+  }
 }
 
 # ---- A client -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@
 #     queues.tf     nudges, and the nudges nobody could act on
 #     worker.tf     the Lambda: engine from the layer, steps from the user's zip
 #     iam.tf        what the worker, the schedule and a client may do
-#     schedule.tf   the sweep
+#     schedule.tf   the sweep, and the schedules that start runs
 #     logs.tf       the worker's log, and what to ask it
 #     alarms.tf     what wakes somebody up, and what to do first
 #     dashboard.tf  one page with all of it

@@ -108,6 +108,11 @@ output "schedule_arn" {
   value       = aws_scheduler_schedule.sweep.arn
 }
 
+output "run_schedule_arns" {
+  description = "ARNs of the schedules that start runs (`schedules`), by name."
+  value       = { for name, schedule in aws_scheduler_schedule.start : name => schedule.arn }
+}
+
 output "module_version" {
   description = "Version of fluxio that this module belongs to."
   value       = local.version

@@ -366,6 +366,54 @@ variable "retention_days" {
   }
 }
 
+variable "schedules" {
+  description = "Runs that start by the clock, by the name of their schedule: `{ nightly = { workflow = \"Report\", expression = \"cron(0 2 * * ? *)\", timezone = \"Europe/Berlin\", input = jsonencode({ region = \"eu\" }) } }`. `expression` is one of EventBridge Scheduler's: `cron(…)`, `rate(…)` or `at(…)`; `timezone` is UTC unless given; `enabled = false` pauses it. A run's id is the schedule's name and the time it was scheduled for, `nightly-2026-11-25T01:00:00Z` (in UTC): one run each time, however often the schedule fires. `<aws.scheduler.scheduled-time>` in a string of the input becomes that time."
+  type = map(object({
+    workflow   = string
+    expression = string
+    timezone   = optional(string, "UTC")
+    input      = optional(string, "{}")
+    enabled    = optional(bool, true)
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.schedules) : can(regex("^[a-z][a-z0-9-]{0,22}$", name)) && name != "sweep"])
+    error_message = "schedules: a schedule's name has 1 to 23 characters (a-z, 0-9, hyphen) and begins with a letter; it is a part of the ids of its runs. `sweep` is taken by the module's own schedule. Rename the schedule."
+  }
+
+  validation {
+    condition     = alltrue([for schedule in values(var.schedules) : can(regex("^[A-Za-z_][A-Za-z0-9_.-]{0,63}$", schedule.workflow))])
+    error_message = "schedules: workflow must be the name of a workflow as the package's manifest has it: 1 to 64 letters, digits, _ . -, beginning with a letter or _."
+  }
+
+  validation {
+    condition = alltrue([
+      for schedule in values(var.schedules) : length(schedule.expression) <= 256 && can(regex(
+        "^(cron[(][^ ()]+( [^ ()]+){5}[)]|rate[(](1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))[)]|at[(][0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[)])$", schedule.expression
+      ))
+    ])
+    error_message = "schedules: expression must be EventBridge Scheduler's: cron(minutes hours day-of-month month day-of-week year), with all six fields and ? in one of the two days, such as cron(0 2 * * ? *); rate(1 hour) or rate(5 minutes); or at(2027-01-31T08:00:00)."
+  }
+
+  validation {
+    condition     = alltrue([for schedule in values(var.schedules) : can(regex("^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", schedule.timezone)) && length(schedule.timezone) <= 50])
+    error_message = "schedules: timezone must be a name from the IANA time zone database, such as \"UTC\" or \"Europe/Berlin\"."
+  }
+
+  validation {
+    condition     = alltrue([for schedule in values(var.schedules) : can(keys(jsondecode(schedule.input)))])
+    error_message = "schedules: input must be the text of a JSON object, whose names become arguments of the steps. Write it with jsonencode({ … })."
+  }
+
+  # Scheduler takes 256 KB, in which the input stands as a string in a string.
+  validation {
+    condition     = alltrue([for schedule in values(var.schedules) : length(base64encode(jsonencode(schedule.input))) <= 320000])
+    error_message = "schedules: an input is longer than EventBridge Scheduler takes: 240,000 bytes, in which each quotation mark counts twice. Put the data into S3, for example, and its key into the input."
+  }
+}
+
 variable "log_retention_days" {
   description = "Days that CloudWatch keeps the worker's log, one of the values that CloudWatch knows; 0 keeps it for ever."
   type        = number

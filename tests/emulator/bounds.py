@@ -122,6 +122,20 @@ def values(there: Existing) -> dict[str, Sequence[Any]]:
         ],
         "point_in_time_recovery": [{"days": 1}, {"days": 35}, {"enabled": False}, None],
         "kms_key_arn": [None, there.key_arn],
+        "schedules": [
+            {},
+            {
+                "s" * 23: {
+                    "workflow": "W" * 64,
+                    "expression": "cron(0/15 8-17 ? * MON-FRI 2026-2030)",
+                    "timezone": "America/Argentina/ComodRivadavia",
+                    "input": json.dumps({"a": "x" * 239_986}, separators=(",", ":")),
+                    "enabled": False,
+                },
+                "s": {"workflow": "W", "expression": "at(2030-01-31T08:00:00)"},
+            },
+            {"s": {"workflow": "W", "expression": "rate(1 minute)"}},
+        ],
         "role_path": ["/", f"/{'p' * 510}/"],
         "permissions_boundary": [None, "arn:aws:iam::aws:policy/ReadOnlyAccess"],
         "alarm_actions": [[], TOPICS],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from fluxio_client import FluxioClient, Run, RunStatus
 from tests.emulator.conftest import NAME
 from tests.emulator.guarded import Principal
 from tests.emulator.recorder import Recorder, recording
-from tests.emulator.world import left_behind
+from tests.emulator.world import left_behind, until
 
 EXAMPLES = ROOT / "examples"
 HERE = Path(__file__).resolve().parent
@@ -61,9 +62,12 @@ def applied() -> Iterator[Applied]:
 
 def packages(folder: Path) -> dict[str, str]:
     """The zips of the examples' steps."""
-    orders, two = EXAMPLES / "order_fulfillment", EXAMPLES / "two_workers"
+    orders, reports, two = (
+        EXAMPLES / name for name in ("order_fulfillment", "nightly_report", "two_workers")
+    )
     made = {
         "orders": package(orders, folder / "orders.zip", ["orders", "entry_points.txt"]),
+        "reports": package(reports, folder / "reports.zip", ["reports", "entry_points.txt"]),
         "sales": package(two / "sales", folder / "sales.zip", ["sales.py", "entry_points.txt"]),
         "shipping": package(
             two / "shipping", folder / "shipping.zip", ["shipping.py", "entry_points.txt"]
@@ -93,7 +97,7 @@ def test_no_example_is_without_a_readme_or_left_out_here() -> None:
     """Whoever adds one finds that it must be applied here, too."""
     roots = {path.parent.name for path in EXAMPLES.glob("*/main.tf")}
     text = (HERE / "examples" / "main.tf").read_text()
-    assert roots == {*OF_ORDERS, "two_workers"}
+    assert roots == {*OF_ORDERS, "nightly_report", "two_workers"}
     for root in roots:
         assert f'source = "../../../examples/{root}"' in text
         assert (EXAMPLES / root / "README.md").is_file()
@@ -128,6 +132,30 @@ def test_a_run_goes_through_in_each(applied: Applied) -> None:
     for name in OF_ORDERS:
         run = end(applied.clients[name], f"run-{name}")
         assert run.result == {"fulfillment_id": "ful_abc", "status": "fulfilled"}
+
+
+def test_a_schedule_starts_one_run_however_often_it_fires(applied: Applied) -> None:
+    """Its own target, which fires each night, put on two schedules for this second."""
+    scheduler, reports = applied.aws.aws("scheduler"), applied.clients["reports"]
+    nightly = scheduler.get_schedule(Name="reports-nightly")
+    at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    for name in ("now", "now-again"):
+        scheduler.create_schedule(
+            Name=name,
+            ScheduleExpression=f"at({at})",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target=nightly["Target"],
+        )
+    try:
+        until(lambda: reports.list("SalesReport").runs, 30, "the schedule starts a run")
+        run = end(reports, f"nightly-{at}Z")
+    finally:
+        for name in ("now", "now-again"):
+            scheduler.delete_schedule(Name=name)
+
+    assert run.input == {"at": f"{at}Z", "regions": ["eu", "us"]}
+    assert nightly["ScheduleExpressionTimezone"] == "Europe/Berlin"
+    assert [one.run_id for one in reports.list("SalesReport").runs] == [run.run_id]
 
 
 def test_a_step_of_one_worker_starts_a_run_of_the_other(applied: Applied) -> None:

@@ -48,6 +48,26 @@ class TestNudge:
             ('{"run_id": "r", "attempt": true}', "the field 'attempt' is not of type int."),
             ('{"run_id": "r", "attempt": 1.5}', "the field 'attempt' is not of type int."),
             ('{"run_id": "r", "occasion": 1}', "the field 'occasion' is not of type str."),
+            (
+                '{"run_id": "r", "input": {}}',
+                "the field 'workflow' is missing, or names no workflow.",
+            ),
+            (
+                '{"run_id": "r", "workflow": "card 4111", "input": {}}',
+                "the field 'workflow' is missing, or names no workflow.",
+            ),
+            (
+                '{"run_id": "r", "workflow": "W", "input": ["4111"]}',
+                "the field 'input' is not a JSON object.",
+            ),
+            (
+                '{"run_id": "r", "workflow": "W", "input": {"a": 1e999}}',
+                "the field 'input' cannot be stored as JSON",
+            ),
+            (
+                json.dumps({"run_id": "r", "workflow": "W", "input": {"a": "x" * 390_001}}),
+                "the field 'input' is 390,009 bytes of JSON",
+            ),
         ],
     )
     def test_what_is_no_nudge_gets_one_clear_error(self, body: str, message: str) -> None:

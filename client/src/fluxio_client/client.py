@@ -249,7 +249,8 @@ class FluxioClient:
         """Look again at every run with a message in the dead-letter queue, and delete the message.
 
         Each is sent before it is deleted, so that the call can be repeated safely, wherever it broke off.
-        Messages that are no nudges, or name a run that is not in the table, stay for you to read. A queue may
+        Messages that are no nudges, or name a run that is not in the table, stay for you to read; one of a
+        schedule, which starts its run, is sent again all the same. A queue may
         take longer than a message stays hidden: a message that is received again is not counted again.
 
         On the dead-letter queue the caller needs sqs:ReceiveMessage, sqs:DeleteMessage and
@@ -275,8 +276,12 @@ class FluxioClient:
     def _is_there(self, run_id: str) -> bool:
         return self._store.read(run_id) is not None
 
-    def _nudge_again(self, run_id: str) -> None:
-        again = Nudge(run_id, occasion=_redrive(self._now()))
+    def _nudge_again(self, nudge: Nudge) -> None:
+        occasion = _redrive(self._now())
+        if nudge.input_json is None:
+            again = Nudge(nudge.run_id, occasion=occasion)
+        else:  # a schedule's, which starts the run
+            again = nudge._replace(occasion=occasion)
         self._nudge(again, "redrive the dead letters again")
 
     def _nudge(

@@ -39,7 +39,7 @@ class Redriven:
     nudged: int
     #: Messages that are no nudges of fluxio; they are still there.
     malformed: int
-    #: Messages whose run is not in the table; they are still there.
+    #: Messages whose run is not in the table, and that do not start it; they are still there.
     unknown: int = 0
 
 
@@ -101,7 +101,7 @@ class DeadLetters:
         self,
         limit: int,
         is_there: Callable[[str], bool],
-        nudge: Callable[[str], None],
+        nudge: Callable[[Nudge], None],
         seen: Callable[[], object],
     ) -> Redriven:
         """Nudge the runs that the messages name, and delete those messages.
@@ -109,21 +109,21 @@ class DeadLetters:
         Args:
             limit: how many messages to take at most.
             is_there: whether there is a run of an id.
-            nudge: sends a nudge to the run of an id.
+            nudge: sends a nudge again.
             seen: called for each message, to show how far the call is.
         """
         nudged = malformed = unknown = 0
         for message in self.messages(limit):
             seen()
             try:
-                run_id = Nudge.from_json(message.body).run_id
+                found = Nudge.from_json(message.body)
             except MalformedNudge:
                 malformed += 1
                 continue
-            if not is_there(run_id):
+            if found.input_json is None and not is_there(found.run_id):
                 unknown += 1
                 continue
-            nudge(run_id)
+            nudge(found)
             self.delete(message)
             nudged += 1
         return Redriven(nudged, malformed, unknown)

@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fluxio_protocol import layout
-from fluxio_protocol.errors import FluxioError, InvalidInput, MalformedNudge, SettingError
+from fluxio_protocol.errors import (
+    FluxioError,
+    InvalidInput,
+    MalformedNudge,
+    PayloadError,
+    SettingError,
+)
 from fluxio_protocol.trace import Trace
 
 #: Entries of one SendMessageBatch.
@@ -36,6 +42,8 @@ class Nudge(NamedTuple):
         attempt: the attempt of the step that the nudge asks for.
         occasion: tells nudges apart that are otherwise alike and must not be taken for duplicates: the
             sweep, the redrive, the renewal that sent it.
+        input_json: the input of the run, as JSON, where the worker is to start the run if it is not there: a
+            schedule of the module sends such a nudge.
     """
 
     run_id: str
@@ -43,6 +51,7 @@ class Nudge(NamedTuple):
     step: str | None = None
     attempt: int = 1
     occasion: str = ""
+    input_json: str | None = None
 
     @property
     def group_id(self) -> str:
@@ -71,6 +80,7 @@ class Nudge(NamedTuple):
             "step": self.step,
             "attempt": self.attempt if self.step else None,
             "occasion": self.occasion or None,
+            "input": None if self.input_json is None else json.loads(self.input_json),
         }
         return json.dumps({name: part for name, part in parts.items() if part is not None})
 
@@ -79,7 +89,8 @@ class Nudge(NamedTuple):
         """The nudge in a message body.
 
         Raises:
-            MalformedNudge: it is not JSON, lacks `run_id`, or a field has the wrong type.
+            MalformedNudge: it is not JSON, lacks `run_id`, or a field has the wrong type; or it is to start a
+                run and has no workflow, or an input that a run cannot have.
         """
         try:
             parts = json.loads(body)
@@ -95,8 +106,20 @@ class Nudge(NamedTuple):
         for name, kind in (("workflow", str), ("step", str), ("attempt", int), ("occasion", str)):
             if name in parts and type(parts[name]) is not kind:
                 raise MalformedNudge(f"the field {name!r} is not of type {kind.__name__}.")
-        known = cls._fields
-        return cls(**{name: part for name, part in parts.items() if name in known})
+        known = ("run_id", "workflow", "step", "attempt", "occasion")
+        nudge = cls(**{name: part for name, part in parts.items() if name in known})
+        if "input" not in parts:
+            return nudge
+        try:
+            layout.check_workflow(nudge.workflow)
+            text = layout.encode(parts["input"], "the field 'input'")
+        except InvalidInput:
+            raise MalformedNudge("the field 'workflow' is missing, or names no workflow.") from None
+        except PayloadError as error:
+            raise MalformedNudge(str(error)) from None
+        if not text.startswith("{"):
+            raise MalformedNudge("the field 'input' is not a JSON object.")
+        return nudge._replace(input_json=text)
 
 
 class Received(NamedTuple):

@@ -208,6 +208,10 @@ class Worker:
         record, received = handling.record, handling.received
         try:
             nudge = handling.nudge = Nudge.from_json(record["body"])
+            if nudge.input_json is not None:
+                from fluxio.schedules import start  # only a schedule's messages need it
+
+                start(self._services.store, nudge, self._services.now())
             loop = handling.loop = Loop(
                 self._services,
                 nudge,
@@ -249,9 +253,7 @@ class Worker:
         if nudge is not None and received >= RENEW_IN_OUTAGE:
             occasion = f"again:{self._services.new_token().rpartition('.')[2]}"
             try:
-                self._services.queue.send(
-                    [Nudge(nudge.run_id, nudge.workflow, nudge.step, nudge.attempt, occasion)]
-                )
+                self._services.queue.send([nudge._replace(occasion=occasion)])
                 return Ack()
             except Exception as error:  # noqa: BLE001
                 # SQS is out too; the sweeper finds the run if the dead-letter queue takes this

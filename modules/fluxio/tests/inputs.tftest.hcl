@@ -32,6 +32,7 @@ run "the_least_of_everything_is_accepted" {
     billing                = { max_read_units = 1, max_write_units = -1 }
     vpc                    = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
     existing               = { role = { name = "r", arn = "arn:aws:iam::123456789012:role/r" } }
+    schedules              = { a = { workflow = "R", expression = "rate(1 day)" } }
   }
 
   assert {
@@ -53,6 +54,7 @@ run "the_most_of_everything_is_accepted" {
     log_retention_days   = 3653
     runtime              = "python3.13"
     architecture         = "arm64"
+    schedules            = { a2345678901234567890123 = { workflow = "_${join("", [for i in range(63) : "R"])}", expression = "cron(0/15 8-17 ? * MON-FRI 2026-2030)", timezone = "America/Argentina/ComodRivadavia", input = jsonencode({ a = format("%0239986d", 0) }), enabled = false } }
     handler              = "orders/entry.handle"
     environment          = { STRIPE_URL = "https://example.com", AWS_LAMBDA_EXEC_WRAPPER = "/opt/wrapper" }
     permissions_boundary = "arn:aws:iam::123456789012:policy/bound"
@@ -110,6 +112,7 @@ run "too_little_of_anything_is_refused" {
     existing_function    = { function_name = "", timeout = 120 }
     billing              = { max_read_units = 0 }
     alarms               = { runs_failed = { threshold = -1 } }
+    schedules            = { "" = { workflow = "", expression = "", timezone = "", input = "" } }
 
     maximum_concurrency     = 1
     reserved_concurrency    = 0
@@ -124,7 +127,7 @@ run "too_little_of_anything_is_refused" {
     var.retention_days, var.log_retention_days, var.kms_key_arn, var.permissions_boundary, var.alarm_actions,
     var.log_level, var.composite_alarm_actions, var.log_format, var.role_path, var.vpc, var.policy_statements,
     var.existing, var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.reserved_concurrency,
-    var.provisioned_concurrency, var.point_in_time_recovery, var.runbook_url,
+    var.provisioned_concurrency, var.point_in_time_recovery, var.runbook_url, var.schedules,
   ]
 }
 
@@ -153,6 +156,7 @@ run "too_much_of_anything_is_refused" {
     existing_function = { function_name = "arn:aws:lambda:eu-west-1:123456789012:function:mine", timeout = 120 }
     billing           = { max_write_units = 0.5 }
     alarms            = { oldest_nudge = { threshold = 1209601 } }
+    schedules         = { a23456789012345678901234 = { workflow = "R", expression = "rate(1 day)" } }
 
     maximum_concurrency     = 1001
     point_in_time_recovery  = { days = 36 }
@@ -163,7 +167,7 @@ run "too_much_of_anything_is_refused" {
     var.composite_alarm_actions, var.tags, var.handler,
     var.name, var.package, var.layer_zip, var.runtime, var.memory_size, var.timeout, var.environment,
     var.inline_branches, var.park_after, var.retention_days, var.alarm_actions, var.role_path, var.vpc, var.policy_statements, var.existing,
-    var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.point_in_time_recovery, var.runbook_url,
+    var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.point_in_time_recovery, var.runbook_url, var.schedules,
   ]
 }
 
@@ -186,6 +190,7 @@ run "halves_and_odd_names_are_refused" {
     existing          = { queue = { name = "todo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo" }, dlq = { name = "todo-dead.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo-dead.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo-dead.fifo" } }
     billing           = { mode = "ON_DEMAND" }
     alarms            = { dlq_not_empty = { threshold = 0.5 } }
+    schedules         = { sweep = { workflow = "R", expression = "rate(1 day)" } }
 
     maximum_concurrency     = 2.5
     reserved_concurrency    = 1.5
@@ -196,7 +201,7 @@ run "halves_and_odd_names_are_refused" {
   expect_failures = [
     var.tracing, var.name, var.memory_size, var.timeout, var.environment, var.inline_branches, var.park_after, var.retention_days,
     var.role_path, var.vpc, var.policy_statements, var.existing, var.billing, var.alarms, var.maximum_concurrency,
-    var.reserved_concurrency, var.provisioned_concurrency, var.point_in_time_recovery, var.runbook_url,
+    var.reserved_concurrency, var.provisioned_concurrency, var.point_in_time_recovery, var.runbook_url, var.schedules,
   ]
 }
 
@@ -209,9 +214,10 @@ run "billing_of_the_other_mode_an_unknown_effect_and_a_queue_that_is_its_own_dlq
     vpc               = { subnet_ids = ["subnet-1"], security_group_ids = ["subnet-1"] }
     existing          = { queue = { name = "todo.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" }, dlq = { name = "todo.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" } }
     alarms            = { oldest_nudge = { threshold = 59 } }
+    schedules         = { nightly = { workflow = "R", expression = "cron(0 2 * * ?)" } }
   }
 
-  expect_failures = [var.billing, var.policy_statements, var.vpc, var.existing, var.alarms]
+  expect_failures = [var.billing, var.policy_statements, var.vpc, var.existing, var.alarms, var.schedules]
 }
 
 run "capacity_on_demand_a_sid_of_several_words_and_a_dlq_without_order_are_refused" {
@@ -222,9 +228,10 @@ run "capacity_on_demand_a_sid_of_several_words_and_a_dlq_without_order_are_refus
     policy_statements = [{ sid = "Read it", actions = ["s3:*"], resources = ["*"] }]
     existing          = { queue = { name = "todo.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" }, dlq = { name = "todo-dead", arn = "arn:aws:sqs:eu-west-1:123456789012:todo-dead", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo-dead" } }
     alarms            = { sweep_silent = { threshold = 1 } }
+    schedules         = { nightly = { workflow = "2R", expression = "rate(1 day)" } }
   }
 
-  expect_failures = [var.billing, var.policy_statements, var.existing, var.alarms]
+  expect_failures = [var.billing, var.policy_statements, var.existing, var.alarms, var.schedules]
 }
 
 run "writes_without_a_capacity_a_sid_twice_and_a_queue_without_its_dlq_are_refused" {
@@ -235,9 +242,10 @@ run "writes_without_a_capacity_a_sid_twice_and_a_queue_without_its_dlq_are_refus
     existing          = { queue = { name = "todo.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" } }
     policy_statements = [for bucket in ["a", "b"] : { sid = "Read", actions = ["s3:*"], resources = ["arn:aws:s3:::${bucket}"] }]
     alarms            = { sweep_silent = { threshold = 61 } }
+    schedules         = { nightly = { workflow = "R", expression = "rate(1 day)", timezone = "Central European Time" } }
   }
 
-  expect_failures = [var.billing, var.policy_statements, var.alarms, var.existing]
+  expect_failures = [var.billing, var.policy_statements, var.alarms, var.existing, var.schedules]
 }
 
 run "no_capacity_at_all_and_a_resource_that_is_a_bare_name_are_refused" {
@@ -248,9 +256,11 @@ run "no_capacity_at_all_and_a_resource_that_is_a_bare_name_are_refused" {
 
     billing = { mode = "PROVISIONED", read = { min = 0, max = 1 }, write = { min = 1, max = 1 } }
     alarms  = { worker_duration = { threshold = 100 } }
+
+    schedules = { nightly = { workflow = "R", expression = "rate(1 day)", input = "[1]" } }
   }
 
-  expect_failures = [var.billing, var.alarms, var.policy_statements]
+  expect_failures = [var.billing, var.alarms, var.policy_statements, var.schedules]
 }
 
 run "a_greatest_capacity_below_the_least_and_half_an_arn_are_refused" {
@@ -261,19 +271,22 @@ run "a_greatest_capacity_below_the_least_and_half_an_arn_are_refused" {
 
     billing = { mode = "PROVISIONED", read = { min = 1, max = 1 }, write = { min = 2, max = 1 } }
     alarms  = { worker_duration = { threshold = 0 } }
+
+    schedules = { nightly = { workflow = "R", expression = "rate(1 day)", input = jsonencode({ a = format("%0239987d", 0) }) } }
   }
 
-  expect_failures = [var.billing, var.alarms, var.policy_statements]
+  expect_failures = [var.billing, var.alarms, var.policy_statements, var.schedules]
 }
 
 run "half_a_unit_is_refused" {
   command = plan
 
   variables {
-    billing = { mode = "PROVISIONED", read = { min = 1, max = 1.5 }, write = { min = 1, max = 1 } }
+    billing   = { mode = "PROVISIONED", read = { min = 1, max = 1.5 }, write = { min = 1, max = 1 } }
+    schedules = { nightly = { workflow = "R", expression = "rate(1 days)" } }
   }
 
-  expect_failures = [var.billing]
+  expect_failures = [var.billing, var.schedules]
 }
 
 run "scaling_before_a_fifth_is_used_is_refused" {

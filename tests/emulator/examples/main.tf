@@ -12,8 +12,8 @@ terraform {
 }
 
 variable "packages" {
-  description = "Paths of the zips with the steps: of order_fulfillment, and of the two that two_workers has."
-  type        = object({ orders = string, sales = string, shipping = string })
+  description = "Paths of the zips with the steps: of order_fulfillment, of nightly_report, and of the two that two_workers has."
+  type        = object({ orders = string, reports = string, sales = string, shipping = string })
 }
 
 variable "layer_zip" {
@@ -82,6 +82,13 @@ module "two_workers" {
   layer_zip        = var.layer_zip
 }
 
+module "nightly_report" {
+  source = "../../../examples/nightly_report"
+
+  package   = var.packages.reports
+  layer_zip = var.layer_zip
+}
+
 # What some of them expect to be there already.
 
 resource "aws_iam_policy" "boundary" {
@@ -111,6 +118,7 @@ output "clients" {
     customer_key_and_vpc = module.customer_key_and_vpc.client_environment
     own_function         = module.own_function.client_environment
     provisioned          = module.provisioned.client_environment
+    reports              = module.nightly_report.client_environment
     sales                = module.two_workers.sales
     shipping             = module.two_workers.shipping
   }

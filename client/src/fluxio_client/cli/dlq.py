@@ -66,7 +66,7 @@ def list_(session: Session, dlq_url: _DlqUrl = None, limit: _Limit = 100) -> Non
         for letter in letters
     ]
     session.print_lines(table(("message", "since", "run", "run is"), rows, session.out.width))
-    if any(letter.run for letter in letters):
+    if any(letter.useful for letter in letters):
         then = "send all on with `fluxio dlq redrive`"
     else:
         then = "none of them is a nudge of a run in the table: delete them with `fluxio dlq purge --useless`"
@@ -204,6 +204,8 @@ def _state(letter: Letter) -> Text:
 def _remark(letter: Letter) -> Text:
     if letter.malformed:
         return Text(f"no nudge: {letter.malformed}", style="red")
+    if letter.run is None and letter.useful:
+        return Text("its schedule's run was not started yet: a redrive starts it", style="dim")
     if letter.run is None:
         return Text(
             "there is no such run: it was never started, or its retention is over", style="dim"

@@ -24,6 +24,13 @@ class Letter(NamedTuple):
     malformed: str | None = None
     run: Run | None = None
 
+    @property
+    def useful(self) -> bool:
+        """Whether a redrive can do something with it."""
+        return self.run is not None or (
+            self.nudge is not None and self.nudge.input_json is not None
+        )
+
 
 class Read(NamedTuple):
     """What was read of the dead-letter queue."""
@@ -82,7 +89,7 @@ def purge_letters(session: Session, url: str, useless: bool, limit: int) -> Purg
         DeadLetters(Queue(session.sqs, url)) as dead,
     ):
         for message in dead.messages(limit):
-            if useless and _letter(session, message).run is not None:
+            if useless and _letter(session, message).useful:
                 kept += 1
             else:
                 dead.delete(message)
