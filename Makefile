@@ -4,10 +4,15 @@ PYTHON ?= python3
 VENV := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help aws-trial bench demo demo-down test check layer release venv venvs format docs clean
+.PHONY: help aws-trial bench demo demo-down dev test check layer release venv venvs format docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+dev: python ## Run OrderFulfillment with `fluxio dev`, without Terraform and emulator
+	@$(PYTHON) -m dev.bootstrap local
+	@.venv-local/bin/fluxio dev examples/order_fulfillment --state .fluxio/dev/dev.sqlite \
+	  --start OrderFulfillment --input '{"order_id": "o-1001", "amount": 99.0}' || [ $$? -eq 130 ]
 
 demo: terraform layer ## Run OrderFulfillment on the real module in a local AWS emulator
 	@$(VENV) -m dev.bootstrap ministack

@@ -1,11 +1,13 @@
 """The virtual environments of this folder, made on first use and left alone while nothing changed.
 
     .venv             the project (editable) and the tools that test, check and build it
+    .venv-local       the project (editable) alone: what `make dev` runs in; made only when it is named
     .venv-ministack   the emulator, which pins a botocore of its own
     .venv-checkov     what looks for insecure settings and policies in Terraform code; it pins one, too
     .venv-3.x         another Python: the tests' packages and the *built* wheels
 
-Run as `python -m dev.bootstrap [dev] [ministack] [checkov] [3.x …]`; without a name it makes all there are.
+Run as `python -m dev.bootstrap [dev] [local] [ministack] [checkov] [3.x …]`. Without a name it makes all but
+`.venv-local`.
 """
 
 from __future__ import annotations
@@ -30,24 +32,38 @@ REQUIREMENTS = ROOT / "dev"
 STAMP = "fluxio-stamp"
 """The file in an environment that says what is installed in it."""
 
+_PROJECTS = (ROOT / "client", ROOT / "layer")
+_PINS_AND_PROJECTS = (
+    REQUIREMENTS / "requirements-test.txt",
+    *(project / "pyproject.toml" for project in _PROJECTS),
+)
+_THE_PROJECT = (
+    "--no-deps",
+    "--no-build-isolation",
+    *(part for project in _PROJECTS for part in ("--editable", str(project))),
+)
+
 
 def dev_environment() -> Path:
     """`.venv`: what `make check`, `make layer` and most tests run in. Returns its Python."""
-    projects = [ROOT / "client", ROOT / "layer"]
     return _ensure(
         ROOT / ".venv",
         Path(sys.executable),
         requirements=REQUIREMENTS / "requirements-dev.txt",
-        also_depends_on=[
-            REQUIREMENTS / "requirements-test.txt",
-            *(project / "pyproject.toml" for project in projects),
-        ],
-        then=[
-            "--no-deps",
-            "--no-build-isolation",
-            *(part for project in projects for part in ("--editable", str(project))),
-        ],
+        also_depends_on=_PINS_AND_PROJECTS,
+        then=_THE_PROJECT,
         importable=ROOT,
+    )
+
+
+def local_environment() -> Path:
+    """`.venv-local`: little enough to be there in a minute. Returns its Python."""
+    return _ensure(
+        ROOT / ".venv-local",
+        Path(sys.executable),
+        requirements=REQUIREMENTS / "requirements-local.txt",
+        also_depends_on=_PINS_AND_PROJECTS,
+        then=_THE_PROJECT,
     )
 
 
@@ -211,10 +227,11 @@ def main(arguments: list[str]) -> None:
         "ministack": ministack_environment,
         "checkov": checkov_environment,
     }
-    if not makers.keys() >= set(arguments) or not arguments:  # to look for them takes a moment
+    if not {*makers, "local"} >= set(arguments) or not arguments:  # to look for them takes a moment
         for version, python in other_pythons().items():
             makers[version] = partial(prepare_wheel_environment, version, python)
     names = arguments or list(makers)
+    makers["local"] = local_environment
     if wrong := [name for name in names if name not in makers]:
         raise DevError(f"{wrong[0]!r} is no environment; there are {', '.join(makers)}.")
     # Side by side, the others in processes of their own: pip takes a minute, and one processor, for each.

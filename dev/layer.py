@@ -41,8 +41,8 @@ LIMIT = 250 * 1024 * 1024
 FROM_THE_RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
 """Modules that every Python runtime of Lambda brings."""
 
-NOT_FOR_FUNCTIONS = ("fluxio/testing/", "fluxio_client/ui/")
-"""In the wheels, since they are for a user's tests and for an operator's browser; no function needs them."""
+NOT_FOR_FUNCTIONS = ("fluxio/testing/", "fluxio/local/", "fluxio_client/ui/")
+"""In the wheels: they are for tests, a developer's machine and an operator's browser, and for no function."""
 
 LEFT_OUT = ("RECORD", "WHEEL", "sboms")
 """Of `*.dist-info`: they differ between the wheels of one distribution; no program reads them."""

@@ -23,7 +23,7 @@ from dev.bootstrap import SUPPORTED, ministack_environment, other_pythons, wheel
 from dev.layer import wheels
 from dev.stage import HEARTBEAT, command_line, say
 
-EVERYWHERE = ("tests/unit", "tests/moto", "tests/simulation")
+EVERYWHERE = ("tests/unit", "tests/moto", "tests/local", "tests/simulation")
 """Tests that need nothing but Python, run on each; the rest runs on this one."""
 
 EACH_PROCESSOR = ("--numprocesses=auto", "--maxprocesses=4")

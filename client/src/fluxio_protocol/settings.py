@@ -15,6 +15,9 @@ QUEUE_URL = "FLUXIO_QUEUE_URL"
 #: How many days a run is kept after it ended: the module's input `retention_days`.
 RETENTION_DAYS = "FLUXIO_RETENTION_DAYS"
 
+#: Where the table and the queue are, if not where the AWS SDKs look: for fluxio's own clients, and no others.
+ENDPOINT_URL = "FLUXIO_ENDPOINT_URL"
+
 
 def setting(name: str, given: str | None = None, argument: str = "the argument") -> str:
     """An argument, or else the environment variable that stands in for it.
@@ -124,7 +127,10 @@ def botocore_client(
     )
     try:
         return _session().create_client(
-            service, region_name=region, endpoint_url=endpoint_url, config=config
+            service,
+            region_name=region,
+            endpoint_url=endpoint_url or os.environ.get(ENDPOINT_URL) or None,
+            config=config,
         )
     except NoRegionError:
         raise SettingError(

@@ -10,6 +10,7 @@ import typer
 
 from fluxio_client.cli import (
     cost,
+    dev,
     dlq,
     doctor,
     graph,
@@ -32,6 +33,9 @@ _EPILOG = "Exit codes: " + "; ".join(f"{code:d} {code.meaning}" for code in Exit
 
 _HELP = "Look at the runs of a fluxio deployment, and steer them."
 
+#: What these do needs no deployment.
+_WITHOUT_DEPLOYMENT = {dev.dev, package.package}
+
 
 def _application(help: str, **more: Any) -> typer.Typer:
     return typer.Typer(
@@ -47,7 +51,7 @@ def _add(to: typer.Typer, panel: str | None, *functions: Callable[..., None]) ->
     for function in functions:
         name = function.__name__.rstrip("_")
         to.command(name, rich_help_panel=panel)(
-            command(function, deployment=function is not package.package)
+            command(function, deployment=function not in _WITHOUT_DEPLOYMENT)
         )
 
 
@@ -57,6 +61,7 @@ _add(app, "Run and mend", start.start, steer.signal, steer.cancel, steer.redrive
 dead_letters = _application("Messages that were received again and again in vain.")
 _add(dead_letters, None, dlq.list_, dlq.show, dlq.redrive, dlq.purge)
 app.add_typer(dead_letters, name="dlq", rich_help_panel="Run and mend")
+_add(app, "Develop", dev.dev)
 _add(app, "Deploy", doctor.doctor, package.package)
 
 

@@ -44,12 +44,12 @@ class _Exceptions:
 
 
 #: Codes whose exception has another name.
-_SHAPES = {"AWS.SimpleQueueService.NonExistentQueue": "QueueDoesNotExist"}
+SHAPES = {"AWS.SimpleQueueService.NonExistentQueue": "QueueDoesNotExist"}
 
 
 def client_error(operation: str, code: str, message: str = "", **more: Any) -> ClientError:
     """The exception that boto3 raises for an answer."""
-    kind = getattr(_Exceptions, _SHAPES.get(code, code), ClientError)
+    kind = getattr(_Exceptions, SHAPES.get(code, code), ClientError)
     return kind({"Error": {"Code": code, "Message": message}, **more}, operation)
 
 

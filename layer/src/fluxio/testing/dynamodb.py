@@ -45,7 +45,8 @@ class DynamoDB:
         self.watchers: list[Watcher] = []
         #: Milliseconds by which indexes and eventually consistent reads are behind.
         self.lag = 0
-        self._client_tokens: dict[str, int] = {}
+        #: When each token of a transaction was used first.
+        self.client_tokens: dict[str, int] = {}
         self._token_numbers = count()
 
     def client(self, wire: Wire = sound) -> DynamoDBClient:
@@ -244,7 +245,7 @@ class DynamoDB:
         ReturnConsumedCapacity: str = "NONE",
     ) -> dict[str, Any]:
         operation = "TransactWriteItems"
-        landed = self._client_tokens.get(ClientRequestToken)
+        landed = self.client_tokens.get(ClientRequestToken)
         if landed is not None and landed > self._clock.at - CLIENT_TOKEN_MS:
             return {}
         if not 1 <= len(TransactItems) <= limits.TRANSACTION_OPERATIONS:
@@ -278,7 +279,7 @@ class DynamoDB:
                 f"[{codes}]",
                 CancellationReasons=reasons,
             )
-        self._client_tokens[ClientRequestToken] = self._clock.at
+        self.client_tokens[ClientRequestToken] = self._clock.at
         for write in writes:
             if write is not None:
                 self._apply(*write)

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from fluxio_client.cli.failures import concerns_every_call
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.worker_log import mappings_of
+from fluxio_protocol.errors import SettingError
 
 
 class Examination:
@@ -22,10 +23,18 @@ class Examination:
         """Ask AWS for the table. Without Region, credentials or endpoint no check could say more than that.
 
         What is wrong with the table itself is for the checks to say.
+
+        Raises:
+            SettingError: it is no AWS that answers, nor what plays all of it.
         """
         try:
             self.session.dynamodb.describe_table(TableName=self.session.table)
         except ClientError as error:
+            if error.response["Error"]["Code"] == "UnknownOperationException":
+                said = error.response["Error"].get("Message", "")
+                raise SettingError(
+                    f"there is no deployment to look at where AWS_ENDPOINT_URL leads: {said}."
+                ) from None
             if concerns_every_call(error):
                 raise
 

@@ -1,0 +1,1 @@
+"""`fluxio dev` and `fluxio replay`: workflows on a developer's machine. No layer has this package."""
