@@ -77,6 +77,7 @@ CHANGES: dict[str, Change] = {
     "complete": to.complete(RUN, MINE, "token", "{}", ("after",), NOW),
     "retry": to.retry("mine", "token", 2, FAILURE, NOW + 1_000),
     "refuse_signal": to.refuse_signal("mine", "token", 2, FAILURE, {"go": "{}"}),
+    "progress": to.progress("mine", "token", 2, "7"),
     "fail": to.fail("mine", "token", 2, FAILURE, RunStatus.RUNNING, NOW),
     "give_up": to.give_up("mine", 2, FAILURE, NOW),
     "seal": to.seal(("before",), 2, "0-1"),

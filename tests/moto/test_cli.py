@@ -326,7 +326,7 @@ def test_the_keys_of_a_run_as_json_stay_as_they_are(fluxio: Command, world: Worl
     ]  # fmt: skip
     assert list(record["steps"][0]) == [
         "name", "status", "attempt", "depends_on", "awaits", "waiting", "started_at", "started_at_ms",
-        "ended_at", "ended_at_ms", "duration_s", "ran_in", "error", "started",
+        "ended_at", "ended_at_ms", "duration_s", "ran_in", "error", "progress", "started",
     ]  # fmt: skip
 
 

@@ -129,6 +129,12 @@ PLANTED = [
         0,
         "ran twice",
     ),
+    Planted(
+        "a report of a step's progress does not ask whose claim it is",
+        without("progress", Guard.FENCE),
+        ("steps that report, one of which fails once", {6: "crossed"}),
+        "has the progress of attempt 1 in attempt 2",
+    ),
     # --- claims
     Planted(
         "a take-over does not ask whether the lease is over",

@@ -254,6 +254,10 @@ class Watch:
             if claimed or new.get("token") != old.get("token"):
                 yield "was committed by another claim than its last"
         else:
+            # Where steps report how far they are, they say which attempt they are.
+            reported = json.loads(new.get("progress", "0"))
+            if new.get("progress") != old.get("progress") and reported != new["attempt"]:
+                yield f"has the progress of attempt {reported} in attempt {new['attempt']}"
             counted, released = new.get("completed_deps"), done.intersection(deps)
             if "schema" not in run and counted != len(released):
                 yield f"counts {counted} of {sorted(released)}"

@@ -275,6 +275,28 @@ class TransferBranches:
 
 
 @workflow
+class Reporting:
+    """Steps that say which attempt they are, at once and with the next commit; the watch compares."""
+
+    @step(timeout=20)
+    def read(self, number: int, ctx: StepContext) -> dict:
+        ctx.progress(ctx.attempt, flush=True)
+        return {"number": number}
+
+    @step(depends_on=["read"], timeout=5, retry=Retry(3, initial=0))
+    def left(self, number: int, ctx: StepContext) -> dict:
+        ctx.progress(ctx.attempt, flush=True)
+        if ctx.attempt == 1:
+            raise ConnectionError("on purpose")
+        return {"l": number}
+
+    @step(depends_on=["read"], timeout=60)
+    def right(self, number: int, ctx: StepContext) -> dict:
+        ctx.progress(ctx.attempt)
+        return {"r": number}
+
+
+@workflow
 class Letter:
     """Started by steps of other runs."""
 

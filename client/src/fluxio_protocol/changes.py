@@ -198,6 +198,11 @@ def retry(step: str, token: str, attempt: int, failure: Failure, not_before: int
     return Change(TABLE["retry"], step, values, token, attempt)
 
 
+def progress(step: str, token: str, attempt: int, value: str) -> Change:
+    """Keep how far a step is, as JSON, that is still under the caller's claim."""
+    return Change(TABLE["progress"], step, {"progress": value}, token, attempt)
+
+
 def refuse_signal(
     step: str, token: str, attempt: int, failure: Failure, payloads: Mapping[str, str]
 ) -> Change:

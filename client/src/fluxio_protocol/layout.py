@@ -81,6 +81,9 @@ SHARDS = 8
 #: of their own. Where an output stands is in `values`.
 INLINE_BYTES = 400
 
+#: Bytes of JSON of the progress that a step reports; it stands in the run item, which each write pays for.
+PROGRESS_BYTES = 200
+
 #: Bytes of JSON that fit an item of their own: DynamoDB's 400 KB less its keys and some room.
 PAYLOAD_BYTES = 390_000
 

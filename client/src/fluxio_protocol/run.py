@@ -201,6 +201,8 @@ class Step:
     output_ref: str | None = None
     #: Why its last attempt failed; None once it has succeeded.
     error: Failure | None = None
+    #: How far it is, by its own last report (`ctx.progress`), as JSON text; None once it has succeeded.
+    progress_json: str | None = field(default=None, repr=False)
     #: Whether its record was moved out of the run item, to an archive.
     sealed: bool = False
 
@@ -218,6 +220,11 @@ class Step:
     def output(self) -> Any:
         """What the step returned, as JSON gives it back; None until it has succeeded."""
         return None if self.output_json is None else json.loads(self.output_json)
+
+    @property
+    def progress(self) -> Any:
+        """How far it is by its last report (`ctx.progress`); None if there is none, or it has succeeded."""
+        return None if self.progress_json is None else json.loads(self.progress_json)
 
     @property
     def ran_in(self) -> str | None:

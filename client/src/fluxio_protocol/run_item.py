@@ -43,7 +43,7 @@ RESULT_MARK = "="
 #: What a step's map has besides its status, its error, its output and its signals.
 _STEP_FIELDS = frozenset(
     {field.name for field in fields(Step)}
-    - {"name", "status", "error", "output_json", "awaits", "sealed"}
+    - {"name", "status", "error", "output_json", "progress_json", "awaits", "sealed"}
 )
 
 _TIMES = re.compile(r"(-?\d+)([+-]\d+)")
@@ -261,6 +261,7 @@ def _step(name: str, part: dict[str, Any] | str | None, values: _Values, edges: 
         status=StepStatus.of(part.get("status", UNKNOWN)),
         error=Failure.from_json(error) if error else None,
         output_json=part.get("output", values.of(ref)),
+        progress_json=part.get("progress"),
         **edges._asdict() | {field: part[field] for field in _STEP_FIELDS & part.keys()},
     )
 

@@ -166,6 +166,13 @@ TABLE: Mapping[str, Transition] = {
             drops=_CLAIM,
             drops_signals=True,
         ),
+        # --- a step reports how far it is
+        Transition(
+            "progress",
+            _ANY,
+            step_from=frozenset({_STEP.RUNNING}),
+            guards=frozenset({_G.FENCE}),
+        ),
         Transition(
             "fail",
             _ANY,

@@ -19,7 +19,7 @@ def was_applied(write: Write, run: Run, token: str) -> bool:
     """
     wrote: dict[str, tuple[StepStatus | None, Values]] = {}
     for change in write.changes:
-        if change.step is not None:
+        if change.step is not None and change.row.step_to is not None:
             wrote[change.step] = (change.row.step_to, change.values)
         for name, laid_out in change.steps.items():
             if "token" in laid_out:

@@ -102,6 +102,7 @@ def _committing(
                 to.fail(name, hand.token, attempt, failure, run.status, now, step.redriven_at)
             )
             ends = ends or outcome.failure
+    changes = _with_progress(changes, run, hand, now)
     if run.status is not RunStatus.RUNNING:
         return tuple(changes)
     if ends is not None:
@@ -129,6 +130,24 @@ def _committing(
         for name in inline
     ]
     return (*changes, *taken[: claims.fitting(run, changes, taken, now)])
+
+
+def _with_progress(changes: Sequence[Change], run: Run, hand: Hand, now: int) -> list[Change]:
+    """The changes, with what is known of how far steps are: of those that they put back, and of others here."""
+    found: list[Change] = []
+    for change in changes:
+        told = hand.progress.get((change.step or "", change.attempt or 0))
+        if told is not None and change.row.step_to in (StepStatus.PENDING, StepStatus.FAILED):
+            change = change._replace(values={**change.values, "progress": told})
+        found.append(change)
+    others = [
+        to.progress(name, hand.token, attempt, told)
+        for (name, attempt), told in [*hand.progress.items()]
+        if name in hand.running
+        and hand.holds(run.steps[name])
+        and run.steps[name].attempt == attempt
+    ]
+    return [*found, *others] if fits((*found, *others), now, run.schema) else found
 
 
 def _starting(completed: Change, run: Run, starts: Sequence[NewRun]) -> Change:

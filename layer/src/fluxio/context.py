@@ -12,7 +12,9 @@ from fluxio.errors import StartError, TransactError
 from fluxio.raised import place
 from fluxio.starting import new_run
 from fluxio.transaction import KINDS, refusals
+from fluxio_protocol import layout, limits
 from fluxio_protocol.duration import Duration
+from fluxio_protocol.errors import PayloadError
 from fluxio_protocol.new_run import NewRun, StartedBy
 
 if TYPE_CHECKING:
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 #: Levels of an operation: DynamoDB nests values 32 deep, each level has a type, and the operation has its own.
 #: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 MAX_DEPTH = 72
+
+
+def _unheard(*_: object) -> None:
+    """Takes a report that is kept nowhere."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class StepContext:
     transacted_at: list[str] = field(default_factory=list, repr=False, compare=False)
     #: The runs that are started when the step completes.
     starts: list[NewRun] = field(default_factory=list, repr=False)
+    #: Takes what `progress` reports as JSON, and whether it is to be written at once.
+    report: Callable[[str, bool], None] = field(default=_unheard, repr=False, compare=False)
     #: When the run was started, in milliseconds since 1970.
     created_at: int = field(default=0, repr=False)
     #: The code of a workflow of this deployment; None: nothing is known of it.
@@ -58,6 +66,30 @@ class StepContext:
     def idempotency_key(self) -> str:
         """The same for every attempt of this step in this run, and for no other: for APIs that take one."""
         return f"{self.run_id}/{self.step}"
+
+    def progress(self, value: Any, *, flush: bool = False) -> None:
+        """Say how far the step is: `fluxio show` has the last report until the step has succeeded.
+
+        It is written with the next commit of this worker: when a branch beside the step ends, or when this
+        attempt fails. With `flush` it is written at once, which costs a write unit for each kilobyte of the
+        run's item. A worker that has lost the step to another one writes nothing, and where DynamoDB cannot be
+        reached the report waits for the next commit: the step goes on in both cases.
+
+        Args:
+            value: what JSON can say, at most 200 bytes of it, such as a number or `{"done": 1200, "of": 5000}`.
+            flush: whether it is written at once.
+
+        Raises:
+            PayloadError: the value cannot be stored as JSON, or is longer than that.
+        """
+        where = f"ctx.progress in run {self.run_id} step {self.step}: the value"
+        text = layout.encode(value, where)
+        if (size := limits.text_bytes(text)) > layout.PROGRESS_BYTES:
+            raise PayloadError(
+                f"{where} is {size:,} bytes of JSON; at most {layout.PROGRESS_BYTES} stand in the run's item. "
+                "Report numbers, and keep the rest in what the step returns."
+            )
+        self.report(text, flush)
 
     def transact(self, *operations: Mapping[str, Any]) -> None:
         """Let DynamoDB writes of your own commit with this step: all of them if it succeeds, or none.

@@ -77,6 +77,8 @@ class Hand:
     payloads: dict[str, Mapping[str, str | None]] = field(default_factory=dict)
     #: Attempts that have ended here and are not committed yet.
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    #: How far attempts are, (step, attempt), by reports that are not written yet, as JSON.
+    progress: dict[tuple[str, int], str] = field(default_factory=dict)
     #: The runs that steps which have ended here start, by id; and those whose first nudges were sent.
     started: dict[str, NewRun] = field(default_factory=dict)
     nudged: set[str] = field(default_factory=set)

@@ -6,6 +6,7 @@ would be lost. Otherwise the error leaves the loop, and the message goes back.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,7 +40,9 @@ from fluxio.sealing import record
 from fluxio.services import Services
 from fluxio.telling import Telling
 from fluxio.tracing import MessageTrace
+from fluxio_protocol import changes as to
 from fluxio_protocol import layout
+from fluxio_protocol.changes import Change
 from fluxio_protocol.errors import FluxioError, MalformedNudge, PayloadError
 from fluxio_protocol.queue import Nudge
 from fluxio_protocol.run import ENDED, Failure, Run
@@ -94,6 +97,7 @@ class Loop:
         self._plan: Plan | Problem | None = None
         self._threads = services.new_threads()
         self._attempts: dict[str, Attempt] = {}
+        self._pid = os.getpid()
         self._inputs = Inputs(services.store, nudge.run_id)
         self._refusals = 0
         #: Writes that failed, with their times: each may have been applied all the same.
@@ -254,6 +258,8 @@ class Loop:
                     before = self._run
                     self._told.wrote(earlier, before, written.run, at, self._hand, self._attempts)
                     break
+        if written.applied:
+            self._forget_progress(action.changes)
         self._unanswered.clear()
         self._refusals = 0 if written.applied else self._refusals + 1
         if self._refusals > REFUSALS:
@@ -262,6 +268,15 @@ class Loop:
                 f"last one {[change.row.name for change in action.changes]}."
             )
         self._look(written.run)
+
+    def _forget_progress(self, changes: Sequence[Change]) -> None:
+        """What has been written of how far steps are need not be written again."""
+        for change in changes:
+            if change.step is None or change.attempt is None:
+                continue
+            at = (change.step, change.attempt)
+            if self._hand.progress.get(at) == change.values.get("progress"):
+                self._hand.progress.pop(at, None)
 
     # --- steps
 
@@ -311,6 +326,7 @@ class Loop:
                 table=self._services.store.table_name,
                 created_at=run.created_at,
                 load=self._services.deployment.definition,
+                report=lambda text, flush: self._report(run, name, text, flush),
             ),
             input=given.input,
             outputs=given.outputs,
@@ -322,6 +338,25 @@ class Loop:
         )
         self._attempts[name] = attempt
         return attempt
+
+    def _report(self, run: Run, name: str, text: str, flush: bool) -> None:
+        """Take in how far a step is, in the step's own thread."""
+        attempt = run.steps[name].attempt
+        self._hand.progress[name, attempt] = text
+        if not flush or os.getpid() != self._pid:
+            return
+        change = to.progress(name, self._hand.token, attempt, text)
+        store, now = self._services.store, self._services.now()
+        try:
+            written = self._services.aside(
+                lambda: store.apply(run.run_id, [change], now, schema=run.schema)
+            )
+        except Exception as error:  # noqa: BLE001 - no step fails for what it says of itself
+            ids = self._attempts[name].ids
+            log("WARN", "progress not written", **ids, error=type(error).__name__)
+            return
+        if written.applied and self._hand.progress.get((name, attempt)) == text:
+            del self._hand.progress[name, attempt]
 
     def _await(self, until: int, now: int) -> None:
         ended = self._threads.wait((until - now) / 1000)

@@ -52,6 +52,8 @@ class Steps:
         holder = task.parent or task
         self._watch.holds.begins(key, holder, holder.deadline)
         self._check(key, plan, given)
+        if plan.starts:
+            ctx.progress(ctx.attempt, flush=rng.random() < 0.5)
         lasts = rng.choice([0, 1, 50, 800])
         timeout = self._watch.timeouts[ctx.workflow, plan.name]
         if rng.random() < plan.overruns:

@@ -84,6 +84,7 @@ def step_record(
         "duration_s": step.duration,
         "ran_in": step.ran_in,
         "error": failure_record(step.error),
+        "progress": step.progress,
         "started": list(run.started.get(step.name, ())),
     }
     if with_output:

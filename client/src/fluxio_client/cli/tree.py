@@ -183,6 +183,8 @@ def step_notes(run: Run, step: Step, graph: Graph | None, now: int) -> Iterator[
     if step.error is not None:
         failed = step.error.attempt or step.attempt
         yield f"attempt {failed} failed: {step.error.type}: {step.error.message}", "red"
+    if step.progress_json is not None:
+        yield f"progress: {step.progress_json}", "cyan"
     if stands and not (stands.what is For.STEPS and len(deps) < 2):
         style = "magenta" if stands.what in (For.SIGNALS, For.TAKEOVER) else "dim"
         yield stands.sentence(now), style

@@ -68,7 +68,20 @@ def make_worker(
     store = Store(aws.dynamodb.client(wire), Aws.TABLE, sleep=sleep, chance=chance)
     queue = Queue(aws.sqs.client(wire), aws.queue.url)
     deployment = Deployment(workflows, store, inline_branches)  # type: ignore[arg-type]
-    return Worker(Services(store, queue, deployment, now, new_token, chance, new_threads, sleep))
+    # Here whoever calls stands still until the call has landed, so a step makes its calls itself.
+    return Worker(
+        Services(
+            store,
+            queue,
+            deployment,
+            now,
+            new_token,
+            chance,
+            new_threads,
+            sleep,
+            aside=lambda call: call(),
+        )
+    )
 
 
 def make_client(
