@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -204,7 +205,8 @@ def test_what_is_for_tests_and_for_a_browser_is_in_the_wheels_and_not_in_the_zip
     with zipfile.ZipFile(zips[architecture]) as archive:
         names = archive.namelist()
     assert "python/fluxio/worker.py" in names
-    assert not [name for name in names if "testing" in name and "fluxio" in name]
+    assert not [name for name in names if name.startswith("python/fluxio/testing/")]
+    assert not [name for name in names if re.match(r"python/fluxio-.*entry_points", name)]
     assert not [name for name in names if name.startswith("python/fluxio_client/ui/")]
 
 

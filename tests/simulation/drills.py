@@ -142,7 +142,7 @@ class Stage:
             now=self.clock.now,
             new_token=lambda: f"t{next(self._tokens)}",
             chance=lambda: 0.0,
-            new_threads=lambda: InPlace(self.clock, together, lasts),
+            new_threads=lambda: InPlace(self.clock, together, lambda _: lasts),
             sleep=self.clock.advance,
         )
         context = Invocation(self.clock, self.clock.at + 120_000)

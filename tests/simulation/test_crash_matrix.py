@@ -12,18 +12,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from fluxio.testing.faults import FAULTS
 from tests.simulation import matrix
 from tests.simulation.cases import CASES, Case
 from tests.simulation.conftest import Report
-from tests.simulation.matrix import FAULTS, Trial
+from tests.simulation.matrix import Trial
 
 pytestmark = pytest.mark.once
 
 #: Pairs of faults tried in each case; of the smallest case, all.
 PAIRS = 30
 WHOLE = 1200
-#: One single fault of so many is tried where few will do.
-FEW = 10
+#: One single fault of so many is tried where few will do; no multiple of how many faults there are.
+FEW = 11
 
 
 @pytest.fixture(scope="module")

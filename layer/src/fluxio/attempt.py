@@ -155,7 +155,7 @@ class Attempt(NamedTuple):
             except BindingError as error:
                 # Told here: a step's own code may raise one as well, and that is a failure like any other.
                 return self._raised(error)._replace(unbound=True, refused=error.signals)
-            value = call_step(self.definition.function, self.cls(), arguments)
+            value = _run_code(self, arguments)
             text = layout.encode(value, what)
             return Returned(text, tuple(context.operations), tuple(context.starts))
         except BaseException as error:  # noqa: BLE001 - a step may raise what it likes
@@ -227,6 +227,11 @@ class Attempt(NamedTuple):
         if isinstance(ended, Raised) and ended.type != "SystemExit":
             log("WARN", "child process raised", **self._about(ended))
         process.end_child(code)
+
+
+def _run_code(attempt: Attempt, arguments: Mapping[str, Any]) -> Any:
+    """Call the code of a step; `fluxio.testing` puts mocks and crashes around it."""
+    return call_step(attempt.definition.function, attempt.cls(), arguments)
 
 
 class Threads:

@@ -117,6 +117,24 @@ def hold() -> None:
 
 
 @contextmanager
+def lent() -> Iterator[None]:
+    """Workers are made in a process of somebody else's, such as a test's: nothing is held of it afterwards."""
+    before = _swap(None)
+    try:
+        yield
+    finally:
+        made = _swap(before)
+        if made:
+            made.close()
+
+
+def _swap(held: _Process | None) -> _Process | None:
+    global _held
+    before, _held = _held, held
+    return before
+
+
+@contextmanager
 def uncollected() -> Iterator[None]:
     """Make what lives as long as the process: the garbage collector neither runs nor looks at it later.
 

@@ -3,39 +3,38 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 from fluxio.testing import expressions
 from fluxio.testing.clients import Clock, DynamoDBClient, Wire, client_error, sound
 from fluxio.testing.expressions import Invalid, Item, Unfit
+from fluxio.testing.table import (
+    Key,
+    Table,
+    check_item,
+    key_of,
+    may_be_long,
+    order_of,
+    projected,
+    start_key,
+)
 from fluxio_protocol import limits
-from fluxio_protocol.layout import KEY_TYPES, Index
+from fluxio_protocol.layout import Index
 
 #: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 CLIENT_TOKEN_MS = 600_000
 
-
-Key = tuple[str, str]
+#: Told of every write for what it costs: table, key, the item before it and after it (the same one if it was
+#: refused), and whether it was part of a transaction.
+Meter = Callable[[Table, Key, "Item | None", "Item | None", bool], None]
 #: Told of every write that was applied: table, key, the item before it and after it.
 Watcher = Callable[[str, Key, "Item | None", "Item | None"], None]
 
 
-@dataclass
-class Table:
-    """Items by (pk, sk); `lagging` are those that indexes and eventually consistent reads still show."""
-
-    name: str
-    indexes: dict[str, Index] = field(default_factory=dict)
-    items: dict[Key, Item] = field(default_factory=dict)
-    lagging: deque[tuple[int, Key, Item | None]] = field(default_factory=deque)
-
-
 class DynamoDB:
-    """The service: tables with a hash key `pk` and a range key `sk`, both strings."""
+    """The service: tables, of which only those with a hash key `pk` and a range key `sk` can be queried."""
 
     name = "dynamodb"
 
@@ -43,6 +42,8 @@ class DynamoDB:
         self._clock = clock
         self.tables: dict[str, Table] = {}
         self.watchers: list[Watcher] = []
+        #: Counts what writes cost; None: they are not counted.
+        self.meter: Meter | None = None
         #: Milliseconds by which indexes and eventually consistent reads are behind.
         self.lag = 0
         #: When each token of a transaction was used first.
@@ -52,8 +53,13 @@ class DynamoDB:
     def client(self, wire: Wire = sound) -> DynamoDBClient:
         return DynamoDBClient(self, wire)
 
-    def create_table(self, name: str, indexes: dict[str, Index] | None = None) -> Table:
-        self.tables[name] = Table(name, indexes or {})
+    def create_table(
+        self,
+        name: str,
+        indexes: dict[str, Index] | None = None,
+        keys: tuple[str, ...] = ("pk", "sk"),
+    ) -> Table:
+        self.tables[name] = Table(name, indexes or {}, keys=keys)
         return self.tables[name]
 
     def new_client_token(self) -> str:
@@ -65,7 +71,7 @@ class DynamoDB:
         self, *, TableName: str, Key: Item, ConsistentRead: bool = False
     ) -> dict[str, Any]:
         table = self._table("GetItem", TableName)
-        key = _key(Key)
+        key = key_of(Key, table)
         item = table.items.get(key) if ConsistentRead else self._behind(table).get(key)
         return {"Item": item} if item is not None else {}
 
@@ -76,7 +82,7 @@ class DynamoDB:
             raise client_error(operation, "ValidationException", "1 to 100 keys")
         for name, asked in RequestItems.items():
             table = self._table(operation, name)
-            keys = [_key(key) for key in asked["Keys"]]
+            keys = [key_of(key, table) for key in asked["Keys"]]
             if len({*keys}) < len(keys):
                 message = "Provided list of item keys contains duplicates"
                 raise client_error(operation, "ValidationException", message)
@@ -129,14 +135,14 @@ class DynamoDB:
             )
         items = table.items if ConsistentRead else self._behind(table)
         found = [
-            (_order(item, index), item)
+            (order_of(item, index), item)
             for item in items.values()
             if (index is None or (index.hash_key in item and index.range_key in item))
             and matches(item, names, values)
         ]
         found.sort(key=lambda entry: entry[0], reverse=not ScanIndexForward)
         if ExclusiveStartKey is not None:
-            start = _order(ExclusiveStartKey, index)
+            start = order_of(ExclusiveStartKey, index)
             found = [
                 entry
                 for entry in found
@@ -144,14 +150,14 @@ class DynamoDB:
             ]
         page = found if Limit is None else found[:Limit]
         # A filter, too, sees of an index what the index has.
-        seen = (_projected(item, index) for _, item in page)
+        seen = (projected(item, index) for _, item in page)
         answer: dict[str, Any] = {
             "Items": [
                 item for item in seen if FilterExpression is None or keeps(item, names, values)
             ]
         }
         if len(page) < len(found) or (Limit is not None and len(page) == Limit):
-            answer["LastEvaluatedKey"] = _start_key(page[-1][1], index)
+            answer["LastEvaluatedKey"] = start_key(page[-1][1], index)
         return answer
 
     def scan(
@@ -176,7 +182,7 @@ class DynamoDB:
             expressions.check_placeholders(used, names, values)
         except Invalid as error:
             raise client_error("Scan", "ValidationException", str(error)) from None
-        start = None if ExclusiveStartKey is None else _key(ExclusiveStartKey)
+        start = None if ExclusiveStartKey is None else key_of(ExclusiveStartKey, table)
         found = [
             (key, item)
             for key, item in sorted(self._behind(table).items(), key=lambda entry: entry[0])
@@ -184,12 +190,12 @@ class DynamoDB:
             and (start is None or key > start)
         ]
         page = found if Limit is None else found[:Limit]
-        seen = [_projected(item, index) for _, item in page]
+        seen = [projected(item, index) for _, item in page]
         answer: dict[str, Any] = {
             "Items": [item for item in seen if keeps is None or keeps(item, names, values)]
         }
         if len(page) < len(found) or (Limit is not None and len(page) == Limit):
-            answer["LastEvaluatedKey"] = _start_key(page[-1][1], index)
+            answer["LastEvaluatedKey"] = start_key(page[-1][1], index)
         return answer
 
     def _behind(self, table: Table) -> dict[Key, Item]:
@@ -217,7 +223,7 @@ class DynamoDB:
         arguments = {"TableName": TableName, "Key": Key, **more}
         answer = self._write("UpdateItem", "Update", arguments)
         if ReturnValues == "ALL_NEW":
-            answer["Attributes"] = self.tables[TableName].items[_key(Key)]
+            answer["Attributes"] = self.tables[TableName].items[key_of(Key, self.tables[TableName])]
         elif ReturnValues != "NONE":
             raise NotImplementedError(f"ReturnValues={ReturnValues}")
         return answer
@@ -262,7 +268,7 @@ class DynamoDB:
                 raise client_error(operation, "ValidationException", str(error)) from None
             reasons.append(refusal or {"Code": "None"})
             writes.append(write)
-        long = [write[3] for write in writes if write and write[3] and _may_be_long(write[3])]
+        long = [write[3] for write in writes if write and write[3] and may_be_long(write[3])]
         if sum(map(limits.item_bytes, long)) > limits.TRANSACTION_BYTES:
             message = "Collection size has exceeded the maximum of 4 MB"
             raise client_error(operation, "ValidationException", message)
@@ -282,7 +288,8 @@ class DynamoDB:
         self.client_tokens[ClientRequestToken] = self._clock.at
         for write in writes:
             if write is not None:
-                self._apply(*write)
+                table, key, old, new = write
+                self._apply(table, key, old, new, in_transaction=True)
         return {}
 
     def _prepared(
@@ -300,7 +307,7 @@ class DynamoDB:
     ) -> tuple[dict[str, Any] | None, Any]:
         """What one write would do: the reason it is refused for, or (table, key, old, new)."""
         table = self._table(kind, TableName)
-        key = _key(Item if kind == "Put" else Key)
+        key = key_of(Item if kind == "Put" else Key, table)
         names, values = ExpressionAttributeNames or {}, ExpressionAttributeValues or {}
         used = []
         if ConditionExpression is not None:
@@ -313,7 +320,7 @@ class DynamoDB:
             roots += [path[0] for path in update.removes]
             for root in roots:
                 name = names.get(root, root)
-                if name in ("pk", "sk"):
+                if name in table.keys:
                     raise Invalid(
                         f"One or more parameter values were invalid: Cannot update attribute {name}. "
                         "This attribute is part of the key"
@@ -321,6 +328,8 @@ class DynamoDB:
         expressions.check_placeholders(used, names, values)
         old = table.items.get(key)
         if ConditionExpression is not None and not holds(old or {}, names, values):
+            if self.meter is not None:
+                self.meter(table, key, old, old, False)
             refusal: dict[str, Any] = {
                 "Code": "ConditionalCheckFailed",
                 "Message": "The conditional request failed",
@@ -336,14 +345,24 @@ class DynamoDB:
             assert Item is not None
             new = Item
         else:
-            base = old or {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
+            assert Key is not None
+            base = old or dict(Key)
             new = base
             if UpdateExpression is not None:
                 new = expressions.apply(base, update, names, values)
-        _check_item(new, table, kind)
+        check_item(new, table, kind)
         return None, (table, key, old, new)
 
-    def _apply(self, table: Table, key: Key, old: Item | None, new: Item | None) -> None:
+    def _apply(
+        self,
+        table: Table,
+        key: Key,
+        old: Item | None,
+        new: Item | None,
+        in_transaction: bool = False,
+    ) -> None:
+        if self.meter is not None:
+            self.meter(table, key, old, new, in_transaction)
         if self.lag:
             table.lagging.append((self._clock.at, key, old))
         if new is None:
@@ -358,57 +377,3 @@ class DynamoDB:
             message = "Requested resource not found"
             raise client_error(operation, "ResourceNotFoundException", message)
         return self.tables[name]
-
-
-def _key(item: Item | None) -> Key:
-    try:
-        assert item is not None
-        return item["pk"]["S"], item["sk"]["S"]
-    except KeyError:
-        raise Unfit("The provided key element does not match the schema") from None
-
-
-def _check_item(item: Item, table: Table, kind: str) -> None:
-    if _may_be_long(item) and limits.item_bytes(item) > limits.ITEM_BYTES:
-        raise Unfit(
-            "Item size has exceeded the maximum allowed size"
-            if kind == "Put"
-            else "Item size to update has exceeded the maximum allowed size"
-        )
-    if table.indexes:
-        # An item whose attribute has another type than an index's key is refused.
-        for name, wanted in KEY_TYPES.items():
-            if name in item and wanted not in item[name]:
-                raise Unfit(
-                    "One or more parameter values were invalid: Type mismatch for Index Key "
-                    f"{name} Expected: {wanted} Actual: {next(iter(item[name]))}"
-                )
-
-
-def _may_be_long(item: Item) -> bool:
-    """Whether it is worth measuring: a long text somewhere, or more parts than make 400 KB of short ones."""
-    return any(
-        len(value["S"]) > 10_000 if "S" in value else len(value.get("M", ())) > 50
-        for value in item.values()
-    )
-
-
-def _order(item: Item, index: Index | None) -> tuple[Any, ...]:
-    pk, sk = item["pk"]["S"], item["sk"]["S"]
-    if index is None:
-        return (sk,)
-    ((kind, content),) = item[index.range_key].items()
-    return (int(content) if kind == "N" else content, pk, sk)
-
-
-def _start_key(last: Item, index: Index | None) -> Item:
-    """Where the page after the one begins that ends with this item."""
-    keys = ["pk", "sk", *([index.hash_key, index.range_key] if index else [])]
-    return {name: last[name] for name in keys}
-
-
-def _projected(item: Item, index: Index | None) -> Item:
-    if index is None:
-        return item
-    names = ("pk", "sk", index.hash_key, index.range_key, *index.projected)
-    return {name: item[name] for name in names if name in item}

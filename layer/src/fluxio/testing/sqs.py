@@ -64,6 +64,8 @@ class SQS:
         self.watchers: list[MessageWatcher] = []
         numbers = count(1)
         self._new_message_id = new_message_id or (lambda: f"m{next(numbers)}")
+        #: Messages that were accepted, duplicates left out.
+        self.sent = 0
 
     def client(self, wire: Wire = sound) -> SQSClient:
         return SQSClient(self, wire)
@@ -106,6 +108,7 @@ class SQS:
         if at > now - DEDUPLICATION_MS:
             return first  # accepted and dropped, whatever became of the first one
         message_id = self._new_message_id()
+        self.sent += 1
         queue.seen[group, deduplication_id] = now, message_id
         attributes = {
             name: content["StringValue"]
