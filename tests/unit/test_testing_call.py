@@ -50,6 +50,18 @@ def test_outputs_and_signals_are_bound_under_their_names() -> None:
     assert output == {"open": {"day": "x"}, "approved": {"by": "lee"}, "order": "o", "attempt": 2}
 
 
+class _Hostile(type):
+    def __getattribute__(cls, name: str) -> Any:
+        raise RuntimeError(f"no {name}")
+
+
+def test_classes_of_others_that_cannot_be_looked_at_are_passed_over() -> None:
+    hostile = _Hostile("Hostile", (), {})
+
+    assert call(Fulfils.pay, open={}, approved={}, order_id="o")["attempt"] == 1
+    assert type(hostile) is _Hostile
+
+
 def test_a_method_of_an_object_is_called_on_that() -> None:
     assert call(Fulfils("mine").open, order_id="o-1", day="2030-01-02")["by"] == "mine"
 

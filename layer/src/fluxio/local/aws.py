@@ -147,7 +147,7 @@ class LocalAws:
     # --- changes
 
     def _item_changed(self, table: str, key: Key, _: Any, new: dict[str, Any] | None) -> None:
-        self._changed.append(journal.item_changed(table, key, new))
+        self._changed.append(journal.item_changed(table, (key[0], key[1]), new))
         for watcher in self.watchers:
             watcher(key, new)
 

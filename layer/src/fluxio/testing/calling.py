@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
+from fluxio import marks
 from fluxio.context import StepContext
 from fluxio.definition import WorkflowDefinition, definition_of
 from fluxio.errors import BindingError
@@ -64,12 +66,12 @@ def _stored(value: Any, what: str) -> Any:
 
 
 def _step_of(function: Any, instance: Any) -> tuple[WorkflowDefinition, str]:
-    classes = _subclasses(object) if instance is None else iter(type(instance).__mro__)
-    for cls in classes:
-        definition = definition_of(cls)
-        for name, step in definition.steps.items() if definition else ():
+    classes = iter(type(instance).__mro__)
+    if instance is None:  # a function does not know its class
+        classes = _subclasses(object) if marks.of(function) is not None else iter(())
+    for definition in _definitions(classes):
+        for name, step in definition.steps.items():
             if step.function is function:
-                assert definition is not None
                 return definition, name
     raise InvalidTest(
         f"{function!r} is no step of a workflow: pass a method marked with @step of a class decorated with "
@@ -77,13 +79,22 @@ def _step_of(function: Any, instance: Any) -> tuple[WorkflowDefinition, str]:
     )
 
 
+def _definitions(classes: Iterable[type]) -> Iterator[WorkflowDefinition]:
+    for cls in classes:
+        definition = None
+        with suppress(Exception):  # of all classes there are, some raise when they are looked at
+            definition = definition_of(cls)
+        if definition is not None:
+            yield definition
+
+
 def _subclasses(of: type) -> Iterator[type]:
     """All classes there are; the latest come first, since a test may define one anew."""
-    seen: set[type] = set()
+    seen: set[int] = set()
     left = [of]
     while left:
         cls = left.pop()
-        if cls not in seen:
-            seen.add(cls)
+        if id(cls) not in seen:
+            seen.add(id(cls))
             yield cls
             left += type.__subclasses__(cls)

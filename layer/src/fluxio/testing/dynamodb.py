@@ -11,7 +11,9 @@ from fluxio.testing import expressions
 from fluxio.testing.clients import Clock, DynamoDBClient, Wire, client_error, sound
 from fluxio.testing.expressions import Invalid, Item, Unfit
 from fluxio.testing.table import (
-    Key,
+    Key as Key,
+)
+from fluxio.testing.table import (
     Table,
     check_item,
     key_of,
