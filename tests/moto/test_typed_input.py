@@ -114,29 +114,35 @@ class TestInput:
         assert world.run(Plain, {"a": 1, "input": 2}).result == {"a": 1, "input": 2}
 
 
-class TestEngine:
+@pytest.mark.parametrize("by", ["client", "engine"])
+class TestClassAtHand:
     """Where the class is at hand, `start` checks the input before there is a run."""
 
-    def engine(self, world: World) -> FluxioEngine:
+    def start(self, world: World, by: str, cls: type, input: Any, run_id: str | None = None) -> str:
+        if by == "client":
+            return world.client.start(cls, input, run_id).run_id
         engine = FluxioEngine.__new__(FluxioEngine)
         engine.client = world.client
-        return engine
+        return engine.start_workflow(cls, input, run_id)
 
-    def test_a_class_starts_its_workflow(self, world: World) -> None:
+    def test_a_class_starts_its_workflow(self, world: World, by: str) -> None:
         order = Order(order_id="o-1", amount=Decimal(3))
-        run_id = self.engine(world).start_workflow(Typed, order, run_id="order-1")
+        run_id = self.start(world, by, Typed, order, "order-1")
+        assert self.start(world, by, Typed, order, "order-1") == run_id
         world.pump(Typed).drain()
         assert world.client.get(run_id).status is RunStatus.SUCCEEDED
 
     @pytest.mark.parametrize("input", [None, {"order_id": "o-1"}, {"order_id": "o-1", "amount": 0}])
-    def test_an_input_that_does_not_fit_starts_nothing(self, world: World, input: Any) -> None:
+    def test_an_input_that_does_not_fit_starts_nothing(
+        self, world: World, by: str, input: Any
+    ) -> None:
         with pytest.raises(InvalidInput, match=r"no run of Typed was started: .* does not fit"):
-            self.engine(world).start_workflow(Typed, input, run_id="order-2")
+            self.start(world, by, Typed, input, "order-2")
         assert world.client.start("Typed", {"other": 1}, run_id="order-2").created_at
 
-    def test_what_is_no_workflow(self, world: World) -> None:
+    def test_what_is_no_workflow(self, world: World, by: str) -> None:
         with pytest.raises(InvalidInput, match="is no workflow: pass a class decorated"):
-            self.engine(world).start_workflow(Order, {})
+            self.start(world, by, Order, {})
 
 
 class Colour(Enum):

@@ -12,6 +12,17 @@ NAMED = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+#: A block of code that a document takes from a file, which a comment before it names.
+TAKEN = re.compile(r"<!-- (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
+TAKERS = [document for document in DOCUMENTS if TAKEN.search(document.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("document", TAKERS, ids=lambda document: document.name)
+def test_code_that_a_document_takes_from_an_example_is_the_examples_own(document: Path) -> None:
+    for file, code in TAKEN.findall(document.read_text(encoding="utf-8")):
+        assert code in (ROOT / file).read_text(encoding="utf-8"), f"{file} has another {code}"
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_every_test_that_a_document_names_exists(document: Path) -> None:
     named = NAMED.findall(document.read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""An order is paid; its receipt is written, and in two weeks the customer is asked for a review."""
