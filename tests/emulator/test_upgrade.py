@@ -1,21 +1,19 @@
-"""An upgrade in place: the release before is applied from its zip, runs are brought into flight, and this one
-is applied over it.
+"""An upgrade in place, and back: the release before is applied from its zip, runs are brought into flight, and
+this one is applied over it; then that one again, and this one once more.
 
-As long as nothing is published there is no real release before this one. It is built from the same sources with
-an earlier VERSION and with the index by_workflow as it was before it held keys only: an upgrade replaces
-nothing but the layer and loses no run. With the first published release, build that one's tag here: then it is
-shown of all that has changed.
+As long as nothing is published there is no real release before this one. It is built from the sources of the
+last commit before the form of the run item changed (`tests.simulation.versions.older`), at an earlier VERSION.
+With the first published release, build that one's tag here.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -29,13 +27,11 @@ from tests.emulator.conftest import NAME
 from tests.emulator.guarded import Principal
 from tests.emulator.test_release import copy_sources
 from tests.emulator.world import until
+from tests.simulation.versions import older
 
 VERSION = layer.version()
 BEFORE = f"{VERSION.partition('a')[0].partition('b')[0].partition('rc')[0]}a0"
 """An earlier version, of the same series: the first of all its pre-releases."""
-
-INDEX = 'hash_key = "workflow_shard", range_key = "created_at", with = '
-"""In table.tf, before what by_workflow has besides its keys."""
 
 STEPS = '''
 import time
@@ -144,6 +140,14 @@ output "client_environment" {
 """
 
 
+class Release(NamedTuple):
+    """A release that can be put into the root."""
+
+    module: dict[str, bytes]
+    #: Modules of the user's zip besides the steps.
+    steps: dict[str, str]
+
+
 class Upgrade(NamedTuple):
     """A deployment that was upgraded, and the runs that it had before."""
 
@@ -153,12 +157,17 @@ class Upgrade(NamedTuple):
     client: FluxioClient
     aws: Principal
     terraform: Terraform
+    #: Applies one of the two releases.
+    apply: Callable[[Release], dict[str, Any]]
+    older: Release
+    newer: Release
 
 
 @pytest.fixture(scope="module")
 def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgrade]:
     """Runs are brought to a stand by the release before; then this one comes."""
-    old, new = earlier_module(tmp_path_factory.mktemp("before")), current_module()
+    old = Release(earlier_module(tmp_path_factory.mktemp("before")), {})
+    new = Release(current_module(), {"later.py": LATER})
     name = f"{NAME}-upgrade"
     work = ROOT / ".fluxio" / name
     root = work / "root"
@@ -167,33 +176,35 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgrade]:
             aws = Principal(running.endpoint, "test", "test")
             unpack(old, root)
             terraform = Terraform(root, work / "applied", running.environment())
-            first = terraform.apply({})
+
+            def apply(one: Release) -> dict[str, Any]:
+                unpack(one, root)
+                return terraform.apply({})
+
+            first = apply(old)
             of = first["client_environment"]
             clients = {"dynamodb": aws.aws("dynamodb"), "sqs": aws.aws("sqs")}
             client = FluxioClient(of["FLUXIO_TABLE_NAME"], of["FLUXIO_QUEUE_URL"], **clients)
             before = bring_into_flight(client)
-
-            unpack(new, root, **{"later.py": LATER})
-            second = terraform.apply({})
+            second = apply(new)
 
             versions = (first["module_version"], second["module_version"])
-            yield Upgrade(terraform.changes[:], versions, before, client, aws, terraform)
+            changes = terraform.changes[:]
+            yield Upgrade(changes, versions, before, client, aws, terraform, apply, old, new)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 def earlier_module(folder: Path) -> dict[str, bytes]:
-    """The files of the module's zip, built from these sources at an earlier version."""
+    """The files of the module's zip, as the older sources give them at an earlier version."""
     copy_sources(folder)
+    for name in ("client", "layer", "modules"):
+        shutil.rmtree(folder / name)
+    older.unpack(folder)
     (folder / "VERSION").write_text(f"{BEFORE}\n")
-    table = folder / "modules" / "fluxio" / "table.tf"
-    text = table.read_text()
-    assert f"{INDEX}[]" in text
-    table.write_text(text.replace(f"{INDEX}[]", f'{INDEX}["status", "ended_at"]'))
     version.stamp(folder)
-    release.build(folder, folder / "dist")
-    with zipfile.ZipFile(folder / "dist" / f"terraform-aws-fluxio-{BEFORE}.zip") as zipped:
-        return {name: zipped.read(name) for name in zipped.namelist()}
+    layers = layer.build(folder, folder / "layer" / "dist")
+    return release.module(folder, [one for one in layers if layer.host_architecture() in one.name])
 
 
 def current_module() -> dict[str, bytes]:
@@ -201,15 +212,15 @@ def current_module() -> dict[str, bytes]:
     return release.module(ROOT, [layer.zip_path(layer.host_architecture())])
 
 
-def unpack(module: dict[str, bytes], root: Path, **steps: str) -> None:
+def unpack(release: Release, root: Path) -> None:
     """A root with the module in it, as the quick start has it, and the steps beside it."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
-    for name, content in module.items():
+    for name, content in release.module.items():
         path = root / "fluxio" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    files = {"steps.py": STEPS, "entry_points.txt": MANIFEST, **steps}
+    files = {"steps.py": STEPS, "entry_points.txt": MANIFEST, **release.steps}
     write_zip(root / "steps.zip", {name: text.encode() for name, text in files.items()})
     text = ROOT_MODULE.replace("ARCHITECTURE", layer.host_architecture())
     (root / "main.tf").write_text(text)
@@ -236,15 +247,18 @@ def _look(client: FluxioClient, run_id: str, stand: Callable[[Run], bool]) -> bo
     return (bool(run.steps) or run.parked) and stand(run)
 
 
+#: What holds runs, messages or names stays. `terraform_data` is nothing outside of the state.
+CHANGES = [
+    "module.fluxio.aws_dynamodb_table.runs[0]: update",
+    "module.fluxio.aws_lambda_alias.live[0]: update",
+    "module.fluxio.aws_lambda_function.worker[0]: update",
+    "module.fluxio.module.layer[0].aws_lambda_layer_version.engine[0]: replace",
+    "module.fluxio.terraform_data.package[0]: replace",
+]
+
+
 def test_the_plan_replaces_nothing_but_the_layer(upgraded: Upgrade) -> None:
-    """What holds runs, messages or names stays. `terraform_data` is nothing outside of the state."""
-    assert sorted(upgraded.changes) == [
-        "module.fluxio.aws_dynamodb_table.runs[0]: update",
-        "module.fluxio.aws_lambda_alias.live[0]: update",
-        "module.fluxio.aws_lambda_function.worker[0]: update",
-        "module.fluxio.module.layer[0].aws_lambda_layer_version.engine[0]: replace",
-        "module.fluxio.terraform_data.package[0]: replace",
-    ]
+    assert sorted(upgraded.changes) == CHANGES
     assert upgraded.versions == (BEFORE, VERSION)
 
 
@@ -278,6 +292,7 @@ def test_the_runs_were_in_flight(upgraded: Upgrade) -> None:
         "Long": upgraded.before["Long"].status,
     }
     assert not upgraded.before["Long"].ended
+    assert {run.schema for run in upgraded.before.values()} == {1}  # as the older worker opens them
 
 
 def test_a_run_that_waits_for_a_signal_goes_on_when_it_comes(upgraded: Upgrade) -> None:
@@ -316,6 +331,69 @@ def test_a_run_that_was_parked_goes_on_once_its_module_is_there(upgraded: Upgrad
     """The package that comes with the upgrade has what was missing."""
     upgraded.client.redrive("Later")
     assert ended(upgraded, "Later").result == {"came": "later"}
+
+
+@pytest.fixture(scope="module")
+def rolled_back(upgraded: Upgrade) -> list[str]:
+    """The older release is in force again; what the apply changed."""
+    upgraded.client.start("Approval", {}, run_id="by-newer")
+    until(partial(waits, upgraded, "by-newer"), 60, "the newer worker's run waits")
+    upgraded.apply(upgraded.older)
+    return upgraded.terraform.changes[:]
+
+
+class TestBackAndForth:
+    """The older release once more, with runs in flight that newer workers opened; and then the newer one."""
+
+    def test_the_plan_back_replaces_nothing_but_the_layer(self, rolled_back: list[str]) -> None:
+        assert sorted(rolled_back) == CHANGES
+
+    def test_new_runs_are_opened_and_ended_by_the_older_worker(
+        self, upgraded: Upgrade, rolled_back: list[str]
+    ) -> None:
+        upgraded.client.start("Approval", {}, run_id="by-older")
+        until(partial(waits, upgraded, "by-older"), 60, "the older worker's run waits")
+        assert "schema" not in item_of(upgraded, "by-older")
+        upgraded.client.start("Long", {}, run_id="wholly-by-older")
+        assert ended(upgraded, "wholly-by-older").result == {"n": 2}
+
+    def test_runs_that_the_newer_worker_opened_wait_for_it_and_go_on(
+        self, upgraded: Upgrade, rolled_back: list[str]
+    ) -> None:
+        """So do those of the older one, which were opened after the rollback."""
+        upgraded.client.signal("by-newer", "approved", {"by": "ada"})
+        until(partial(put_back, upgraded, "by-newer"), 60, "the older worker puts it back")
+        assert waits(upgraded, "by-newer")
+        upgraded.apply(upgraded.newer)
+        assert sorted(upgraded.terraform.changes) == CHANGES
+        upgraded.client.signal("by-older", "approved", {"by": "kim"})
+        assert ended(upgraded, "by-newer").result == {"approved_by": "ada"}
+        assert ended(upgraded, "by-older").result == {"approved_by": "kim"}
+        assert "schema" not in item_of(upgraded, "by-older")
+
+
+def waits(upgraded: Upgrade, run_id: str) -> bool:
+    """Whether an approval's first step has ended and the second one has not begun."""
+    run = upgraded.client.get(run_id)
+    return bool(run.steps) and [str(step.status) for step in run.steps.values()] == [
+        "SUCCEEDED",
+        "PENDING",
+    ]
+
+
+def item_of(upgraded: Upgrade, run_id: str) -> dict[str, Any]:
+    """The run as it stands in the table."""
+    key = layout.run_key(run_id)
+    item: dict[str, Any] = upgraded.aws.aws("dynamodb").get_item(TableName="upgraded-runs", Key=key)
+    return item["Item"]
+
+
+def put_back(upgraded: Upgrade, run_id: str) -> bool:
+    """Whether the worker's log says that a message of the run was put back."""
+    found = upgraded.aws.aws("logs").filter_log_events(
+        logGroupName="/aws/lambda/upgraded-worker", filterPattern='"message put back"'
+    )
+    return any(run_id in event["message"] for event in found["events"])
 
 
 def ended(upgraded: Upgrade, run_id: str) -> Run:
