@@ -23,9 +23,8 @@ demo-down: python ## End what `make demo` left running, and remove it
 	@rm -rf .fluxio/demo
 
 bench: terraform layer ## Measure beside Step Functions and durable functions, in the local AWS emulator
-	@$(VENV) -m dev.bootstrap ministack
-	@$(PYTHON) -m pip install --quiet --no-deps --upgrade --target .fluxio/sdk aws-durable-execution-sdk-python==3.0.0
-	@$(VENV) -m bench --sdk .fluxio/sdk/aws_durable_execution_sdk_python
+	@$(VENV) -m dev.bootstrap ministack bench
+	@$(VENV) -m bench $(BENCH)
 
 test: terraform venvs check layer ## Check, build the layer and run all tests
 	@$(VENV) -m dev.test
@@ -65,7 +64,7 @@ venv: python
 
 clean: demo-down ## Remove all that was made here
 	@rm -rf .fluxio .venv .venv-* dist client/dist layer/dist .mypy_cache .pytest_cache .ruff_cache
-	@find client dev examples layer tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find bench client dev examples layer tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Asked before any of our files is read, since an old Python could not even parse them.
 .PHONY: python

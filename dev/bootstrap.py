@@ -4,10 +4,11 @@
     .venv-local       the project (editable) alone: what `make dev` runs in; made only when it is named
     .venv-ministack   the emulator, which pins a botocore of its own
     .venv-checkov     what looks for insecure settings and policies in Terraform code; it pins one, too
+    .venv-bench       what rivals are measured with; made only where it is named
     .venv-3.x         another Python: the tests' packages and the *built* wheels
 
-Run as `python -m dev.bootstrap [dev] [local] [ministack] [checkov] [3.x …]`. Without a name it makes all but
-`.venv-local`.
+Run as `python -m dev.bootstrap [dev] [local] [ministack] [checkov] [bench] [3.x …]`. Without a name it makes all
+but `.venv-local` and `.venv-bench`.
 """
 
 from __future__ import annotations
@@ -82,6 +83,15 @@ def checkov_environment() -> Path:
         ROOT / ".venv-checkov",
         Path(sys.executable),
         requirements=REQUIREMENTS / "requirements-checkov.txt",
+    )
+
+
+def bench_environment() -> Path:
+    """`.venv-bench`: packages of rivals that `make bench` measures. Returns its Python."""
+    return _ensure(
+        ROOT / ".venv-bench",
+        Path(sys.executable),
+        requirements=ROOT / "bench" / "requirements.txt",
     )
 
 
@@ -227,11 +237,12 @@ def main(arguments: list[str]) -> None:
         "ministack": ministack_environment,
         "checkov": checkov_environment,
     }
-    if not {*makers, "local"} >= set(arguments) or not arguments:  # to look for them takes a moment
+    named = {"local": local_environment, "bench": bench_environment}  # no test needs them
+    if not {*makers, *named} >= set(arguments) or not arguments:  # to look for them takes a moment
         for version, python in other_pythons().items():
             makers[version] = partial(prepare_wheel_environment, version, python)
     names = arguments or list(makers)
-    makers["local"] = local_environment
+    makers |= named
     if wrong := [name for name in names if name not in makers]:
         raise DevError(f"{wrong[0]!r} is no environment; there are {', '.join(makers)}.")
     # Side by side, the others in processes of their own: pip takes a minute, and one processor, for each.
