@@ -7,8 +7,8 @@
     .venv-bench       what rivals are measured with; made only where it is named
     .venv-3.x         another Python: the tests' packages and the *built* wheels
 
-Run as `python -m dev.bootstrap [dev] [local] [ministack] [checkov] [bench] [3.x …]`. Without a name it makes all
-but `.venv-local` and `.venv-bench`.
+Run as `python -m dev.bootstrap [dev] [local] [ministack] [checkov] [bench] [3.x …]`. Without a name it makes
+all but `.venv-local` and `.venv-bench`.
 """
 
 from __future__ import annotations
