@@ -95,7 +95,7 @@ def test_an_execution_of_step_functions_begins_at_once() -> None:
     """As shipped, each sleeps for 150 ms first, by which `make bench` would flatter fluxio."""
     machine = {"StartAt": "only", "States": {"only": {"Type": "Pass", "End": True}}}
     took = []
-    with emulator.running(NAME) as running:
+    with emulator.running(f"{NAME}-step-functions") as running:
         states = boto3.client(
             "stepfunctions",
             endpoint_url=running.endpoint,
