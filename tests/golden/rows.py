@@ -6,10 +6,11 @@ Run as a module it writes expressions.json anew: `python -m tests.golden.rows`.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fluxio_client import Failure, RunStatus
+from fluxio_client import Failure, RunStatus, StepStatus
 from fluxio_protocol import changes as to
 from fluxio_protocol import layout
 from fluxio_protocol.changes import Change
@@ -69,6 +70,8 @@ RUN = run_from_item(
     {n: layout.value(of) for n, of in (ITEM | {"status": "RUNNING"}).items()}, None, GRAPH
 )
 MINE = RUN.steps["mine"]
+PENDING = replace(MINE, status=StepStatus.PENDING)
+RUNNING = replace(MINE, status=StepStatus.RUNNING)
 
 CHANGES: dict[str, Change] = {
     "open": to.open_run("W", GRAPH, {"root": CLAIM}),
@@ -80,6 +83,16 @@ CHANGES: dict[str, Change] = {
     "progress": to.progress("mine", "token", 2, "7"),
     "fail": to.fail("mine", "token", 2, FAILURE, RunStatus.RUNNING, NOW),
     "give_up": to.give_up("mine", 2, FAILURE, NOW),
+    "decline": to.decline(RUN, MINE, "token", NOW),
+    "again": to.again(MINE, "token", NOW + 1_000, {"state": "[1]"}),
+    "again_here": to.again(MINE, "token", NOW, {"state_ref": "state#mine#2"}, CLAIM),
+    "lapse": to.lapse(RUN, PENDING, "token", FAILURE, NOW, "later", handled=False),
+    "lapse_handled": to.lapse(RUN, PENDING, "token", FAILURE, NOW, "later", handled=True),
+    "fail_handled": to.fail_handled(RUN, MINE, "token", FAILURE, NOW),
+    "give_up_handled": to.give_up_handled(RUN, MINE, "token", FAILURE, NOW),
+    "skip": to.skip(RUN, PENDING, "token", NOW),
+    "release": to.release(RUN, RUNNING, NOW),
+    "default_signal": to.default_signal("later", "null", NOW),
     "seal": to.seal(("before",), 2, "0-1"),
     "finish": to.finish(("result", "{}"), NOW),
     "fail_run": to.fail_run(FAILURE, NOW),
@@ -112,6 +125,19 @@ TOGETHER: dict[str, list[Change]] = {
     "complete and seal": [CHANGES["complete"], CHANGES["seal"]],
     "fail and end the run": [CHANGES["fail"], CHANGES["fail_run"]],
     "redrive and reset": [CHANGES["redrive"], CHANGES["reset"]],
+    "complete and release one that was never claimed": [
+        CHANGES["complete"],
+        to.release(RUN, RUN.steps["after"], NOW),
+    ],
+    "skip one that was never claimed": [to.skip(RUN, RUN.steps["after"], "token", NOW)],
+    "a signal lapses for a step that was never claimed": [
+        to.lapse(RUN, RUN.steps["after"], "token", FAILURE, NOW, "later", handled=False),
+        to.fail_run(FAILURE, NOW),
+    ],
+    "redrive and wait for the signal anew": [
+        CHANGES["redrive"],
+        to.reset("mine", 2, ("go",), NOW),
+    ],
     "fail in a run that failed": [
         to.fail("mine", "token", 2, FAILURE, RunStatus.FAILED, NOW),
     ],
@@ -125,7 +151,21 @@ GOLDEN = Path(__file__).with_name("expressions.json")
 EXPRESSIONS: dict[str, Any] = json.loads(GOLDEN.read_text())
 
 #: Writes that no run of schema 1 gets.
-NOT_COUNTED = {"open", "seal", "complete and seal", "claim unseen"}
+NOT_COUNTED = {
+    "open",
+    "seal",
+    "complete and seal",
+    "claim unseen",
+    "decline",
+    "skip",
+    "release",
+    "fail_handled",
+    "give_up_handled",
+    "lapse_handled",
+    "complete and release one that was never claimed",
+    "skip one that was never claimed",
+    "a signal lapses for a step that was never claimed",
+}
 
 
 def write_of(name: str, schema: int) -> dict[str, Any]:

@@ -169,6 +169,12 @@ class Pump:
             self.invoke(records)
         raise AssertionError("the worker goes round in circles: 500 invocations and no end")
 
+    def has_hidden(self) -> bool:
+        """Whether messages were put back, to come later."""
+        name = "ApproximateNumberOfMessagesNotVisible"
+        found = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=[name])
+        return int(found["Attributes"][name]) > 0
+
     def sweep(self) -> dict[str, Any]:
         """The schedule's event."""
         return self.handle({"fluxio": "sweep"}, Invocation(self.clock, self.function_timeout))

@@ -73,11 +73,14 @@ class TestRetry:
         pump.drain()
         assert pump.answers == [{"batchItemFailures": []}]
         run = world.client.get("flaky-1")
-        assert run.wake_at == world.clock.now() + 600_000
-        world.clock.advance(599)
+        assert run.wake_at == world.clock.now() + 480_000
+        world.clock.advance(479)
         assert pump.sweep()["nudged"] == 0
         world.clock.advance(1)
         assert pump.sweep() == {"nudged": 1, "latest_ms": 0}
+        pump.drain()
+        assert world.client.get("flaky-1").steps["flaky"].attempt == 1
+        world.clock.advance(120)
         pump.drain()
         assert world.client.get("flaky-1").result == {"attempts": 2}
 

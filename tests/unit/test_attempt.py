@@ -28,6 +28,7 @@ from fluxio import Retry, StepContext, alarm, step, workflow
 from fluxio.attempt import Attempt, Returned, Threads
 from fluxio.definition import definition_of
 from fluxio.errors import BindingError, StepTimeout, TransactError
+from fluxio.given import Given
 from fluxio.hand import Failed
 
 #: Python's own groups, or before 3.11 those of the package that pytest brings.
@@ -51,8 +52,7 @@ def attempt(
         definition=made.steps[name],
         cls=made.cls,
         context=StepContext("r", "W", name, 1, 0),
-        input={},
-        outputs={},
+        given=Given({}),
         timeout=timeout,
         tries=tries,
         chance=0,
@@ -237,7 +237,7 @@ class TestWhateverIsRaised:
         made = definition_of(Binds)
         assert made is not None
         tried = attempt(lambda: None)._replace(
-            definition=made.steps["s"], cls=Binds, input={"amount": 1}
+            definition=made.steps["s"], cls=Binds, given=Given({"amount": 1})
         )
         assert failed(tried.run(interrupt=True)).failure.type == "PanicException"
 

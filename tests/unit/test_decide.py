@@ -518,9 +518,9 @@ class TestAcknowledging:
         action = decided(seen, hand("b", 2))
         assert rows(action) == [("wake", None)]
         assert isinstance(action, Write)
-        assert action.changes[0].values == {"wake_at": until}
+        assert action.changes[0].values == {"wake_at": until - HOLD}
         assert action.changes[0].wake_seen == seen.wake_at
-        assert isinstance(decided(run(BUSY | {"b": b}, wake_at=until), hand("b", 2)), Ack)
+        assert isinstance(decided(run(BUSY | {"b": b}, wake_at=until - HOLD), hand("b", 2)), Ack)
 
     def test_a_long_backoff_does_not_put_the_watchdog_off_while_others_run(self) -> None:
         by = plan({"x": (), "y": ()})

@@ -70,7 +70,7 @@ class TestTable:
     def test_a_step_fails_only_in_the_run_that_its_worker_saw(self) -> None:
         # A redrive in between resets the FAILED steps it saw; one that fails behind its back stays FAILED.
         for row in UPDATES:
-            if row.step_to is StepStatus.FAILED:
+            if row.step_to is StepStatus.FAILED and not row.final:
                 assert Guard.RUN_SEEN in row.guards or row.run_from == {RunStatus.RUNNING}
 
 

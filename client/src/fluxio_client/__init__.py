@@ -24,6 +24,7 @@ from fluxio_protocol.errors import (
     RunParked,
     SettingError,
     SignalExists,
+    SignalLapsed,
     UnknownStatus,
     WaitTimeout,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "RunSummary",
     "SettingError",
     "SignalExists",
+    "SignalLapsed",
     "Step",
     "StepStatus",
     "UnknownStatus",

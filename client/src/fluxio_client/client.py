@@ -198,6 +198,7 @@ class FluxioClient:
             PayloadError: the payload cannot be stored as JSON, or is too large.
             RunNotFound: there is no such run.
             RunEnded: it has succeeded or was cancelled.
+            SignalLapsed: it comes too late: its timeout was over.
             SignalExists: the run has this signal already, with another payload; with `replace`, a step has
                 taken it.
             NotNudged: the signal is stored but SQS did not take its message; the sweeper will see to it.

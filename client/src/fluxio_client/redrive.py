@@ -31,7 +31,7 @@ def reopened(store: Store, run: Run, now: int) -> Run | None:
     while there is not None and there.status in STOPPED:
         seen = there
         reopen = to.redrive(seen.version is not None, layout.shard(seen.run_id), seen.ended_at, now)
-        fresh, under_way = _fresh_attempts(seen)
+        fresh, under_way = _fresh_attempts(seen, now)
         changes = [reopen, *fresh, *under_way]
         if not store.fits(changes, now, seen.schema):
             changes = [reopen, *fresh]
@@ -50,7 +50,7 @@ def reopened(store: Store, run: Run, now: int) -> Run | None:
     return there
 
 
-def _fresh_attempts(run: Run) -> tuple[list[Change], list[Change]]:
+def _fresh_attempts(run: Run, now: int) -> tuple[list[Change], list[Change]]:
     """What gives the steps of a run that stopped their attempts again, those that are under way included.
 
     A worker that died took its steps along; until their leases have expired they look like any other's.
@@ -61,9 +61,15 @@ def _fresh_attempts(run: Run) -> tuple[list[Change], list[Change]]:
     """
     changes: list[Change] = []
     unchanged: list[Change] = []
+    waited: set[str] = set()
     for step in run.steps.values():
-        if step.status is StepStatus.FAILED:
-            changes.append(to.reset(step.name, step.attempt))
+        if step.status is StepStatus.FAILED and not step.handled:
+            node = run.graph.nodes.get(step.name) if run.graph else None
+            # It waits anew for what did not come in time; two steps may wait for one signal.
+            gone = {name for name in run.awaiting(step.name) if name in run.lapsed} - waited
+            waited |= gone
+            since = now if node is not None and node.has_clock else None
+            changes.append(to.reset(step.name, step.attempt, tuple(sorted(gone)), since))
         elif step.status is StepStatus.RUNNING:
             first = step.redriven_at == step.attempt - 1
             (unchanged if first else changes).append(to.reprieve(step.name, step.attempt))

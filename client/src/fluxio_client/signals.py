@@ -9,7 +9,7 @@ from fluxio_client.statuses import known
 from fluxio_protocol import changes as to
 from fluxio_protocol import layout
 from fluxio_protocol.changes import Change
-from fluxio_protocol.errors import InvalidInput, RunEnded, SignalExists
+from fluxio_protocol.errors import InvalidInput, RunEnded, SignalExists, SignalLapsed
 from fluxio_protocol.run import STOPPED, Run, RunStatus, StepStatus
 from fluxio_protocol.store import Store
 
@@ -33,6 +33,7 @@ def handed_over(
     Raises:
         InvalidInput: no step of the run waits for it.
         RunEnded: the run has ended.
+        SignalLapsed: it has not come in time.
         SignalExists: the run has it, and it is not, or can no longer be, replaced.
         UnknownStatus: a later version wrote the run's status.
     """
@@ -49,7 +50,7 @@ def handed_over(
 
 
 def _has_signal(store: Store, run: Run, name: str, text: str) -> bool:
-    if name not in run.signals_json:
+    if name not in run.signals_json or name in run.lapsed:
         return False
     there = run.signals_json[name]
     if not there:
@@ -65,10 +66,15 @@ def _change_of_signal(run: Run, name: str, text: str, replace: bool, now: int) -
         raise RunEnded(
             f"run {run.run_id} is {run.status}: no step of it waits for {name} any more."
         )
-    if name not in run.signals_json:
+    if name not in run.signals_json and name not in run.lapsed:
         if run.status in STOPPED:
             return to.keep_signal(name, inline)
         return to.signal(name, inline, now)
+    if name in run.lapsed:
+        raise SignalLapsed(
+            f"the signal {name} of run {run.run_id} came too late: its timeout was over, and the run has "
+            "gone on without it."
+        )
     waiting = [step for step in run.steps.values() if name in step.awaits]
     taken = [s.name for s in waiting if s.status not in (StepStatus.PENDING, StepStatus.FAILED)]
     if replace and not taken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fluxio_protocol import layout
 from fluxio_protocol.graph import Graph
@@ -39,8 +39,12 @@ class Change(NamedTuple):
     redrive_seen: int = 0
     #: How many archives the run has as the caller knows it; the guard SEALS_SEEN asks for it.
     archives_seen: int = 0
-    #: For `complete`: the step's record; see `run_item.ended_text`.
+    #: For rows after which a step has ended for good: its record; see `run_item.ended_text`.
     record: str = ""
+    #: The step's status as the caller knows it; the guard STEP_SEEN asks for it.
+    step_seen: StepStatus | None = None
+    #: The signals that have not come in time: what takes the place of the payload.
+    lapsed: Mapping[str, Mapping[str, str | int]] = MappingProxyType({})
     #: In a run of schema 1: steps whose `completed_deps` this change counts up.
     dependents: tuple[str, ...] = ()
     #: The signals that the guards SIGNALLED and UNSIGNALLED ask for, or that the row takes out of the run.
@@ -53,7 +57,7 @@ class Change(NamedTuple):
     payloads: Mapping[str, str] = MappingProxyType({})
     #: For `open`: the steps as they are laid out.
     steps: Mapping[str, Mapping[str, str | int]] = MappingProxyType({})
-    #: For a claim: whether it is the step's first.
+    #: Whether nothing was ever written of the step, as the caller knows it.
     first: bool = False
     #: For a claim by a caller who has not seen the run: the steps that must have succeeded.
     sources: tuple[str, ...] = ()
@@ -83,6 +87,13 @@ class Change(NamedTuple):
             return self.row.run_from
         return self.row.run_from & {self.run_seen}
 
+    @property
+    def step_from(self) -> frozenset[StepStatus]:
+        """Statuses of the step the change may start from: those of its row, or the one that was seen."""
+        if Guard.STEP_SEEN not in self.row.guards or self.step_seen is None:
+            return self.row.step_from
+        return self.row.step_from & {self.step_seen}
+
 
 def open_run(
     workflow: str,
@@ -90,20 +101,24 @@ def open_run(
     claims: Mapping[str, Mapping[str, str | int]],
     deadline: int | None = None,
     trace: str | None = None,
+    now: int = 0,
 ) -> Change:
     """Begin; `claims` are roots that the same worker takes at once.
 
-    `deadline` is when the run must have ended, in milliseconds since 1970; `trace` is for a run without one.
+    `deadline` is when the run must have ended, in milliseconds since 1970; `trace` is for a run without one;
+    `now` is the caller's time.
     """
     steps: dict[str, dict[str, str | int]] = {}
     for name, claimed in claims.items():
-        if graph.depends_on[name] or name in graph.awaits:
-            raise IllegalTransition(f"open: step {name} waits for other steps, or for a signal.")
+        if name not in graph.beginnings:
+            raise IllegalTransition(f"open: step {name} waits for other steps, a signal or a time.")
         steps[name] = {**claimed, "status": StepStatus.RUNNING.value, "attempt": 1}
     if graph.awaits:
         signals = dict.fromkeys(signal for names in graph.awaits.values() for signal in names)
         steps[SIGNALS] = {"awaits": ",".join(signals)}
     values: Values = {"version": graph.version, "schema": SCHEMA, "deadline": deadline}
+    if any(graph.nodes[name].has_clock for name in graph.roots):
+        values = {**values, "opened_at": now}
     return Change(TABLE["open"], values=values, steps=steps, workflow=workflow, trace=trace)
 
 
@@ -190,6 +205,116 @@ def complete(
         record=record,
         dependents=dependents,
     )
+
+
+def _ended(
+    run: Run,
+    step: Step,
+    row: str,
+    status: StepStatus,
+    token: str | None,
+    now: int,
+    failure: Failure | None = None,
+    **known: Any,
+) -> Change:
+    """A row after which a step has ended for good without success."""
+    began = now if step.started_at is None or not step.attempt else step.started_at
+    text = None if failure is None else failure.to_json()
+    record = ended_text(step.attempt, token, began, now, run.created_at, text, status)
+    change = Change(TABLE[row], step.name, {"ended_at": now}, token, step.attempt, record=record)
+    seen = {"step_seen": step.status, "first": step.untouched, "archives_seen": run.archives}
+    return change._replace(**{**seen, **known})
+
+
+def decline(run: Run, step: Step, token: str, now: int) -> Change:
+    """Skip a step that was claimed, and whose `when` said no."""
+    return _ended(run, step, "decline", StepStatus.SKIPPED, token, now)._replace(first=False)
+
+
+def skip(run: Run, step: Step, token: str, now: int) -> Change:
+    """Skip a step that is not needed as the steps before it have ended."""
+    return _ended(run, step, "skip", StepStatus.SKIPPED, token, now)
+
+
+def release(run: Run, step: Step, now: int) -> Change:
+    """Skip a step because another one of a `first_of` has succeeded; whoever runs it is fenced off."""
+    return _ended(run, step, "release", StepStatus.SKIPPED, None, now)
+
+
+def fail_handled(run: Run, step: Step, token: str, failure: Failure, now: int) -> Change:
+    """Give a step up after its last attempt failed, where an edge handles that."""
+    return _ended(run, step, "fail_handled", StepStatus.FAILED, token, now, failure)
+
+
+def give_up_handled(run: Run, step: Step, token: str, failure: Failure, now: int) -> Change:
+    """Give a step up whose workers died in every attempt it has, where an edge handles that."""
+    return _ended(
+        run,
+        step,
+        "give_up_handled",
+        StepStatus.FAILED,
+        token,
+        now,
+        failure,
+        redrive_seen=step.redriven_at,
+    )
+
+
+def lapse(
+    run: Run, step: Step, token: str, failure: Failure, now: int, signal: str | None, handled: bool
+) -> Change:
+    """Give a step up for which something did not come in time: `signal`, if that has not lapsed yet."""
+    lapsed = {} if signal is None else {signal: layout.lapsed_signal(now, None)}
+    signals = () if signal is None else (signal,)
+    row = "lapse_handled" if handled else "lapse"
+    change = _ended(
+        run,
+        step,
+        row,
+        StepStatus.FAILED,
+        token,
+        now,
+        failure,
+        lapsed=lapsed,
+        signals=signals,
+    )
+    if handled:
+        return change
+    values: Values = {"ended_at": now, "error": failure.to_json(), "token": token, "attempt": 0}
+    if step.attempt:
+        values = {**values, "attempt": None}
+    return change._replace(values=values, record="")
+
+
+def default_signal(name: str, default: str, now: int) -> Change:
+    """Bind a signal's default from here on, because it has not come in time."""
+    lapsed = {name: layout.lapsed_signal(now, default)}
+    return Change(TABLE["default_signal"], lapsed=lapsed, signals=(name,))
+
+
+def again(
+    step: Step, token: str, not_before: int, state: Values, claimed: Values | None = None
+) -> Change:
+    """Put a step back that asks to be run again; its retries count anew from here.
+
+    Args:
+        step: the step, under the caller's claim.
+        token: that of the claim.
+        not_before: when its next round may begin, in milliseconds since 1970.
+        state: what it keeps for that, as `state` or `state_ref`; empty if nothing.
+        claimed: what a claim of that round writes, if the caller takes it at once.
+    """
+    values: dict[str, str | int | None] = {
+        "round": step.round + 1,
+        "redriven_at": step.attempt,
+        **state,
+    }
+    if claimed is None:
+        values["not_before"] = not_before
+    else:
+        values |= claimed
+    row = TABLE["again" if claimed is None else "again_here"]
+    return Change(row, step.name, values, token, step.attempt)
 
 
 def retry(step: str, token: str, attempt: int, failure: Failure, not_before: int) -> Change:
@@ -293,9 +418,19 @@ def redrive(opened: bool, due: int, end_seen: int | None, now: int) -> Change:
     return Change(row, values={"due": due, "wake_at": now}, end_seen=end_seen)
 
 
-def reset(step: str, attempt: int) -> Change:
-    """Give a failed step its attempts again; those it had are counted on, from `attempt`."""
-    return Change(TABLE["reset"], step, {"redriven_at": attempt}, attempt=attempt)
+def reset(
+    step: str, attempt: int, signals: tuple[str, ...] = (), since: int | None = None
+) -> Change:
+    """Give a failed step its attempts again; those it had are counted on.
+
+    Args:
+        step: which step.
+        attempt: the one that it had failed with.
+        signals: those that it waits for again, because they had not come in time.
+        since: from when on its timeouts count; None: as before.
+    """
+    values: Values = {"redriven_at": attempt, "since": since}
+    return Change(TABLE["reset"], step, values, attempt=attempt, signals=signals)
 
 
 def reprieve(step: str, attempt: int) -> Change:

@@ -50,6 +50,10 @@ class SignalExists(FluxioError):
     """The run has this signal already, with another payload. The first one stands."""
 
 
+class SignalLapsed(FluxioError):
+    """The signal has come after its timeout. The run goes on without it, or has failed for that."""
+
+
 class WaitTimeout(FluxioError):
     """The run had not ended when the time to wait was over. It goes on; wait again or look at it later."""
 

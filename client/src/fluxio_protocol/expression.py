@@ -112,7 +112,7 @@ def expression(
 def parts(change: Change) -> int:
     """How many parts a change counts as where a write is measured roughly."""
     named = len(change.dependents) + len(change.signals) + len(change.waiting)
-    named += len(change.sources) + len(change.sealed)
+    named += len(change.sources) + len(change.sealed) + len(change.lapsed)
     return 8 + len(change.values) + named
 
 
@@ -145,9 +145,6 @@ def _change_run(
         made.require(f"{made.path('workflow')}={made.value(change.workflow)}")
     if Guard.OVERDUE in row.guards:
         made.require(f"{made.path('deadline')}<={made.value(now)}")
-    if Guard.UNSIGNALLED in row.guards:
-        for name in change.signals:
-            made.require(f"attribute_not_exists({made.path(layout.signal_attribute(name))})")
     if Guard.UNTAKEN in row.guards:
         untaken = frozenset({StepStatus.PENDING, StepStatus.FAILED})
         for step in change.waiting:
@@ -170,6 +167,7 @@ def _change_run(
         made.set(made.path("steps"), made.value({k: dict(v) for k, v in change.steps.items()}))
     for step in change.sealed:
         made.remove(made.path("steps", step))
+    _change_signals(made, change)
     for name, value in change.values.items():
         if value is not None:
             made.set(made.path(name), made.value(value))
@@ -188,6 +186,24 @@ def _change_run(
         made.set(made.path("failed"), made.path("workflow"))
 
 
+def _change_signals(made: Expression, change: Change) -> None:
+    """The signals that a change is about, whether it is one of a step or of the run."""
+    guards = change.row.guards
+    for name in change.signals:
+        path = made.path(layout.signal_attribute(name))
+        if Guard.SIGNALLED in guards:
+            made.require(f"attribute_exists({path})")
+        if Guard.UNSIGNALLED in guards:
+            made.require(f"attribute_not_exists({path})")
+        if change.row.drops_signals:
+            made.remove(path)
+    if Guard.PAYLOAD_SEEN in guards:
+        for name, text in change.payloads.items():
+            made.require(f"{made.path(layout.signal_attribute(name))}={made.value(text)}")
+    for name, instead in change.lapsed.items():
+        made.set(made.path(layout.signal_attribute(name)), made.value(dict(instead)))
+
+
 def _change_step(made: Expression, change: Change, now: int, steps: Steps) -> None:
     row, step = change.row, change.step
     assert step is not None
@@ -195,33 +211,29 @@ def _change_step(made: Expression, change: Change, now: int, steps: Steps) -> No
     def at(attribute: str) -> str:
         return made.path("steps", step, attribute)
 
-    if Guard.SIGNALLED in row.guards:
-        for name in change.signals:
-            made.require(f"attribute_exists({made.path(layout.signal_attribute(name))})")
-    if Guard.PAYLOAD_SEEN in row.guards:
-        for name, text in change.payloads.items():
-            made.require(f"{made.path(layout.signal_attribute(name))}={made.value(text)}")
-    for name in change.signals if row.drops_signals else ():
-        made.remove(made.path(layout.signal_attribute(name)))
+    _change_signals(made, change)
     if row.name == "claim" and steps.claim(change):
         return
-    made.require(one_of(made, at("status"), row.step_from))
+    if change.first and row.name != "claim":
+        steps.write_first(change)
+        return
+    made.require(one_of(made, at("status"), change.step_from))
     if Guard.FENCE in row.guards:
         assert change.token is not None
         made.require(f"{at('token')}={made.value(change.token)}")
     if Guard.LEASE_OVER in row.guards:
         made.require(f"{at('lease_until')}<={made.value(now)}")
-    if row.guards & {Guard.FENCE, Guard.ATTEMPT, Guard.LEASE_OVER}:
+    if row.guards & {Guard.FENCE, Guard.ATTEMPT, Guard.LEASE_OVER, Guard.STEP_SEEN}:
         assert change.attempt is not None
         made.require(f"{at('attempt')}={made.value(change.attempt)}")
     if Guard.REDRIVE_SEEN in row.guards:
-        seen = f"{at('redriven_at')}={made.value(change.redrive_seen)}"
+        counted = f"{at('redriven_at')}={made.value(change.redrive_seen)}"
         never = f"attribute_not_exists({at('redriven_at')})"
-        made.require(seen if change.redrive_seen else f"({never} OR {seen})")
+        made.require(counted if change.redrive_seen else f"({never} OR {counted})")
     if Guard.DUE in row.guards:
         not_before = at("not_before")
         made.require(f"(attribute_not_exists({not_before}) OR {not_before}<={made.value(now)})")
-    if row.name == "complete" and steps.complete(change):
+    if row.final and steps.end(change):
         return
     if row.step_to is not None:
         made.set(at("status"), made.value(row.step_to.value))
@@ -263,8 +275,17 @@ class Steps:
         made.set(path, made.value(claimed))
         return True
 
-    def complete(self, change: Change) -> bool:
-        """Write a completion, where that is more than to set attributes."""
+    def write_first(self, change: Change) -> None:
+        """Write of a step of which nothing was ever written that it has ended."""
+        assert change.step is not None
+        assert change.row.step_to is not None
+        made, path = self._made, self._made.path("steps", change.step)
+        made.require(f"attribute_not_exists({path})")
+        failed = {"status": change.row.step_to.value, **change.values}
+        made.set(path, made.value(change.record if change.row.final else failed))
+
+    def end(self, change: Change) -> bool:
+        """Write that a step has ended for good, where that is more than to set attributes."""
         assert change.step is not None
         self._made.set(self._made.path("steps", change.step), self._made.value(change.record))
         return True
@@ -301,7 +322,10 @@ class CountedSteps(Steps):
             made.require(f"{count}={made.path('steps', step, 'total_deps')}")
         return False
 
-    def complete(self, change: Change) -> bool:
+    def write_first(self, change: Change) -> None:
+        raise IllegalTransition(f"the row {change.row.name} does not fit runs of schema 1.")
+
+    def end(self, change: Change) -> bool:
         made, step = self._made, change.step
         assert step is not None
         for name in ("completed_deps", "total_deps"):

@@ -14,6 +14,7 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any
 
+from fluxio_protocol.edge import FIRST_OF
 from fluxio_protocol.node import ANOTHER_FORM, STEP, Node
 
 #: The form in which graphs are stored. In form 1, a node was a list of what it depends on, or an object without
@@ -68,8 +69,15 @@ class Graph:
         edges = {name: sorted(deps) for name, deps in self.depends_on.items()}
         signals = {name: sorted(names) for name, names in self.awaits.items()}
         kinds = {name: node.kind for name, node in self.nodes.items() if node.kind != STEP}
+        more = {name: node.structure for name, node in self.nodes.items() if node.structure}
         # What a graph does not have is left out, so that versions of graphs that are stored stay theirs.
-        parts = [edges, signals, kinds] if kinds else [edges, signals] if signals else edges
+        parts: list[Any] | dict[str, Any] = edges
+        if more:
+            parts = [edges, signals, kinds, more]
+        elif kinds:
+            parts = [edges, signals, kinds]
+        elif signals:
+            parts = [edges, signals]
         text = json.dumps(parts, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -84,13 +92,56 @@ class Graph:
 
     @cached_property
     def roots(self) -> tuple[str, ...]:
-        """The steps that wait for nothing."""
+        """The steps that wait for no other."""
         return tuple(name for name, deps in self.depends_on.items() if not deps)
+
+    @cached_property
+    def beginnings(self) -> tuple[str, ...]:
+        """The steps that wait for nothing at all: the first worker may take them."""
+        return tuple(
+            name
+            for name in self.roots
+            if not self.nodes[name].awaits and not self.nodes[name].timer
+        )
 
     @cached_property
     def leaves(self) -> tuple[str, ...]:
         """The steps nothing waits for: what they return is the run's result."""
         return tuple(name for name in self.depends_on if not self.dependents[name])
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether each step waits for nothing but successes and signals, and no step can be skipped."""
+        return not any(node.structure or node.deadline is not None for node in self.nodes.values())
+
+    @cached_property
+    def rivals(self) -> dict[str, tuple[str, ...]]:
+        """For each step that stands in a `first_of`: the others in it, which its success releases."""
+        found: dict[str, dict[str, None]] = {}
+        for node in self.nodes.values():
+            for edge in node.edges:
+                for one in edge.sources if edge.kind == FIRST_OF else ():
+                    others = (other for other in edge.sources if other != one)
+                    found.setdefault(one, {}).update(dict.fromkeys(others))
+        return {name: tuple(others) for name, others in found.items()}
+
+    def handles(self, name: str, kinds: frozenset[str]) -> bool:
+        """Whether an edge handles a step's failure, an exception of types with these names."""
+        return any(
+            edge.handles(name, kinds)
+            for dependent in self.dependents.get(name, ())
+            for edge in self.nodes[dependent].edges
+        )
+
+    def named_errors(self, name: str) -> frozenset[str]:
+        """The types that edges name which are about a step's failure."""
+        return frozenset(
+            error
+            for dependent in self.dependents.get(name, ())
+            for edge in self.nodes[dependent].edges
+            if name in edge.sources
+            for error in edge.errors
+        )
 
     @cached_property
     def waves(self) -> tuple[tuple[str, ...], ...]:

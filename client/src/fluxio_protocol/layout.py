@@ -5,6 +5,7 @@
     <run id>                  input                 the run's input, where it is too long for the run item
     <run id>                  out#<step>#<attempt>  a step's output, where it is too long for the run item
     <run id>                  result                the run's result, where several long outputs make it
+    <run id>                  state#<step>#<n>      what attempt n of a step keeps for its next round, likewise
     <run id>                  signal#<name>         a signal's payload, where it is too long for the run item
     <run id>                  ended#<n>             an archive: steps that succeeded and are sealed
     def#<workflow>#<version>  def                   the graph of one version of a workflow
@@ -213,6 +214,21 @@ def signal_attribute(name: str) -> str:
 def signal_of(attribute: str) -> str | None:
     """The signal whose arrival an attribute of the run item stands for; None if it is another attribute."""
     return attribute[len(_SIGNAL) :] if attribute.startswith(_SIGNAL) else None
+
+
+def lapsed_signal(at: int, default: str | None) -> dict[str, str | int]:
+    """What stands in the place of a signal's payload that had not come in time.
+
+    Args:
+        at: when its timeout was over.
+        default: what is bound instead, as JSON; None: the steps that wait for it fail.
+    """
+    return {"lapsed": at} if default is None else {"lapsed": at, "default": default}
+
+
+def state_ref(step: str, attempt: int) -> str:
+    """The sort key of a step's state that is too long for the run item, by the attempt that kept it."""
+    return f"state#{step}#{attempt}"
 
 
 def signal_ref(name: str) -> str:

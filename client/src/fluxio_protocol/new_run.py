@@ -87,12 +87,13 @@ class NewRun(NamedTuple):
         return self.after > HOLD_MS
 
 
-def started_text(runs: Sequence[NewRun], room: int = CHOSEN_BYTES) -> str:
+def started_text(runs: Sequence[NewRun], room: int = CHOSEN_BYTES, before: str = "") -> str:
     """Which runs a step has started: `*2,order-7,*` are three with derived ids, the third having been chosen.
 
     Ids that the step's code has chosen are kept as far as they fit; of those that do not, `?2` says how many.
+    `before` is the text of those that it has started in its earlier rounds.
     """
-    found: list[tuple[str, int]] = []
+    found = [_counted(part) for part in before.split(",") if part]
     for run in runs:
         chosen = run.run_id != run.started_by.derived_id()
         room -= len(run.run_id) if chosen else 0
@@ -108,14 +109,26 @@ def started_ids(text: str, run_id: str, step: str, created_at: int) -> tuple[str
     """The ids that `started_text` wrote; "?" for one that was not kept."""
     ids: list[str] = []
     for part in text.split(","):
-        mark, times = part[:1], part[1:]
+        mark, times = _counted(part)
         if mark not in ("*", "?"):
             ids.append(part)
             continue
-        for _ in range(int(times) if times.isdecimal() else 1):
+        for _ in range(times):
             by = StartedBy(run_id, step, len(ids), created_at)
             ids.append(by.derived_id() if mark == "*" else mark)
     return tuple(ids)
+
+
+def started_before(text: str) -> int:
+    """How many runs a step has started in its earlier rounds."""
+    return sum(_counted(part)[1] for part in text.split(",") if part)
+
+
+def _counted(part: str) -> tuple[str, int]:
+    mark, times = part[:1], part[1:]
+    if mark not in ("*", "?"):
+        return part, 1
+    return mark, int(times) if times.isdecimal() else 1
 
 
 def input_text(input: Any, what: str) -> str:

@@ -10,7 +10,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from fluxio_protocol.graph import Graph
 
 from fluxio_protocol.new_run import StartedBy, started_ids
 
@@ -85,9 +88,11 @@ class StepStatus(_Status):
     WAITING = "WAITING"
     #: Its output is committed. Final.
     SUCCEEDED = "SUCCEEDED"
-    #: Its attempts are used up, or its error is one that no retry mends.
+    #: Its attempts are used up, its error is one that no retry mends, or what it waited for did not come in
+    #: time. Final if a `failed` edge handles the failure.
     FAILED = "FAILED"
-    #: Reserved for conditional steps. Final.
+    #: Not needed: its `when` was false, steps that it depends on ended otherwise than it asks for, or another
+    #: step of a `first_of` was first. Final.
     SKIPPED = "SKIPPED"
     #: Reserved for cancellation that reaches into steps. Final.
     CANCELLED = "CANCELLED"
@@ -131,6 +136,8 @@ class Failure:
     step: str | None = None
     #: The step's attempt that failed, from 1; None without a step.
     attempt: int | None = None
+    #: Types that `failed` edges name and the exception is of, besides its own.
+    bases: tuple[str, ...] = ()
 
     #: Bytes of a message as it is stored, in JSON: the run item is paid for by the kilobyte, and has room for
     #: the errors of 200 steps.
@@ -147,7 +154,14 @@ class Failure:
         }
         if self.step is not None:
             parts.update(step=self.step, attempt=self.attempt)
+        if self.bases:
+            parts["is"] = self.bases
         return _json(parts)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The names of the types that the exception is of, as far as they matter."""
+        return frozenset({self.type, *self.bases})
 
     @classmethod
     def from_json(cls, text: str) -> Failure:
@@ -158,7 +172,8 @@ class Failure:
             at = text
         if not isinstance(at, dict) or not {"type", "message"} <= at.keys():
             return cls("Unknown", text)
-        return cls(at["type"], at["message"], at.get("step"), at.get("attempt"))
+        bases = tuple(at.get("is", ()))
+        return cls(at["type"], at["message"], at.get("step"), at.get("attempt"), bases)
 
     def __str__(self) -> str:
         where = f"step {self.step} (attempt {self.attempt}): " if self.step else ""
@@ -205,6 +220,16 @@ class Step:
     progress_json: str | None = field(default=None, repr=False)
     #: Whether its record was moved out of the run item, to an archive.
     sealed: bool = False
+    #: Whether it is FAILED and an edge handles that: then it is final, and the run goes on.
+    handled: bool = False
+    #: How often it has asked to be run again (`Again`).
+    round: int = 0
+    #: What it has kept for its next round, as JSON text; None where that has an item of its own.
+    state_json: str | None = field(default=None, repr=False)
+    #: The sort key of the item with that, where it is too long for the run item.
+    state_ref: str | None = None
+    #: From when on its timeouts count after a redrive; None: from when the steps before it had ended.
+    since: int | None = None
 
     @property
     def unread(self) -> bool:
@@ -213,8 +238,14 @@ class Step:
 
     @property
     def settled(self) -> bool:
-        """Whether it has ended in a way that the steps behind it go on from."""
-        return self.status is StepStatus.SUCCEEDED
+        """Whether it has ended for good: the steps behind it, and the run's end, go on from that."""
+        status = self.status
+        return status is StepStatus.SUCCEEDED or status is StepStatus.SKIPPED or self.handled
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was ever written of it: then it does not stand in the run item."""
+        return self.status is StepStatus.PENDING and not self.attempt and self.since is None
 
     @property
     def output(self) -> Any:
@@ -271,6 +302,8 @@ class Run:
     input_ref: str | None = None
     #: The signals that have arrived, by name; None for a payload in an item of its own that was not read.
     signals_json: dict[str, str | None] = field(default_factory=dict, repr=False)
+    #: When each signal's timeout was over before it had come.
+    lapsed: dict[str, int] = field(default_factory=dict)
     #: Its result as JSON text; None until it has succeeded, or where that was not read.
     result_json: str | None = field(default=None, repr=False)
     #: The sort key of the item with its result, where that is too long for the run item.
@@ -279,6 +312,8 @@ class Run:
     trace: str | None = None
     #: The form of its item; see `run_item`.
     schema: int = field(default=1, repr=False)
+    #: When a worker opened it, where timeouts of its first steps count from then.
+    opened_at: int | None = None
     #: How many items hold the records of steps that ended long ago.
     archives: int = field(default=0, repr=False)
     #: Which steps those are, by their places in the graph: "0-57,60".
@@ -291,6 +326,10 @@ class Run:
     not_before: int | None = None
     #: Whether its graph could not be read just now, so that steps may be missing.
     partial: bool = field(default=False, repr=False)
+    #: Its graph; None if no worker has opened it, or it could not be read.
+    graph: Graph | None = field(default=None, repr=False, compare=False)
+    #: What steps wait for whose timers stand in long values: a time, or why it is none.
+    timers: dict[str, int | str] = field(default_factory=dict, repr=False, compare=False)
     #: The size of its item, as DynamoDB counts it; 0 if it was not read from a table.
     item_bytes: int = field(default=0, repr=False, compare=False)
 

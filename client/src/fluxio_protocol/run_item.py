@@ -4,8 +4,9 @@ A step stands in the map `steps` of the run item in one of three forms:
 
     not at all    it is PENDING and was never claimed: the graph says that there is such a step. Or it has
                   succeeded and was sealed: `sealed` has its place in the graph.
-    a map         it was claimed and has not succeeded: RUNNING; FAILED; or PENDING again, to be retried.
-    a text        it has succeeded: see `ended_text`.
+    a map         it was claimed and has not ended for good: RUNNING; FAILED, so that a redrive may reset it; or
+                  PENDING again, to be retried. Or it failed before it was claimed.
+    a text        it has ended for good: see `ended_text`.
 
 So a run's item stays near a kilobyte, whatever the size of its graph. When ended steps make it longer, a worker
 copies their texts to an archive item, and the write that commits its next outcome takes them out.
@@ -43,7 +44,8 @@ RESULT_MARK = "="
 #: What a step's map has besides its status, its error, its output and its signals.
 _STEP_FIELDS = frozenset(
     {field.name for field in fields(Step)}
-    - {"name", "status", "error", "output_json", "progress_json", "awaits", "sealed"}
+    - {"name", "status", "error", "output_json", "progress_json", "state_json", "awaits"}
+    - {"sealed", "handled"}
 )
 
 _TIMES = re.compile(r"(-?\d+)([+-]\d+)")
@@ -94,15 +96,26 @@ def new_run_item(
 
 
 def ended_text(
-    attempt: int, token: str, started_at: int, ended_at: int, created_at: int, output: str | None
+    attempt: int,
+    token: str | None,
+    started_at: int,
+    ended_at: int,
+    created_at: int,
+    output: str | None,
+    status: StepStatus = StepStatus.SUCCEEDED,
 ) -> str:
-    """A step that has succeeded, as the run item has it: `1 5c01e2.pV3nD-8q 5023+150 {"paid":true}`.
+    """A step that has ended for good, as the run item has it: `1 5c01e2.pV3nD-8q 5023+150 {"paid":true}`.
 
     These are the attempt that succeeded, its token (up to the dot: where it ran), milliseconds from the run's
     start to the attempt's, those that it took, and the output as JSON. An output with an item of its own is
     left out; "=" stands for that of the last step, which is the run's result.
+
+    Of one that has not succeeded, the status comes first (`SKIPPED 0 5c01e2.pV3nD-8q 5023+0`), and in the place
+    of an output stands the failure.
     """
-    head = f"{attempt} {token} {started_at - created_at}{ended_at - started_at:+d}"
+    head = f"{attempt} {token or '-'} {started_at - created_at}{ended_at - started_at:+d}"
+    if status is not StepStatus.SUCCEEDED:
+        head = f"{status.value} {head}"
     return head if output is None else f"{head} {output}"
 
 
@@ -145,6 +158,11 @@ def run_from_item(
     error, result_ref = at.get("error"), at.get("result_ref")
     values = _Values(created_at, payloads or {}, at.get("result"), result_ref)
     trace = Trace.from_text(at.get("trace"))
+    lapsed = {
+        signal: of
+        for name, of in at.items()
+        if (signal := layout.signal_of(name)) and isinstance(of, dict) and "lapsed" in of
+    }
     return Run(
         run_id=at["pk"],
         workflow=at["workflow"],
@@ -162,7 +180,9 @@ def run_from_item(
             signal: text or values.of(layout.signal_ref(signal))
             for name, text in at.items()
             if (signal := layout.signal_of(name)) and isinstance(text, str)
-        },
+        }
+        | {signal: of["default"] for signal, of in lapsed.items() if "default" in of},
+        lapsed={signal: of["lapsed"] for signal, of in lapsed.items()},
         result_json=values.result,
         result_ref=result_ref,
         trace=trace.root if trace else None,
@@ -174,6 +194,8 @@ def run_from_item(
             step: text for name, text in at.items() if (step := layout.starter_of(name))
         },
         not_before=at.get("not_before"),
+        opened_at=at.get("opened_at"),
+        graph=graph,
         item_bytes=item_bytes(item),
     )
 
@@ -254,6 +276,7 @@ def _step(name: str, part: dict[str, Any] | str | None, values: _Values, edges: 
     if isinstance(part, str):
         return _ended_step(name, part, values, edges)
     awaits, ref, error = part.get("awaits"), part.get("output_ref"), part.get("error")
+    state = part.get("state", values.of(part.get("state_ref")))
     if awaits and isinstance(awaits, str):
         edges = edges._replace(awaits=tuple(awaits.split(",")))
     return Step(
@@ -262,6 +285,7 @@ def _step(name: str, part: dict[str, Any] | str | None, values: _Values, edges: 
         error=Failure.from_json(error) if error else None,
         output_json=part.get("output", values.of(ref)),
         progress_json=part.get("progress"),
+        state_json=state,
         **edges._asdict() | {field: part[field] for field in _STEP_FIELDS & part.keys()},
     )
 
@@ -284,23 +308,30 @@ def _ended_step(name: str, text: str, values: _Values, edges: _Edges) -> Step:
 @lru_cache(maxsize=512)
 def _read_record(name: str, text: str, created_at: int, edges: _Edges) -> Step:
     """The step that `ended_text` wrote; what is written never changes, so it is read once."""
+    first, _, rest = text.partition(" ")
+    status = StepStatus.SUCCEEDED
+    if not first.isdecimal() and first.isidentifier():
+        status, text = StepStatus.of(first), rest
     attempt, token, times, output = [*text.split(" ", 3), "", "", ""][:4]
     matched = _TIMES.fullmatch(times)
     if not attempt.isdecimal() or matched is None:
-        status = StepStatus.of(attempt if attempt.isidentifier() else UNKNOWN)
-        return Step(name, status, 0, *edges)
+        unknown = status is StepStatus.SUCCEEDED
+        return Step(name, StepStatus.of(UNKNOWN) if unknown else status, 0, *edges)
     started_at = created_at + int(matched[1])
-    return Step(
+    step = Step(
         name,
-        StepStatus.SUCCEEDED,
+        status,
         int(attempt),
         *edges,
-        token=token,
+        token=None if token == "-" else token,
         started_at=started_at,
         ended_at=started_at + int(matched[2]),
-        output_json=output or None,
-        output_ref=None if output else layout.output_ref(name, int(attempt)),
     )
+    if status is StepStatus.SUCCEEDED:
+        ref = None if output else layout.output_ref(name, int(attempt))
+        return replace(step, output_json=output or None, output_ref=ref)
+    failed = status is StepStatus.FAILED
+    return replace(step, handled=failed, error=Failure.from_json(output) if output else None)
 
 
 def summary_from_item(item: Item) -> RunSummary:

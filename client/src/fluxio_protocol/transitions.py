@@ -14,13 +14,19 @@ Why this is enough for the three promises:
 * A claim asks that the step is PENDING; one claim makes it RUNNING, so a fan-in is claimed once. A step whose
   worker died is claimed again only when its lease has expired.
 
-SUCCEEDED is final for a step. So what a worker has once read of it stays true: a claim needs no guard on the
-steps before it, and "the last step succeeds and the run finishes" none on the others. It stays true when the
-step's record is moved to an archive. Only that a step does not stand in the item does not, by itself, say that
-it is PENDING: it may have been sealed since. So a claim asks that nothing was sealed since its maker looked.
+SUCCEEDED is final for a step; so are SKIPPED, and FAILED where an edge handles the failure. So what a worker
+has once read of it stays true: a claim needs no guard on the steps before it, and "the last step succeeds and
+the run finishes" none on the others. It stays true when the step's record is moved to an archive. Only that a
+step does not stand in the item does not, by itself, say that it is PENDING: it may have been sealed since. So a
+claim asks that nothing was sealed since its maker looked.
 
-FAILED is not final: a redrive resets it. So a step may fail only while the run stands as its worker saw it. Had
-a redrive reopened the run in between, the run would be RUNNING with a FAILED step that no message answers for.
+PENDING is not final: a step may be skipped that a worker sees ready, because another one of a `first_of` has
+succeeded. So a claim asks for it, as does a skip; and a completion asks of each step that it releases for the
+status and the attempt that its maker saw.
+
+A failure that no edge handles is not final: a redrive resets it. So a step may fail only while the run stands
+as its worker saw it. Had a redrive reopened the run in between, the run would be RUNNING with a FAILED step
+that no message answers for.
 """
 
 from __future__ import annotations
@@ -68,6 +74,8 @@ class Guard(Enum):
     END_SEEN = "end_seen"
     #: The run's status is the one the caller saw: no redrive has come in between.
     RUN_SEEN = "run_seen"
+    #: The step's status and attempt are those the caller saw.
+    STEP_SEEN = "step_seen"
     #: The signals' payloads are those the caller saw: none was sent anew in between.
     PAYLOAD_SEEN = "payload_seen"
     #: The step's `redriven_at` is what the caller saw: no redrive has given it its attempts again in between,
@@ -92,6 +100,8 @@ class Transition(NamedTuple):
     drops: frozenset[str] = frozenset()
     #: Whether the signals of the change are taken out of the run, so that its steps wait for them again.
     drops_signals: bool = False
+    #: Whether the step has ended for good, so that its record takes the place of all that stands of it.
+    final: bool = False
 
     @property
     def closes(self) -> bool:
@@ -148,6 +158,15 @@ TABLE: Mapping[str, Transition] = {
             step_to=_STEP.SUCCEEDED,
             guards=frozenset({_G.FENCE}),
             drops=_CLAIM | {"error"},
+            final=True,
+        ),
+        Transition(
+            "decline",
+            _ANY,
+            step_from=frozenset({_STEP.RUNNING}),
+            step_to=_STEP.SKIPPED,
+            guards=frozenset({_G.FENCE}),
+            final=True,
         ),
         Transition(
             "retry",
@@ -156,6 +175,23 @@ TABLE: Mapping[str, Transition] = {
             step_to=_STEP.PENDING,
             guards=frozenset({_G.FENCE}),
             drops=frozenset({"lease_until"}),
+        ),
+        # It asks to be run again: later, or at once under the same claim.
+        Transition(
+            "again",
+            _ANY,
+            step_from=frozenset({_STEP.RUNNING}),
+            step_to=_STEP.PENDING,
+            guards=frozenset({_G.FENCE}),
+            drops=frozenset({"lease_until", "error", "state", "state_ref"}),
+        ),
+        Transition(
+            "again_here",
+            _RUNNING,
+            step_from=frozenset({_STEP.RUNNING}),
+            step_to=_STEP.RUNNING,
+            guards=frozenset({_G.FENCE}),
+            drops=frozenset({"not_before", "error", "state", "state_ref"}),
         ),
         Transition(
             "refuse_signal",
@@ -189,6 +225,58 @@ TABLE: Mapping[str, Transition] = {
             guards=frozenset({_G.LEASE_OVER, _G.REDRIVE_SEEN}),
             drops=_CLAIM,
         ),
+        # Something that it waited for did not come in time.
+        Transition(
+            "lapse",
+            _RUNNING,
+            step_from=frozenset({_STEP.PENDING}),
+            step_to=_STEP.FAILED,
+            guards=frozenset({_G.STEP_SEEN, _G.SEALS_SEEN, _G.UNSIGNALLED}),
+            drops=_CLAIM,
+        ),
+        # An edge handles the failure: it is final, and the run goes on.
+        Transition(
+            "fail_handled",
+            _ANY,
+            step_from=frozenset({_STEP.RUNNING}),
+            step_to=_STEP.FAILED,
+            guards=frozenset({_G.FENCE}),
+            final=True,
+        ),
+        Transition(
+            "give_up_handled",
+            _RUNNING,
+            step_from=frozenset({_STEP.RUNNING}),
+            step_to=_STEP.FAILED,
+            guards=frozenset({_G.LEASE_OVER, _G.REDRIVE_SEEN}),
+            final=True,
+        ),
+        Transition(
+            "lapse_handled",
+            _RUNNING,
+            step_from=frozenset({_STEP.PENDING}),
+            step_to=_STEP.FAILED,
+            guards=frozenset({_G.STEP_SEEN, _G.SEALS_SEEN, _G.UNSIGNALLED}),
+            final=True,
+        ),
+        # --- a step is not needed. One that may have begun is released by the first of a `first_of`, in the
+        #     write in which that succeeds: two of them could succeed otherwise.
+        Transition(
+            "skip",
+            _RUNNING,
+            step_from=frozenset({_STEP.PENDING}),
+            step_to=_STEP.SKIPPED,
+            guards=frozenset({_G.STEP_SEEN, _G.SEALS_SEEN}),
+            final=True,
+        ),
+        Transition(
+            "release",
+            _ANY,
+            step_from=frozenset({_STEP.PENDING, _STEP.RUNNING, _STEP.FAILED}),
+            step_to=_STEP.SKIPPED,
+            guards=frozenset({_G.STEP_SEEN, _G.SEALS_SEEN}),
+            final=True,
+        ),
         # --- records of steps that succeeded move to an archive, which was written before
         Transition("seal", _RUNNING, guards=frozenset({_G.SEALS_SEEN})),
         # --- the run ends, or waits for an operator
@@ -205,6 +293,8 @@ TABLE: Mapping[str, Transition] = {
             _OPEN | STOPPED,
             guards=frozenset({_G.UNTAKEN, _G.SEALS_SEEN, _G.RUN_SEEN}),
         ),
+        # It has not arrived in time: its default takes its place.
+        Transition("default_signal", _RUNNING, guards=frozenset({_G.UNSIGNALLED})),
         # --- an operator sends a run on that failed or was parked
         Transition("redrive", STOPPED, _RUN.RUNNING, guards=frozenset({_G.OPENED, _G.END_SEEN})),
         Transition("restart", STOPPED, _RUN.PENDING, guards=frozenset({_G.UNOPENED, _G.END_SEEN})),
@@ -215,6 +305,7 @@ TABLE: Mapping[str, Transition] = {
             step_to=_STEP.PENDING,
             guards=frozenset({_G.ATTEMPT}),
             drops=frozenset({"error", "ended_at"}),
+            drops_signals=True,
         ),
         # A step under way keeps its claim. If its worker is dead, it is taken over with all its attempts left.
         Transition(

@@ -28,11 +28,13 @@ SEALING = 2
 
 def payload_keys(run: Run) -> list[str]:
     """The sort keys of all items of a run besides its own: long values, and sealed steps."""
-    refs = [run.input_ref, *(step.output_ref for step in run.steps.values()), run.result_ref]
+    steps = run.steps.values()
+    refs = [run.input_ref, *(step.output_ref for step in steps), run.result_ref]
+    refs += [step.state_ref for step in steps]
     signals = [
         layout.signal_ref(name)
         for name, text in run.signals_json.items()
-        if text is None or not layout.fits_inline(text)
+        if name not in run.lapsed and (text is None or not layout.fits_inline(text))
     ]
     archives = [layout.archive_ref(number) for number in range(1, run.archives + 1)]
     return [*dict.fromkeys(ref for ref in refs if ref is not None), *signals, *archives]

@@ -13,15 +13,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fluxio.again import Again, RetryAfter
 from fluxio.context import StepContext
 from fluxio.definition import workflow
+from fluxio.edges import any_of, failed, first_of, maybe, signal, timer
 from fluxio.retry import Retry
 from fluxio.steps import step
+from fluxio_protocol.run import Failure
 
 if TYPE_CHECKING:
     from fluxio.engine import FluxioEngine
 
-__all__ = ["FluxioEngine", "Retry", "StepContext", "step", "workflow"]
+__all__ = [
+    "Again",
+    "Failure",
+    "FluxioEngine",
+    "Retry",
+    "RetryAfter",
+    "StepContext",
+    "any_of",
+    "failed",
+    "first_of",
+    "maybe",
+    "signal",
+    "step",
+    "timer",
+    "workflow",
+]
 
 
 def __getattr__(name: str) -> Any:

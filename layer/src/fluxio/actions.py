@@ -49,7 +49,13 @@ class Pause(NamedTuple):
 
 
 class StoreOutput(NamedTuple):
-    """Store the output of a step that has ended here in an item of its own."""
+    """Store what a step has returned here, or keeps for its next round, in an item of its own."""
+
+    step: str
+
+
+class ReadTimer(NamedTuple):
+    """Read the value in which the time stands that a step waits for."""
 
     step: str
 
@@ -94,6 +100,7 @@ Action: TypeAlias = (
     | Await
     | Pause
     | StoreOutput
+    | ReadTimer
     | StoreArchive
     | ReadArchives
     | StoreResult

@@ -49,10 +49,17 @@ _ENGINE = {__file__, str(Path(__file__).with_name("attempt.py"))}
 
 
 def call_step(function: Callable[..., Any], instance: object, arguments: Mapping[str, Any]) -> Any:
-    """Call a step; of the engine's own frames, this is the one in which an alarm interrupts."""
+    """Call a step's method."""
+    return call_function(function, (instance,), arguments)
+
+
+def call_function(
+    function: Callable[..., Any], positional: tuple[object, ...], arguments: Mapping[str, Any]
+) -> Any:
+    """Call a user's function; of the engine's own frames, this is the one in which an alarm interrupts."""
     limit, trace, profile = sys.getrecursionlimit(), sys.gettrace(), sys.getprofile()
     try:
-        return function(instance, **arguments)
+        return function(*positional, **arguments)
     finally:
         if sys.getrecursionlimit() < limit:
             sys.setrecursionlimit(limit)  # first of all: no more than this call may be left

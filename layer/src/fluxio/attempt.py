@@ -13,16 +13,25 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from queue import Empty, SimpleQueue
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from fluxio import alarm, process
+from fluxio.again import Again, RetryAfter
 from fluxio.alarm import Alarm, call_step
 from fluxio.context import StepContext
 from fluxio.errors import BindingError, StartError, StepTimeout, TransactError
-from fluxio.hand import Failed
+from fluxio.given import Given
+from fluxio.hand import Declined, Failed, RunAgain
 from fluxio.log import log, log_payload
-from fluxio.raised import exit_code, frames_of, is_one_of, leaves_of, text_of, type_name
+from fluxio.raised import (
+    exit_code,
+    frames_of,
+    is_one_of,
+    leaves_of,
+    text_of,
+    type_name,
+    type_names,
+)
 from fluxio.steps import StepDefinition
 from fluxio_protocol import layout
 from fluxio_protocol.errors import PayloadError
@@ -84,6 +93,11 @@ class Raised(NamedTuple):
     unbound: bool = False
     #: The signals whose payloads were refused.
     refused: tuple[str, ...] = ()
+    #: The names of the types that the exception is of.
+    kinds: frozenset[str] = frozenset()
+
+
+Ended: TypeAlias = Returned | RunAgain | Declined | Failed
 
 
 class Attempt(NamedTuple):
@@ -92,16 +106,14 @@ class Attempt(NamedTuple):
     definition: StepDefinition
     cls: type
     context: StepContext
-    input: Mapping[str, Any]
-    outputs: Mapping[str, Any]
+    #: What it is given.
+    given: Given
     #: Seconds it may take.
     timeout: float
     #: Which try it is, counted from the last redrive: backoffs grow with it.
     tries: int
     #: A number from 0 to 1 for the backoff's jitter.
     chance: float
-    #: The payloads of the signals it awaits.
-    signals: Mapping[str, Any] = MappingProxyType({})
     #: What steps further back returned; asked for only to explain that a parameter is missing.
     earlier: Callable[[], Mapping[str, Any]] = dict
 
@@ -116,14 +128,14 @@ class Attempt(NamedTuple):
             "attempt": context.attempt,
         }
 
-    def run(self, interrupt: bool) -> Returned | Failed:
+    def run(self, interrupt: bool) -> Ended:
         """Run it to its end; with `interrupt`, no longer than its timeout, as far as its thread allows that."""
         worker = os.getpid()
         log("DEBUG", "step begins", **self.ids)
-        given = {"input": self.input, "given": self.outputs}
-        log_payload(
-            "step input", given | {"signals": self.signals} if self.signals else given, **self.ids
-        )
+        given = {"input": self.given.input, "given": dict(self.given.outputs)}
+        if self.given.signals:
+            given["signals"] = dict(self.given.signals)
+        log_payload("step input", given, **self.ids)
         watch = Alarm(None)
         try:
             with _alarm(self.timeout if interrupt else None) as watch:
@@ -140,22 +152,32 @@ class Attempt(NamedTuple):
         if isinstance(ended, Raised):
             log("WARN", "step raised", **self._about(ended))
             return self._failed(ended)
-        log_payload("step output", ended.text, **self.ids)
+        if isinstance(ended, Returned):
+            log_payload("step output", ended.text, **self.ids)
         return ended
 
-    def _call(self) -> Returned | Raised:
+    def _call(self) -> Returned | RunAgain | Declined | Raised:
         """All that is done with what is the user's: within the timeout, and nothing of it is left after."""
         context = self.context
         what = f"run {context.run_id} step {context.step} (attempt {context.attempt}): the output"
         try:
             try:
+                given = self.given
                 arguments = self.definition.bind(
-                    self.input, self.outputs, context, self.signals, self.earlier
+                    given.input, given.outputs, context, given.signals, self.earlier, given.soft
                 )
             except BindingError as error:
                 # Told here: a step's own code may raise one as well, and that is a failure like any other.
                 return self._raised(error)._replace(unbound=True, refused=error.signals)
+            when = self.definition.when
+            if when is not None and not when.holds(self.given, context, self.cls):
+                return Declined()
             value = _run_code(self, arguments)
+            if isinstance(value, Again):
+                kept = f"{what}: the state for its next round"
+                state = None if value.state is None else layout.encode(value.state, kept)
+                operations, starts = tuple(context.operations), tuple(context.starts)
+                return RunAgain(value.milliseconds, state, operations, starts)
             text = layout.encode(value, what)
             return Returned(text, tuple(context.operations), tuple(context.starts))
         except BaseException as error:  # noqa: BLE001 - a step may raise what it likes
@@ -171,6 +193,7 @@ class Attempt(NamedTuple):
             self._retry_after(error),
             is_one_of(error, [StepTimeout]),
             exit_code(error),
+            kinds=type_names(error),
         )
 
     def _retry_after(self, error: BaseException) -> int | None:
@@ -179,6 +202,8 @@ class Attempt(NamedTuple):
         with suppress(Exception):  # of a user's own kind of Retry
             hopeless = any(is_one_of(one, _HOPELESS) for one in leaves_of(error))
             if not hopeless and retry.allows(error):
+                if is_one_of(error, [RetryAfter]):
+                    return int(error.__dict__["milliseconds"])
                 return retry.delay(self.tries, self.chance)
         return None
 
@@ -189,7 +214,13 @@ class Attempt(NamedTuple):
     def _failed(self, raised: Raised) -> Failed:
         context = self.context
         failure = Failure(raised.type, raised.message, context.step, context.attempt)
-        return Failed(failure, raised.retry_after, unbound=raised.unbound, refused=raised.refused)
+        return Failed(
+            failure,
+            raised.retry_after,
+            unbound=raised.unbound,
+            refused=raised.refused,
+            kinds=raised.kinds,
+        )
 
     def timed_out(self, raised: Raised | None = None) -> Failed:
         """The outcome of an attempt that took longer than its timeout.
@@ -221,7 +252,7 @@ class Attempt(NamedTuple):
         log("WARN", "step not begun", **self._about(raised))
         return self._failed(raised)
 
-    def _end_child(self, ended: Returned | Raised) -> None:
+    def _end_child(self, ended: Returned | RunAgain | Declined | Raised) -> None:
         """This is a child process that the step has forked: going on it would be a second worker."""
         code = ended.exit_code if isinstance(ended, Raised) else 0
         if isinstance(ended, Raised) and ended.type != "SystemExit":
@@ -245,7 +276,7 @@ class Threads:
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
-        ended: SimpleQueue[tuple[Attempt, Returned | Failed]] | None = None,
+        ended: SimpleQueue[tuple[Attempt, Ended]] | None = None,
     ) -> None:
         self._clock = clock
         self._ended = SimpleQueue() if ended is None else ended
@@ -270,7 +301,7 @@ class Threads:
     def _work(self, attempt: Attempt) -> None:
         self._ended.put((attempt, attempt.run(interrupt=True)))
 
-    def wait(self, seconds: float) -> list[tuple[Attempt, Returned | Failed]]:
+    def wait(self, seconds: float) -> list[tuple[Attempt, Ended]]:
         """Wait for the next attempt to end; those that end right after it come with it."""
         found = self._take(seconds)
         if not found:
@@ -284,9 +315,9 @@ class Threads:
         self._slow |= self._running.keys()
         return found
 
-    def _take(self, seconds: float) -> list[tuple[Attempt, Returned | Failed]]:
+    def _take(self, seconds: float) -> list[tuple[Attempt, Ended]]:
         """What has ended by now, or what ends first within so many seconds."""
-        found: list[tuple[Attempt, Returned | Failed]] = []
+        found: list[tuple[Attempt, Ended]] = []
         try:
             found.append(self._ended.get(timeout=max(seconds, 0)))
             while True:

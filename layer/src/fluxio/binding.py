@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from fluxio import scope
 from fluxio.conversion import Converter
 from fluxio.errors import BindingError, DefinitionError
 from fluxio.log import log
 from fluxio_protocol.encoding import same
+from fluxio_protocol.run import Failure
 
 #: The parameters that the engine supplies itself: the attempt's StepContext, and the run's whole input.
 CONTEXT = "ctx"
@@ -19,6 +22,20 @@ INPUT = "input"
 
 #: What no step and no signal can be called, because a parameter of this name means something else.
 RESERVED = frozenset({"self", CONTEXT, INPUT})
+
+
+class Soft(NamedTuple):
+    """What the steps before, and signals, do not bring, because it is not needed for a step to begin."""
+
+    #: The steps that it depends on and that have not succeeded.
+    absent: frozenset[str] = frozenset()
+    #: Why those failed whose failures it handles.
+    failures: Mapping[str, Failure] = MappingProxyType({})
+    #: The signals that have not come in time, so that their defaults are bound.
+    lapsed: frozenset[str] = frozenset()
+
+
+ALL_THERE = Soft()
 
 
 @dataclass(frozen=True)
@@ -38,9 +55,13 @@ class Signature:
 
     @classmethod
     def of(
-        cls, function: Callable[..., Any], where: str, names: Mapping[str, Any] | None = None
+        cls,
+        function: Callable[..., Any],
+        where: str,
+        names: Mapping[str, Any] | None = None,
+        is_method: bool = True,
     ) -> Signature:
-        """Read the parameters.
+        """Read the parameters, those after `self` if it is a method.
 
         Raises:
             DefinitionError: there is no `self`, or parameters that cannot be bound by name; or what is called
@@ -56,13 +77,18 @@ class Signature:
         except (TypeError, ValueError):
             raise DefinitionError(f"{where}: @step takes a method written in Python.") from None
         parameters = list(signature.parameters.values())
-        if not parameters or parameters[0].kind not in (
-            inspect.Parameter.POSITIONAL_ONLY,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        if (is_method and not parameters) or (
+            is_method
+            and parameters[0].kind
+            not in (
+                inspect.Parameter.POSITIONAL_ONLY,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            )
         ):
             raise DefinitionError(f"{where}: a step is a method: its first parameter must be self.")
         required, optional, takes_rest = [], [], False
-        for parameter in parameters[1:]:
+        parameters = parameters[1:] if is_method else parameters
+        for parameter in parameters:
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 takes_rest = True
             elif parameter.kind in (
@@ -77,7 +103,7 @@ class Signature:
                 required.append(parameter.name)
             else:
                 optional.append(parameter.name)
-        annotated = {one.name: one.annotation for one in parameters[1:]}
+        annotated = {one.name: one.annotation for one in parameters}
         annotated["return"] = signature.return_annotation
         empty = inspect.Signature.empty
         annotated = {name: one for name, one in annotated.items() if one is not empty}
@@ -147,6 +173,7 @@ class Signature:
         signals: Mapping[str, Any] | None = None,
         earlier: Callable[[], Mapping[str, Any]] = dict,
         defaults: Callable[[], Mapping[str, Any]] = dict,
+        soft: Soft = ALL_THERE,
     ) -> dict[str, Any]:
         """The arguments of one attempt.
 
@@ -157,6 +184,7 @@ class Signature:
             signals: the payloads of the signals that the step awaits, each bound under its own name only.
             earlier: what steps further back returned: asked for only to say where a missing name is.
             defaults: what the type of the workflow's input adds to an input that leaves it out.
+            soft: what is not there.
 
         Raises:
             BindingError: nothing supplies a parameter, two dependencies disagree on it, or its value does
@@ -164,7 +192,7 @@ class Signature:
         """
         signals = signals or {}
         supplied = _Supplied(input, outputs)
-        arguments = self._bind_signals(signals)
+        arguments = self._bind_signals(signals, soft.lapsed)
         for name in self.parameters:
             if name == CONTEXT:
                 arguments[name] = context
@@ -174,6 +202,11 @@ class Signature:
                 continue
             elif name in outputs:
                 arguments[name] = self._convert(name, outputs[name])
+            elif name in soft.failures:
+                arguments[name] = soft.failures[name]
+            elif name in soft.absent:
+                if name in self.required:
+                    arguments[name] = None
             elif name in supplied.ambiguous:
                 one, other = supplied.ambiguous[name]
                 raise BindingError(
@@ -184,6 +217,8 @@ class Signature:
                 arguments[name] = self._convert(name, supplied.values[name])
             elif name in (more := defaults()):
                 arguments[name] = self._convert(name, more[name])
+            elif name in self.required and soft.absent and self.takes_none(name):
+                arguments[name] = None
             elif name in self.required:
                 raise BindingError(self._missing(name, supplied, signals, outputs, earlier))
         if self.takes_rest:
@@ -205,7 +240,15 @@ class Signature:
                 )
         return arguments
 
-    def _bind_signals(self, signals: Mapping[str, Any]) -> dict[str, Any]:
+    def takes_none(self, name: str) -> bool:
+        """Whether a parameter may be None, as far as its annotation tells."""
+        try:
+            kind = self.type_of(name)
+        except BindingError:
+            return True
+        return kind is Any or kind is None or type(None) in typing.get_args(kind)
+
+    def _bind_signals(self, signals: Mapping[str, Any], lapsed: frozenset[str]) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
         refused: dict[str, str] = {}
         for name, payload in signals.items():
@@ -218,6 +261,10 @@ class Signature:
             try:
                 arguments[name] = converter.convert(payload)
             except BindingError as error:
+                if name in lapsed:
+                    raise BindingError(
+                        f"{error} It is the default of signal({name!r}), which has not come in time."
+                    ) from None
                 refused[name] = str(error).removesuffix(f" {converter.remedy}")
         if refused:
             problems = " ".join(f"signal {name}: {problem}" for name, problem in refused.items())

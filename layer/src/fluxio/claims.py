@@ -33,7 +33,7 @@ def due_steps(run: Run, hand: Hand, plan: Plan, now: int) -> list[Step]:
     """Steps that this worker must take, or send a nudge for."""
     # A worker without a claim of its own looks at every step; one with claims at what its own commits released,
     # since other workers answer for what they release.
-    working = any(step.token == hand.token for step in run.steps.values())
+    working = at_work(run, hand)
     found = []
     for name in plan.graph.depends_on:
         step = run.steps[name]
@@ -45,13 +45,7 @@ def due_steps(run: Run, hand: Hand, plan: Plan, now: int) -> list[Step]:
             continue
         phase = standing(run, step, now).phase
         if phase is Phase.READY:
-            mine = (
-                not working
-                or hand.answers_for(step)
-                or name in hand.kept
-                or (not plan.graph.depends_on[name] and hand.nudge.step is None)
-                or any(run.steps[dep].token == hand.token for dep in plan.graph.depends_on[name])
-            )
+            mine = sees_to(run, step, hand, plan, working)
         elif phase is Phase.LOST and not hand.holds(step):
             mine = not working or hand.answers_for(step)
         else:
@@ -61,10 +55,36 @@ def due_steps(run: Run, hand: Hand, plan: Plan, now: int) -> list[Step]:
     return found
 
 
+def at_work(run: Run, hand: Hand) -> bool:
+    """Whether the holder of a message has claimed, or ended, a step of the run."""
+    return any(step.token == hand.token for step in run.steps.values())
+
+
+def sees_to(run: Run, step: Step, hand: Hand, plan: Plan, working: bool) -> bool:
+    """Whether the holder of a message must see to a step that has not begun, when it can begin.
+
+    Args:
+        run: the run as it stands.
+        step: the step.
+        hand: the message and what its holder has under way.
+        plan: of the run.
+        working: see `at_work`. Who has nothing of its own sees to all steps; who has, to those that its own
+            commits released, since other workers see to what they release.
+    """
+    before = plan.graph.depends_on[step.name]
+    return (
+        not working
+        or hand.answers_for(step)
+        or step.name in hand.kept
+        or (not before and hand.nudge.step is None)
+        or any(run.steps[dep].token == hand.token for dep in before)
+    )
+
+
 def left_behind(run: Run) -> Failure | None:
     """Why a step of a running run failed: it did so just as a redrive reopened the run."""
     for step in run.steps.values():
-        if step.status is StepStatus.FAILED:
+        if step.status is StepStatus.FAILED and not step.handled:
             return step.error or Failure("StepFailed", "why is unknown", step.name, step.attempt)
     return None
 
@@ -77,8 +97,8 @@ def lost_for_good(step: Step, plan: Plan) -> bool:
     )
 
 
-def give_up(step: Step, now: int) -> Write:
-    """End a step, and its run, whose workers died in every attempt it has."""
+def give_up(run: Run, step: Step, hand: Hand, plan: Plan, now: int) -> Write:
+    """End a step whose workers died in every attempt it has; and its run, if no edge handles that."""
     failure = Failure(
         "WorkerLost",
         f"the worker died or overran its lease in attempt {step.attempt}, the last one this step "
@@ -86,6 +106,8 @@ def give_up(step: Step, now: int) -> Write:
         step.name,
         step.attempt,
     )
+    if plan.graph.handles(step.name, failure.kinds):
+        return Write((to.give_up_handled(run, step, hand.token, failure, now),))
     give_up = to.give_up(step.name, step.attempt, failure, now, step.redriven_at)
     return Write((give_up, to.fail_run(failure, now)))
 
@@ -171,7 +193,7 @@ def claim(
     return to.claim(
         name,
         values,
-        first=step.attempt == 0,
+        first=step.untouched,
         awaits=step.awaits,
         archives_seen=run.archives,
         total_deps=total_deps,

@@ -39,6 +39,8 @@ class StepContext:
         step: the step.
         attempt: which try this is, from 1.
         deadline: when the attempt times out, in milliseconds since 1970.
+        round: how often the step has returned `Again` before, from 0.
+        state: what it kept for this round with `Again(state=…)`; None if nothing.
     """
 
     run_id: str
@@ -46,6 +48,8 @@ class StepContext:
     step: str
     attempt: int
     deadline: int
+    round: int = 0
+    state: Any = field(default=None, repr=False)
     operations: list[dict[str, Any]] = field(default_factory=list, repr=False)
     #: The table with fluxio's runs.
     table: str = field(default="", repr=False)
@@ -53,6 +57,8 @@ class StepContext:
     transacted_at: list[str] = field(default_factory=list, repr=False, compare=False)
     #: The runs that are started when the step completes.
     starts: list[NewRun] = field(default_factory=list, repr=False)
+    #: How many it has started in its earlier rounds.
+    started_before: int = field(default=0, repr=False)
     #: Takes what `progress` reports as JSON, and whether it is to be written at once.
     report: Callable[[str, bool], None] = field(default=_unheard, repr=False, compare=False)
     #: When the run was started, in milliseconds since 1970.
@@ -64,8 +70,8 @@ class StepContext:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every attempt of this step in this run, and for no other: for APIs that take one."""
-        return f"{self.run_id}/{self.step}"
+        """The same for every attempt of this round of this step, and for no other: for APIs that take one."""
+        return f"{self.run_id}/{self.step}" + (f"/{self.round}" if self.round else "")
 
     def progress(self, value: Any, *, flush: bool = False) -> None:
         """Say how far the step is: `fluxio show` has the last report until the step has succeeded.
@@ -158,7 +164,8 @@ class StepContext:
                 with an input of more than 400 bytes being two, and 3.6 MB.
             PayloadError: the input cannot be stored as JSON, or is too large.
         """
-        by = StartedBy(self.run_id, self.step, len(self.starts), self.created_at)
+        position = self.started_before + len(self.starts)
+        by = StartedBy(self.run_id, self.step, position, self.created_at)
         new = new_run(workflow, input, run_id, after, by, self.starts, self.load)
         if refusal := next(refusals(self.operations, self.table, [*self.starts, new]), None):
             raise StartError(f"ctx.start in run {self.run_id} step {self.step}: {refusal}.")

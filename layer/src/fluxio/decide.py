@@ -23,7 +23,7 @@ And one that no step's code runs twice without need:
 
 from __future__ import annotations
 
-from fluxio import claims, commits, expiry, message, outage, starting
+from fluxio import claims, commits, expiry, message, outage, passing, starting
 from fluxio.actions import Ack, Action, Await, Execute, Nack, Pause, Read, Send, Write
 from fluxio.hand import Hand
 from fluxio.plan import Plan, Problem
@@ -88,22 +88,30 @@ def _next(
         return Await(max(hand.running.values())) if hand.running else Ack()
     if failure := claims.left_behind(run):
         return Write((to.fail_run(failure, now),))
+    if not plan.graph.plain and (write := passing.by(run, hand, plan, now)):
+        return write
     todo = claims.due_steps(run, hand, plan, now)
     lost = [step for step in todo if claims.lost_for_good(step, plan)]
     if lost:
-        return claims.give_up(lost[0], now)
+        return claims.give_up(run, lost[0], hand, plan, now)
     inline, kept, elsewhere = claims.divide(
         run, hand, plan, [step.name for step in todo], now, time_left
     )
     taken = [claims.claim(run, name, hand, plan, now) for name in inline]
     fitting = claims.fitting(run, (), taken, now)
     elsewhere += inline[fitting:]
+    begin = claims.to_begin(run, hand, plan, now)
+    if len(inline) + len(begin) == 1 and not hand.running:
+        # It runs in the main thread, and this worker looks at nothing else meanwhile.
+        if wake := message.wake_in_time(run, now):
+            return wake
+        elsewhere += message.due_while_at_work(run, hand, plan, now)
     nudges = [message.nudge(run, name, message.occasion(hand)) for name in elsewhere]
     if nudges:
         return Send(tuple(nudges))
     if taken:
         return Write(tuple(taken[:fitting]), kept=tuple(kept))
-    if begin := claims.to_begin(run, hand, plan, now):
+    if begin:
         return Execute(begin)
     if hand.running:
         return Await(message.wait_until(run, hand, plan, now, len(kept)))
@@ -134,7 +142,7 @@ def _first(hand: Hand, plan: Plan | Problem | None, now: int, time_left: int) ->
         return message.next_invocation(hand, nudge._replace(occasion=f"again:{hand.nonce}"))
     values = claims.claim_values(nudge.step, hand, plan, now)
     sources = plan.graph.depends_on[nudge.step]
-    if nudge.attempt <= 1 and len(sources) > UNSEEN_SOURCES:
+    if nudge.attempt <= 1 and (len(sources) > UNSEEN_SOURCES or not plan.graph.plain):
         return Read()
     awaits, first = plan.graph.awaits.get(nudge.step, ()), nudge.attempt <= 1
     return Write((to.claim(nudge.step, values, first=first, awaits=awaits, sources=sources),))
@@ -163,7 +171,7 @@ def _expire(run: Run, plan: Plan, now: int) -> Write:
 
 
 def _open(created_at: int, hand: Hand, plan: Plan, now: int, time_left: int) -> Action:
-    roots = [name for name in plan.graph.roots if name not in plan.graph.awaits]
+    roots = plan.graph.beginnings
     if roots and not any(claims.in_time(plan, name, time_left) for name in roots):
         return message.next_invocation(hand, hand.nudge._replace(occasion=f"again:{hand.nonce}"))
     deadline = None
@@ -174,7 +182,7 @@ def _open(created_at: int, hand: Hand, plan: Plan, now: int, time_left: int) -> 
         name: claims.claim_values(name, hand, plan, now)
         for name in claims.divide(None, hand, plan, () if overdue else roots, now, time_left).inline
     }
-    return Write((to.open_run(plan.workflow, plan.graph, taken, deadline, hand.trace),))
+    return Write((to.open_run(plan.workflow, plan.graph, taken, deadline, hand.trace, now),))
 
 
 def _started(created_at: int, hand: Hand) -> int:

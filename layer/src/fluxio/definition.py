@@ -25,10 +25,11 @@ from fluxio.steps import check_name, check_plain
 from fluxio.steps import step as step
 from fluxio_protocol import layout
 from fluxio_protocol.duration import YEAR, Duration, in_seconds
+from fluxio_protocol.edge import FAILED
 from fluxio_protocol.errors import InvalidInput
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.new_run import DEFINITION
-from fluxio_protocol.node import Node
+from fluxio_protocol.node import Node, SignalTimeout
 
 Class = TypeVar("Class", bound=type)
 
@@ -241,6 +242,8 @@ def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
                     f"{name}.{step_name}: awaits names {signal!r}, which is a step of {name}: depend on "
                     "it, or give the signal another name."
                 )
+    _check_soft_parameters(name, steps)
+    _check_signals(name, steps)
     try:
         _ = Graph({step_name: Node(step.depends_on) for step_name, step in steps.items()}).waves
     except CycleError as error:
@@ -250,13 +253,7 @@ def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
             f"{name}: the steps depend on each other in a circle: {circle} "
             "(read '->' as 'depends on'). Remove one of these dependencies."
         ) from None
-    graph = Graph(
-        {
-            step_name: Node(step.depends_on, step.awaits)
-            for step_name, step in steps.items()
-            if not step.retired
-        }
-    )
+    graph = Graph({step_name: step.node for step_name, step in steps.items() if not step.retired})
     for step_name, names in graph.dependents.items():
         if len(names) > MAX_DEPENDENTS:
             raise DefinitionError(
@@ -265,6 +262,35 @@ def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
             )
     _check_size(name, graph)
     return graph
+
+
+def _check_soft_parameters(name: str, steps: dict[str, StepDefinition]) -> None:
+    """A parameter that a step need not supply takes None, or has a default."""
+    for step_name, definition in steps.items():
+        handled = {s for edge in definition.edges if edge.kind == FAILED for s in edge.sources}
+        for parameter in definition.signature.required:
+            if parameter not in definition.soft - handled:
+                continue
+            if not definition.signature.takes_none(parameter):
+                raise DefinitionError(
+                    f"{name}.{step_name}: the parameter {parameter!r} is None if the step {parameter} has not "
+                    f"succeeded. Annotate it with `… | None`, or give it a default."
+                )
+
+
+def _check_signals(name: str, steps: dict[str, StepDefinition]) -> None:
+    """The first timeout of a signal that is over ends it for all steps, so all must say the same of it."""
+    known: dict[str, tuple[str, SignalTimeout | None]] = {}
+    for step_name, definition in steps.items():
+        for signal in definition.awaits:
+            edge = definition.signals.get(signal)
+            timeout = edge.timeout if edge else None
+            first, other = known.setdefault(signal, (step_name, timeout))
+            if timeout != other:
+                raise DefinitionError(
+                    f"{name}.{step_name}: the signal {signal!r} has another timeout or default here than in "
+                    f"{first}. The first timeout that is over ends the signal for both: give them the same."
+                )
 
 
 def _check_size(name: str, graph: Graph) -> None:

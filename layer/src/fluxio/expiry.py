@@ -20,10 +20,12 @@ def expire_payloads(run: Run, hand: Hand, now: int, time_left: int) -> Action | 
     has ended sees to its own output. An output that was stored and can no longer be committed belongs to
     nothing, whatever becomes of the run.
     """
+    states = hand.states - {step.state_ref for step in run.steps.values()}
     if not run.ended:
         keys = {layout.output_ref(*at) for at in hand.stored if _abandoned(run, *at)}
+        keys = (keys | states) - hand.expired
         return ExpirePayloads(tuple(sorted(keys)), now) if keys else None
-    keys = {layout.output_ref(*at) for at in hand.stored}
+    keys = {layout.output_ref(*at) for at in hand.stored} | states
     if hand.result_stored:
         keys.add(layout.RESULT)
     if hand.archive and hand.archive[0] > run.archives:

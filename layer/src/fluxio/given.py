@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from fluxio.binding import Soft
 from fluxio.errors import BindingError
 from fluxio_protocol import layout
+from fluxio_protocol.edge import FAILED
 from fluxio_protocol.errors import FluxioError, PayloadError
 from fluxio_protocol.graph import Graph
-from fluxio_protocol.run import Run, Step
+from fluxio_protocol.run import Run, Step, StepStatus
 from fluxio_protocol.store import Store
+from fluxio_protocol.timeouts import INPUT
 
 
 class Given(NamedTuple):
     """The run's input, and by name what the step's dependencies returned and what its signals brought."""
 
-    input: Any
-    outputs: dict[str, Any]
-    signals: dict[str, Any]
+    input: Any = None
+    #: What the steps returned that it depends on and that have succeeded.
+    outputs: Mapping[str, Any] = MappingProxyType({})
+    signals: Mapping[str, Any] = MappingProxyType({})
+    #: What is not there, and why.
+    soft: Soft = Soft()
+    #: What the step kept for this round.
+    state: Any = None
     #: Why it cannot be had.
     unreadable: PayloadError | BindingError | None = None
 
@@ -50,21 +59,36 @@ class Inputs:
                 "step waits for it again: send a payload that fits.",
                 signals=tuple(gone),
             )
-            return Given(None, {}, {}, refused)
+            return Given(unreadable=refused)
         try:
             run = self._with_ended(run, graph.depends_on[name])
-            outputs = {dep: self.output(run.steps[dep]) for dep in graph.depends_on[name]}
-            signals = {
-                signal: self._value(run.signals_json[signal] or None, layout.signal_ref(signal))
-                for signal in step.awaits
+            before = [run.steps[dep] for dep in graph.depends_on[name]]
+            handled = {
+                source
+                for edge in graph.nodes[name].edges
+                if edge.kind == FAILED
+                for source in edge.sources
             }
-            return Given(self._value(run.input_json, run.input_ref), outputs, signals)
+            return Given(
+                self._value(run.input_json, run.input_ref),
+                {dep.name: self.output(dep) for dep in before if _succeeded(dep)},
+                {
+                    signal: self._value(run.signals_json[signal] or None, layout.signal_ref(signal))
+                    for signal in step.awaits
+                },
+                Soft(
+                    frozenset(dep.name for dep in before if not _succeeded(dep)),
+                    {dep.name: dep.error for dep in before if dep.error and dep.name in handled},
+                    frozenset(run.lapsed),
+                ),
+                self._value(step.state_json, step.state_ref),
+            )
         except (FluxioError, ValueError, RecursionError) as error:
             unreadable = PayloadError(
                 f"run {run.run_id} step {name} (attempt {step.attempt}): what it is given cannot be read "
                 f"from the table: {error}. Mend the item, and redrive the run."
             )
-            return Given(None, {}, {}, unreadable)
+            return Given(unreadable=unreadable)
 
     def earlier(self, name: str, run: Run, graph: Graph) -> dict[str, Any]:
         """What the steps returned that a step depends on through others, the nearest last."""
@@ -83,6 +107,12 @@ class Inputs:
             return run
         return self._store.with_ended(run)
 
+    def source(self, name: str, run: Run) -> Any:
+        """What a step returned, or the run's input, by the name that the path of a timer has for it."""
+        if name == INPUT:
+            return self._value(run.input_json, run.input_ref)
+        return self.output(self._with_ended(run, [name]).steps[name])
+
     def output(self, step: Step) -> Any:
         """What a step returned; None if it has not."""
         return self._value(step.output_json, step.output_ref)
@@ -93,3 +123,7 @@ class Inputs:
                 self._read[sort_key] = self._store.payloads.get(self._run_id, sort_key)
             text = self._read[sort_key]
         return None if text is None else json.loads(text)
+
+
+def _succeeded(step: Step) -> bool:
+    return step.status is StepStatus.SUCCEEDED

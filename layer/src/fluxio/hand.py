@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
+from fluxio_protocol.changes import Change
 from fluxio_protocol.new_run import NewRun
 from fluxio_protocol.queue import Nudge
 from fluxio_protocol.run import Failure, Run, Step, StepStatus
@@ -47,9 +48,35 @@ class Failed(NamedTuple):
     foreign: bool = False
     #: The signals whose payloads do not fit: not the step is to blame, it waits for them anew.
     refused: tuple[str, ...] = ()
+    #: The names of the types that the exception is of.
+    kinds: frozenset[str] = frozenset()
 
 
-Outcome: TypeAlias = Succeeded | Failed
+class Declined(NamedTuple):
+    """The step's `when` said no: its code has not run."""
+
+
+class RunAgain(NamedTuple):
+    """An attempt returned `Again`."""
+
+    #: Milliseconds until the next round.
+    after: int
+    #: What the step keeps for that, as JSON; None: nothing.
+    text: str | None = None
+    #: The step's own writes, which are to be committed with it.
+    operations: tuple[dict[str, object], ...] = ()
+    #: The runs that are to be started with it.
+    starts: tuple[NewRun, ...] = ()
+    #: Whether the text stands in an item of its own.
+    stored: bool = False
+
+    @property
+    def transacts(self) -> bool:
+        """Whether it is committed in a transaction, and so in a write of its own."""
+        return bool(self.operations or self.starts)
+
+
+Outcome: TypeAlias = Succeeded | Failed | Declined | RunAgain
 
 
 @dataclass
@@ -92,6 +119,8 @@ class Hand:
     trace: str | None = None
     #: (step, attempt) of outputs in items of their own: stored here, or perhaps by a worker that was lost.
     stored: set[tuple[str, int]] = field(default_factory=set)
+    #: Sort keys of the items with what steps keep for their next rounds, as far as this holder knows of them.
+    states: set[str] = field(default_factory=set)
     #: The number of the archive that this holder has stored last, and the steps that it has.
     archive: tuple[int, tuple[str, ...]] | None = None
     #: Steps that have succeeded, as this holder has seen them: by their records, which may be sealed since.
@@ -100,6 +129,8 @@ class Hand:
     read_archives: bool = False
     #: Whether this holder has tried to end the run.
     ending: bool = False
+    #: The times that steps wait for, read from long values: see `Run.timers`.
+    timers: dict[str, int | str] = field(default_factory=dict)
     #: Sort keys of the items that this holder has given the run's time to live.
     expired: set[str] = field(default_factory=set)
     #: Calls that have failed in a row, and when the last of them is to be repeated.
@@ -134,6 +165,8 @@ class Hand:
         known.update(
             (name, step) for name, step in run.steps.items() if step.settled and not step.unread
         )
+        if self.timers:
+            run = replace(run, timers=self.timers)
         if not run.archives:
             return run
         steps = {
@@ -151,5 +184,21 @@ class Hand:
             if step is not None and mine and self.holds(step):
                 continue  # still to be committed
             del self.outcomes[name]
-            if step is None or not mine or step.token != self.token:
+            released = step is not None and step.status is StepStatus.SKIPPED
+            if not released and (step is None or not mine or step.token != self.token):
                 self.fenced = True
+
+    def went_on(self, changes: Sequence[Change]) -> None:
+        """Drop the outcomes of steps whose next rounds a write has begun under the same claims."""
+        for change in changes:
+            if change.row.name == "again_here" and change.step is not None:
+                self.outcomes.pop(change.step, None)
+                self.begun.pop(change.step, None)
+
+    def released(self, run: Run) -> list[str]:
+        """The steps that run here and are not needed any more: another one of a `first_of` was first."""
+        return [
+            name
+            for name in self.running
+            if name in run.steps and run.steps[name].status is StepStatus.SKIPPED
+        ]

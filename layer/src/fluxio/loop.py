@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fluxio.actions import (
@@ -19,6 +20,7 @@ from fluxio.actions import (
     Pause,
     Read,
     ReadArchives,
+    ReadTimer,
     Send,
     StoreArchive,
     StoreOutput,
@@ -26,12 +28,12 @@ from fluxio.actions import (
     Write,
 )
 from fluxio.applied import was_applied
-from fluxio.attempt import Attempt, Returned
-from fluxio.commits import FOREIGN_PAUSE
+from fluxio.attempt import Attempt, Ended
+from fluxio.commits import FOREIGN_PAUSE, result_steps
 from fluxio.context import StepContext
 from fluxio.decide import decide
 from fluxio.given import Given, Inputs
-from fluxio.hand import Failed, Hand, Succeeded
+from fluxio.hand import Declined, Failed, Hand, RunAgain, Succeeded
 from fluxio.log import log
 from fluxio.metrics import Metrics
 from fluxio.outage import blocked_since, repeat_at
@@ -44,10 +46,12 @@ from fluxio_protocol import changes as to
 from fluxio_protocol import layout
 from fluxio_protocol.changes import Change
 from fluxio_protocol.errors import FluxioError, MalformedNudge, PayloadError
+from fluxio_protocol.new_run import started_before
 from fluxio_protocol.queue import Nudge
 from fluxio_protocol.run import ENDED, Failure, Run
 from fluxio_protocol.run_item import SCHEMA
 from fluxio_protocol.store import TransactionFailed
+from fluxio_protocol.timeouts import time_in
 from fluxio_protocol.trace import Trace
 from fluxio_protocol.transient import error_code, is_transient
 from fluxio_protocol.transitions import Guard
@@ -168,6 +172,8 @@ class Loop:
             self._services.sleep((action.until - now) / 1000)
         elif isinstance(action, StoreOutput):
             self._store_output(action.step, now)
+        elif isinstance(action, ReadTimer):
+            self._read_timer(action.step)
         elif isinstance(action, StoreArchive):
             self._store_archive(action, now)
         elif isinstance(action, ReadArchives):
@@ -203,6 +209,11 @@ class Loop:
         self._run = run = self._hand.recall(run)
         self._told.fenced(run, self._hand, self._attempts)
         self._hand.settle(run)
+        for name in self._hand.released(run):
+            # What it still brings is dropped; until it ends, its thread stays.
+            self._threads.give_up(name)
+            del self._hand.running[name]
+            self._hand.began_at.pop(name, None)
         self._trace.found(run, self._hand)
         self._see(run, run.workflow)
 
@@ -218,6 +229,9 @@ class Loop:
         if isinstance(plan, Problem) and at_work:
             return  # what is under way goes on by the plan that it began with
         self._plan = plan
+        if isinstance(plan, Plan) and self._run is not None:
+            # How long a step may wait is what is deployed under the run's version.
+            self._run = replace(self._run, graph=plan.graph)
 
     def _expire_payloads(self, action: ExpirePayloads) -> None:
         run_id = self._hand.nudge.run_id
@@ -256,6 +270,7 @@ class Loop:
                 applied = written.applied and earlier is action
                 if applied or was_applied(earlier, written.run, self._hand.token):
                     before = self._run
+                    self._hand.went_on(earlier.changes)
                     self._told.wrote(earlier, before, written.run, at, self._hand, self._attempts)
                     break
         if written.applied:
@@ -291,6 +306,8 @@ class Loop:
         for name in steps:
             self._hand.begun[name] = run.steps[name].attempt
             self._hand.payloads[name] = run.signals_json
+            if state_ref := run.steps[name].state_ref:
+                self._hand.states.add(state_ref)
             attempt = self._attempt(name, given[name], now)
             unreadable = given[name].unreadable
             if unreadable is None:
@@ -323,17 +340,18 @@ class Loop:
                 name,
                 run.steps[name].attempt,
                 now + timeout,
+                round=run.steps[name].round,
+                state=given.state,
                 table=self._services.store.table_name,
+                started_before=started_before(run.started_texts.get(name, "")),
                 created_at=run.created_at,
                 load=self._services.deployment.definition,
                 report=lambda text, flush: self._report(run, name, text, flush),
             ),
-            input=given.input,
-            outputs=given.outputs,
+            given=given,
             timeout=timeout / 1000,
             tries=run.steps[name].attempt - run.steps[name].redriven_at,
             chance=self._services.chance(),
-            signals=given.signals,
             earlier=lambda: self._inputs.earlier(name, run, plan.graph),
         )
         self._attempts[name] = attempt
@@ -372,7 +390,7 @@ class Loop:
         for attempt, outcome in ended:
             self._keep(attempt, outcome)
 
-    def _keep(self, attempt: Attempt, outcome: Returned | Failed) -> None:
+    def _keep(self, attempt: Attempt, outcome: Ended) -> None:
         """Hold an attempt's outcome until it is committed."""
         context = attempt.context
         self._hand.running.pop(context.step, None)
@@ -381,10 +399,18 @@ class Loop:
         if isinstance(outcome, Failed):
             self._hand.outcomes[context.step] = self._foreign(outcome)
             return
+        if isinstance(outcome, Declined):
+            log("INFO", "step skipped", **attempt.ids)
+            self._hand.outcomes[context.step] = outcome
+            return
+        self._hand.started |= {new.run_id: new for new in outcome.starts}
+        if isinstance(outcome, RunAgain):
+            log("DEBUG", "step asks to be run again", **attempt.ids)
+            self._hand.outcomes[context.step] = outcome
+            return
         ended = Succeeded(outcome.text, outcome.operations, starts=outcome.starts)
         if not ended.transacts:  # that may be refused yet: it is told when it is committed
             log("INFO", "step returned", **attempt.ids)
-        self._hand.started |= {new.run_id: new for new in outcome.starts}
         self._hand.outcomes[context.step] = ended
 
     def _foreign(self, failed: Failed) -> Failed:
@@ -398,13 +424,31 @@ class Loop:
 
     def _store_output(self, step: str, now: int) -> None:
         outcome = self._hand.outcomes[step]
-        assert isinstance(outcome, Succeeded)
+        assert isinstance(outcome, (Succeeded, RunAgain))
+        assert outcome.text is not None
         attempt = self._attempts[step].context.attempt
-        ref = layout.output_ref(step, attempt)
-        self._hand.stored.add((step, attempt))
+        if isinstance(outcome, RunAgain):
+            ref = layout.state_ref(step, attempt)
+            self._hand.states.add(ref)
+        else:
+            ref = layout.output_ref(step, attempt)
+            self._hand.stored.add((step, attempt))
         self._inputs.keep(ref, outcome.text)
         self._services.store.payloads.put(self._hand.nudge.run_id, ref, outcome.text, now)
         self._hand.outcomes[step] = outcome._replace(stored=True)
+
+    def _read_timer(self, name: str) -> None:
+        """Take in the time that a step waits for, where it stands in a long value."""
+        run, plan = self._run, self._plan
+        assert run is not None
+        assert isinstance(plan, Plan)
+        timer = plan.graph.nodes[name].timer
+        assert timer is not None
+        path = timer.at or ""
+        source, _, fields = path.partition(".")
+        value = self._inputs.source(source, run)
+        self._hand.timers[name] = time_in(value, fields, path)
+        self._run = self._hand.recall(run)
 
     def _store_archive(self, action: StoreArchive, now: int) -> None:
         run = self._run
@@ -417,7 +461,8 @@ class Loop:
         run, plan = self._run, self._plan
         assert run is not None
         assert isinstance(plan, Plan)
-        parts = {name: self._inputs.output(run.steps[name]) for name in plan.graph.leaves}
+        leaves = result_steps(run.steps, plan)
+        parts = {name: self._inputs.output(run.steps[name]) for name in leaves}
         try:
             text = layout.encode(parts, f"the result of run {run.run_id}")
         except PayloadError as error:

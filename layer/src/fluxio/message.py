@@ -7,12 +7,13 @@ from fluxio.actions import Ack, Action, Nack, Send, Write
 from fluxio.hand import Hand
 from fluxio.plan import Plan
 from fluxio_protocol import changes as to
+from fluxio_protocol.clock import WATCHDOG_MS
 from fluxio_protocol.queue import Nudge
 from fluxio_protocol.run import Run
 from fluxio_protocol.standing import Phase, standing
 
-#: A backoff up to this (milliseconds) is waited for by the message's own visibility; a longer one by the
-#: run's `wake_at` and the sweeper, so that no message is held for long.
+#: A time that is no further away than this (milliseconds) is waited for by the message's own visibility; until
+#: then by the run's `wake_at` and the sweeper, so that no message is held for long: it comes each minute.
 HOLD = 120_000
 
 #: A message received this often is replaced by a fresh one before it is put back again, so that waiting
@@ -46,20 +47,42 @@ def nudge(run: Run, name: str, occasion: str = "") -> Nudge:
 
 
 def wait_until(run: Run, hand: Hand, plan: Plan, now: int, kept: int) -> int:
-    """Until when to wait for a running step: one overruns, another's backoff ends, or `kept` steps must go."""
-    stand = [standing(run, step, now) for step in run.steps.values() if hand.answers_for(step)]
-    backoffs = [
-        stands.until
-        for stands in stand
-        if stands.phase is Phase.WAITING and stands.until is not None
-    ]
+    """Until when to wait for a running step: one overruns, another may begin, or `kept` steps must go."""
+    waits = _waits(run, hand, plan, now).values()
     spread = [claims.spread_at(hand, plan, kept, now)] if kept else []
-    return min([*hand.running.values(), *backoffs, *spread])
+    return min([*hand.running.values(), *waits, *spread])
+
+
+def _waits(run: Run, hand: Hand, plan: Plan, now: int) -> dict[str, int]:
+    """The steps that this holder sees to and that wait for a time, with that time."""
+    working = claims.at_work(run, hand)
+    found: dict[str, int] = {}
+    for step in run.steps.values():
+        stands = standing(run, step, now)
+        if stands.phase is not Phase.WAITING or stands.until is None:
+            continue
+        if claims.sees_to(run, step, hand, plan, working):
+            found[step.name] = stands.until
+    return found
+
+
+def due_while_at_work(run: Run, hand: Hand, plan: Plan, now: int) -> list[str]:
+    """The steps that wait for a time which may come while this worker is busy: other workers get nudges."""
+    return [
+        name
+        for name, until in _waits(run, hand, plan, now).items()
+        if until <= now + HOLD
+        and (name, run.steps[name].attempt + 1) not in hand.sent
+        # A step that is put back after an attempt keeps its message.
+        and (run.steps[name].untouched or name != hand.nudge.step)
+    ]
 
 
 def put_back(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
     """Put the message back while something it answers for is unfinished."""
-    held: dict[str, int] = {}
+    held = {
+        name: until for name, until in _waits(run, hand, plan, now).items() if until <= now + HOLD
+    }
     gone_on_with = _gone_on_with(run, hand, plan)
     for step in run.steps.values():
         if not hand.answers_for(step) and step.name not in gone_on_with:
@@ -71,10 +94,15 @@ def put_back(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
             held[step.name] = stands.until
     # A step that was nudged under its next attempt has a message of its own.
     held = {n: t for n, t in held.items() if (n, run.steps[n].attempt + 1) not in hand.sent}
+    again = [nudge(run, name, f"again:{hand.nonce}") for name in held]
+    if hand.nudge.step is None and run.deadline is not None and run.deadline <= now + HOLD:
+        held[""] = run.deadline
+        again.append(hand.nudge._replace(occasion=f"again:{hand.nonce}"))
     if not held:
         return None
     if hand.received >= RENEW_AFTER:
-        return Send(tuple(nudge(run, name, f"again:{hand.nonce}") for name in held))
+        again = [one for one in again if not hand.has_sent(one)]
+        return Send(tuple(again)) if again else None
     return Nack(max(0, -(-(min(held.values()) - now) // 1000)))
 
 
@@ -109,30 +137,48 @@ def _gone_on_with(run: Run, hand: Hand, plan: Plan) -> set[str]:
 
 
 def sleep(run: Run, now: int) -> Action | None:
-    """Let the sweeper wake the run at its deadline, or when a backoff or a signal is all it waits for."""
+    """Let the sweeper wake the run shortly before its deadline, or before a time that a step waits for.
+
+    The message that it sends is put back until then: the sweep comes each minute, a message at the second.
+    """
     if run.wake_at is None:
         return None
     waits: list[int] = []
     underway = False  # something else goes on, which the watchdog must keep an eye on
     for step in run.steps.values():
         stands = standing(run, step, now)
-        if stands.phase in (Phase.READY, Phase.RUNNING, Phase.LOST):
+        if stands.phase not in (Phase.WAITING, Phase.SETTLED, Phase.STOPPED):
             underway = True
         elif stands.phase is not Phase.WAITING or stands.for_steps:
             continue
         elif stands.until is not None and stands.until > now + HOLD:
-            waits.append(stands.until)
-        elif stands.signals:
+            waits.append(stands.until - HOLD)
+        elif stands.until is None and stands.signals:
             # What is far off already is left: each look would move it by a little.
             far = run.wake_at > now + SIGNAL_WATCH // 2
             waits.append(run.wake_at if far else now + SIGNAL_WATCH)
         else:
-            underway = True  # a message comes back at the end of the backoff
-    candidates = [*waits, *([] if run.deadline is None else [run.deadline])]
+            underway = True  # a message comes back then
+    ends = [] if run.deadline is None else [max(run.deadline - HOLD, now + 1)]
+    candidates = [*waits, *ends]
     if not candidates:
         return None
     until = min(candidates)
+    # One that is past is being moved by the sweeper that has just sent this message.
+    planned = run.wake_at if run.wake_at > now else now + WATCHDOG_MS
     # Later than the watchdog only where there is nothing it could find: no message that may be lost.
-    if run.wake_at == until or (run.wake_at < until and (underway or not waits)):
+    if run.wake_at == until or (planned < until and (underway or not waits)):
         return None
     return Write((to.wake(until, run.wake_at),))
+
+
+def wake_in_time(run: Run, now: int) -> Action | None:
+    """Let the sweeper look at the run in time, before this worker is busy for long."""
+    if run.graph is None or run.graph.plain:
+        return None
+    action = sleep(run, now)
+    if isinstance(action, Write) and run.wake_at is not None:
+        wake_at = action.changes[0].values["wake_at"]
+        planned = run.wake_at if run.wake_at > now else now + WATCHDOG_MS
+        return action if isinstance(wake_at, int) and wake_at < planned else None
+    return None

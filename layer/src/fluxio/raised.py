@@ -35,6 +35,12 @@ def type_name(error: BaseException) -> str:
     return str.__str__(_name_of_type(type(error)))[:LONGEST_TEXT]
 
 
+def type_names(error: BaseException) -> frozenset[str]:
+    """The names of the types that an exception is of: its own, and those that it derives from."""
+    names = (str.__str__(_name_of_type(of)) for of in type.__dict__["__mro__"].__get__(type(error)))
+    return frozenset(name[:LONGEST_TEXT] for name in names)
+
+
 def is_one_of(error: BaseException, types: Iterable[type]) -> bool:
     """Whether an `except` clause with these types would catch it: by its class, whatever that pretends."""
     return any(_is_subclass(wanted, type(error)) for wanted in types)

@@ -10,7 +10,7 @@ from fluxio_protocol import changes as to
 from fluxio_protocol import layout
 from fluxio_protocol.changes import Change
 from fluxio_protocol.limits import text_bytes, value_bytes
-from fluxio_protocol.run import Run, RunStatus, Step
+from fluxio_protocol.run import Run, RunStatus, Step, StepStatus
 from fluxio_protocol.run_item import ended_text, sealed_places, sealed_text
 from fluxio_protocol.values import ITEM_OVERHEAD, UNIT, writes_left
 
@@ -52,7 +52,18 @@ def sealable(run: Run, plan: Plan) -> tuple[str, ...]:
     graph = plan.graph
     in_order = (name for level in graph.waves for name in level if graph.dependents[name])
     steps = (run.steps[name] for name in in_order)
-    return tuple(step.name for step in steps if step.settled and not step.sealed)[:AT_ONCE]
+    # Of a sealed step only that it has succeeded is seen in the item; and clocks count from when steps ended.
+    timed = {
+        source
+        for name, node in graph.nodes.items()
+        if node.has_clock and not run.steps[name].settled
+        for source in node.depends_on
+    }
+    return tuple(
+        step.name
+        for step in steps
+        if step.status is StepStatus.SUCCEEDED and not step.sealed and step.name not in timed
+    )[:AT_ONCE]
 
 
 def seal(run: Run, hand: Hand, plan: Plan) -> tuple[Change, ...]:
@@ -83,9 +94,11 @@ def record_bytes(run: Run, step: Step) -> int:
 
 def growth(run: Run, change: Change) -> int:
     """By how many bytes a change makes the run item longer: roughly, for what seldom matters."""
-    if change.row.name == "complete":
+    if change.row.final:
         assert change.step is not None
         step = run.steps[change.step]
+        if change.first:
+            return 1 + text_bytes(change.step) + text_bytes(change.record)
         claimed = to.claim_values(
             step.token or "", step.lease_until or 0, step.owner or "", step.started_at or 0
         )

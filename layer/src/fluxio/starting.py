@@ -83,9 +83,13 @@ def nudges(run: Run, hand: Hand, now: int) -> tuple[Nudge, ...]:
     found: list[Nudge] = []
     for step, ids in run.started.items():
         by = run.steps.get(step)
-        if by is None or by.ended_at is None:
+        if by is None:
             continue
-        if by.token != hand.token and (hand.received < 2 or by.ended_at + WATCHDOG_MS < now):
+        if (
+            by.ended_at is None
+        ):  # between two rounds: the sweeper finds what another worker has started
+            ids = tuple(run_id for run_id in ids if run_id in hand.started)
+        elif by.token != hand.token and (hand.received < 2 or by.ended_at + WATCHDOG_MS < now):
             continue
         for run_id in ids:
             new = hand.started.get(run_id)

@@ -5,16 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple, TypeVar, overload
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
 
 from fluxio import marks, scope
-from fluxio.binding import RESERVED, Signature
+from fluxio.binding import ALL_THERE, RESERVED, Signature, Soft
 from fluxio.conversion import Converter
-from fluxio.errors import DefinitionError
+from fluxio.edges import SignalEdge, TimerEdge, milliseconds
+from fluxio.errors import BindingError, DefinitionError
 from fluxio.retry import Retry
+from fluxio.when import When
 from fluxio_protocol import encoding, layout
 from fluxio_protocol.duration import Duration, in_seconds
+from fluxio_protocol.edge import FAILED, Edge
 from fluxio_protocol.errors import InvalidInput
+from fluxio_protocol.node import Node, Timer
+from fluxio_protocol.timeouts import INPUT
+
+#: An entry of `depends_on`.
+Dependency: TypeAlias = str | Callable[..., Any] | Edge | SignalEdge | TimerEdge
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -45,10 +54,38 @@ class StepDefinition(NamedTuple):
     signature: Signature
     #: Signals that must have arrived, too.
     awaits: tuple[str, ...] = ()
+    #: What must hold of the steps before, besides that the others of them have succeeded.
+    edges: tuple[Edge, ...] = ()
+    #: Those of the signals that say more than their name.
+    signals: Mapping[str, SignalEdge] = MappingProxyType({})
+    timer: Timer | None = None
+    #: Milliseconds from when the steps before have ended, for all attempts and rounds.
+    deadline: int | None = None
+    #: What says whether its code runs.
+    when: When | None = None
     #: Whether only runs opened with an older graph still have the step.
     retired: bool = False
     #: What checks the run's input, if the workflow says what that is.
     input: Converter | None = None
+
+    @property
+    def node(self) -> Node:
+        """The step in its graph."""
+        timeouts = {name: of.timeout for name, of in self.signals.items() if of.timeout}
+        return Node(
+            self.depends_on,
+            self.awaits,
+            edges=self.edges,
+            when=self.when is not None,
+            timer=self.timer,
+            timeouts=timeouts,
+            deadline=self.deadline,
+        )
+
+    @property
+    def soft(self) -> frozenset[str]:
+        """The steps that it depends on and that need not have succeeded."""
+        return frozenset(source for edge in self.edges for source in edge.sources)
 
     def bind(
         self,
@@ -57,6 +94,7 @@ class StepDefinition(NamedTuple):
         context: Any,
         signals: Mapping[str, Any] | None = None,
         earlier: Callable[[], Mapping[str, Any]] = dict,
+        soft: Soft = ALL_THERE,
     ) -> dict[str, Any]:
         """The arguments of one attempt; see `Signature.bind`.
 
@@ -80,7 +118,30 @@ class StepDefinition(NamedTuple):
 
         if check is not None and not self.depends_on:
             check.convert(input)
-        return self.signature.bind(input, outputs, context, signals, earlier, defaults)
+        self._check_signals(signals or {}, soft)
+        return self.signature.bind(input, outputs, context, signals, earlier, defaults, soft)
+
+    def _check_signals(self, signals: Mapping[str, Any], soft: Soft) -> None:
+        """Hold payloads against the types that their signals say they have."""
+        refused: dict[str, str] = {}
+        for name, edge in self.signals.items():
+            if edge.type is None or name not in signals or name in soft.lapsed:
+                continue
+            converter = _signal_converter(edge.type, name)
+            try:
+                converter.convert(signals[name])
+            except BindingError as error:
+                refused[name] = str(error).removesuffix(f" {converter.remedy}")
+        if refused:
+            problems = " ".join(f"signal {name}: {problem}" for name, problem in refused.items())
+            raise BindingError(
+                f"{problems} The step waits for {', '.join(refused)} again: send a payload that fits.",
+                signals=tuple(refused),
+            )
+
+
+def _signal_converter(kind: Any, name: str) -> Converter:
+    return Converter(kind, name, "the payload", "Send one that does.")
 
 
 @overload
@@ -88,23 +149,27 @@ def step(function: Function, /) -> Function: ...
 @overload
 def step(
     *,
-    depends_on: Sequence[str | Callable[..., Any]] = (),
+    depends_on: Sequence[Dependency] = (),
     retry: int | Retry = 0,
     timeout: Duration | None = None,
     isolated: bool = False,
     awaits: Sequence[str] = (),
     retired: bool = False,
+    when: Callable[..., Any] | None = None,
+    deadline: Duration | None = None,
 ) -> Callable[[Function], Function]: ...
 def step(
     function: Any = None,
     /,
     *,
-    depends_on: Sequence[str | Callable[..., Any]] = (),
+    depends_on: Sequence[Dependency] = (),
     retry: int | Retry = 0,
     timeout: Duration | None = None,
     isolated: bool = False,
     awaits: Sequence[str] = (),
     retired: bool = False,
+    when: Callable[..., Any] | None = None,
+    deadline: Duration | None = None,
 ) -> Any:
     """Make a method of a workflow a step.
 
@@ -114,7 +179,9 @@ def step(
     returns must be JSON, or what pydantic can turn into JSON and back.
 
     Args:
-        depends_on: the steps that must have succeeded before: their names, or the methods themselves.
+        depends_on: the steps that must have succeeded before: their names, or the methods themselves. Besides,
+            `maybe`, `failed`, `any_of` and `first_of`, which ask otherwise; `timer`, which waits for a time;
+            and `signal`.
         retry: how often an attempt that raised is tried again: a number, short for `Retry(number)`, or a
             `Retry`. Default 0.
         timeout: seconds an attempt may take, or a timedelta; above 0 and at most 900 seconds. The worker's
@@ -124,6 +191,12 @@ def step(
             different ones in a workflow. Nothing runs meanwhile,
             however long that takes. What a signal brings is bound to the parameter of its name, and to no
             other. If it does not fit the parameter's type, the step goes on waiting: send it again.
+        when: a function that is called once the step is claimed, with parameters bound by name like the step's
+            own. If what it returns is false, the step is SKIPPED: its code does not run, and steps that depend
+            on it are skipped, unless by `maybe` or `any_of`. If it raises, the attempt has failed.
+        deadline: seconds, or a timedelta, at most a year, that the step may take from when all that it depends
+            on has ended: all attempts, backoffs and rounds (`Again`) together, and waiting for signals. If it
+            is PENDING then, it fails with StepDeadline; an attempt under way may end.
         retired: whether the step is on its way out: new runs do not have it, runs that were opened with it
             still run it. Remove it when no open run needs it any more (`fluxio doctor --package`).
 
@@ -161,6 +234,8 @@ def step(
         "isolated": isolated,
         "awaits": awaits,
         "retired": retired,
+        "when": when,
+        "deadline": deadline,
     }
     if function is not None:
         return decorate(function, sys._getframe(1))
@@ -201,7 +276,13 @@ def _define_step(
 ) -> StepDefinition:
     retry, timeout = arguments["retry"], arguments["timeout"]
     check_name(name, where)
-    depends_on = _define_dependencies(arguments["depends_on"], where)
+    waits = _define_dependencies(arguments["depends_on"], where)
+    awaits = _define_awaits(arguments["awaits"], where)
+    if twice := {*awaits} & waits.signals.keys():
+        raise DefinitionError(
+            f"{where}: the signals {sorted(twice)} stand in awaits and in depends_on."
+        )
+    deadline = arguments["deadline"]
     if type(retry) is int:
         try:
             retry = Retry(retry)
@@ -219,28 +300,72 @@ def _define_step(
     return StepDefinition(
         name=name,
         function=function,
-        depends_on=depends_on,
+        depends_on=waits.steps,
         retry=retry,
         timeout=timeout,
         isolated=bool(arguments["isolated"]),
         signature=Signature.of(function, where, names),
-        awaits=_define_awaits(arguments["awaits"], where),
+        awaits=_define_awaits([*awaits, *waits.signals], where),
+        edges=waits.edges,
+        signals=MappingProxyType(waits.signals),
+        timer=waits.timer,
+        deadline=None if deadline is None else milliseconds(deadline, f"{where}: deadline"),
+        when=When.of(arguments["when"], where, names),
         retired=bool(arguments["retired"]),
     )
 
 
-def _define_dependencies(depends_on: Any, where: str) -> tuple[str, ...]:
+class _Waits(NamedTuple):
+    """What stands in `depends_on`."""
+
+    steps: tuple[str, ...]
+    edges: tuple[Edge, ...]
+    signals: dict[str, SignalEdge]
+    timer: Timer | None
+
+
+def _define_dependencies(depends_on: Any, where: str) -> _Waits:
     listed = isinstance(depends_on, (list, tuple, set, frozenset))
-    found = [one if isinstance(one, str) else marks.of(one) for one in depends_on] if listed else []
-    if not listed or not all(isinstance(one, (str, StepDefinition)) for one in found):
-        raise DefinitionError(
-            f"{where}: depends_on is {depends_on!r}; pass a list of step names, or of methods marked with "
-            '@step: depends_on=["…"].'
-        )
-    names = [one if isinstance(one, str) else one.name for one in found]
-    if len({*names}) < len(names):
-        raise DefinitionError(f"{where}: depends_on names a step twice: {names}.")
-    return tuple(names)
+    steps: list[str] = []
+    edges: list[Edge] = []
+    signals: dict[str, SignalEdge] = {}
+    timers: list[Timer] = []
+    for one in depends_on if listed else [depends_on]:
+        found = one if isinstance(one, (str, Edge, SignalEdge, TimerEdge)) else marks.of(one)
+        if not listed or not isinstance(found, (str, Edge, SignalEdge, TimerEdge, StepDefinition)):
+            raise DefinitionError(
+                f"{where}: depends_on is {depends_on!r}; pass a list of step names, or of methods marked with "
+                '@step: depends_on=["…"]. It may have maybe(…), failed(…), any_of(…), first_of(…), timer(…) '
+                "and signal(…), too."
+            )
+        if isinstance(found, Edge):
+            steps += found.sources
+            edges.append(found)
+        elif isinstance(found, SignalEdge):
+            if found.name in signals:
+                raise DefinitionError(f"{where}: depends_on names the signal {found.name!r} twice.")
+            signals[found.name] = found
+        elif isinstance(found, TimerEdge):
+            timers.append(found.timer)
+        else:
+            steps.append(found if isinstance(found, str) else found.name)
+    if len({*steps}) < len(steps):
+        raise DefinitionError(f"{where}: depends_on names a step twice: {steps}.")
+    if len(timers) > 1:
+        raise DefinitionError(f"{where}: depends_on has {len(timers)} timers; it can have one.")
+    timer = timers[0] if timers else None
+    if timer is not None and timer.at is not None:
+        source = timer.at.partition(".")[0]
+        if source != INPUT and source not in steps:
+            raise DefinitionError(
+                f"{where}: timer(at={timer.at!r}) begins with {source!r}, which is neither 'input' nor a step "
+                "in its depends_on."
+            )
+        if any(edge.kind == FAILED and source in edge.sources for edge in edges):
+            raise DefinitionError(
+                f"{where}: timer(at={timer.at!r}): {source!r} stands in failed(…), so it has no output."
+            )
+    return _Waits(tuple(steps), tuple(edges), signals, timer)
 
 
 def _define_awaits(awaits: Any, where: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fluxio.binding import RESERVED
 from fluxio.errors import BindingError
+from fluxio_protocol.edge import ANY_OF, FAILED, FIRST_OF
 
 if TYPE_CHECKING:
     from fluxio.steps import StepDefinition
@@ -63,7 +64,9 @@ def check(
                     f"Add {parameter!r} to depends_on, or rename the parameter.",
                     refuse=True,
                 )
-        sources = [given, *(outputs[dep] for dep in step.depends_on)]
+        failures = {one for edge in step.edges if edge.kind == FAILED for one in edge.sources}
+        sources = [given, *(outputs[dep] for dep in step.depends_on if dep not in failures)]
+        yield from _perhaps_missing(where, step, sources)
         further = [outputs[each] for each in _further_back(name, steps)]
         yield from _missing(where, step, sources, further, input, strict)
         yield from _hidden(where, step, sources, strict)
@@ -109,6 +112,27 @@ def _missing(
             f"{remedy}{step.signature.hint}",
             refuse=required,
         )
+
+
+def _perhaps_missing(where: str, step: StepDefinition, sources: list[_Source]) -> Iterator[Finding]:
+    """Parameters that only steps supply which need not have succeeded, and that take no None."""
+    if not step.soft or any(source.types is None for source in sources):
+        return
+    having = {
+        name: {source.step for source in sources if name in (source.types or ())}
+        for name in step.signature.required
+        if name not in RESERVED and name not in step.depends_on and name not in step.awaits
+    }
+    for name, found in having.items():
+        groups = (edge.sources for edge in step.edges if edge.kind in (ANY_OF, FIRST_OF))
+        sure = found - step.soft or any(found.issuperset(group) for group in groups)
+        if found and not sure and not step.signature.takes_none(name):
+            steps = ", ".join(sorted(one for one in found if one))
+            yield Finding(
+                f"{where}: only {steps} supplies the parameter {name!r}, and need not have succeeded. Annotate "
+                "it with `… | None`, or give it a default.",
+                refuse=True,
+            )
 
 
 def _remedy(name: str, sources: Iterable[_Source], further: Iterable[_Source]) -> str | None:

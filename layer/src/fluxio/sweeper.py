@@ -152,5 +152,5 @@ def is_stuck(run: Run, now: int) -> bool:
         return False
     phases = {standing(run, step, now).phase for step in steps}
     return phases <= {Phase.SETTLED} or not phases.isdisjoint(
-        {Phase.READY, Phase.LOST, Phase.STOPPED}
+        {Phase.READY, Phase.LOST, Phase.STOPPED, Phase.NOT_NEEDED, Phase.OVERDUE}
     )

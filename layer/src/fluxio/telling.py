@@ -121,6 +121,9 @@ class Telling:
     def fenced(self, run: Run, hand: Hand, attempts: Mapping[str, Attempt]) -> None:
         """Count and log the outcomes that can no longer be committed: another worker took their steps over."""
         for name in hand.outcomes:
-            if name not in run.steps or run.steps[name].token != hand.token:
+            step = run.steps.get(name)
+            if step is not None and step.status is StepStatus.SKIPPED:
+                log("INFO", "step released", **attempts[name].ids)
+            elif step is None or step.token != hand.token:
                 self._metrics.count("fenced_commits")
                 log("WARN", "commit fenced", **attempts[name].ids)

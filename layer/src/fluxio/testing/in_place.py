@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fluxio.attempt import Attempt, Returned
-    from fluxio.hand import Failed
+    from fluxio.attempt import Attempt, Ended
     from fluxio.testing.clients import Clock
 
 
@@ -33,14 +32,14 @@ class InPlace:
         self._together = together
         self._lasts = lasts
         #: When each attempt ends, and its outcome; those that end first come first.
-        self._ended: list[tuple[int, Attempt, Returned | Failed]] = []
+        self._ended: list[tuple[int, Attempt, Ended]] = []
 
     def start(self, attempt: Attempt) -> None:
         outcome = attempt.run(interrupt=False)
         self._ended.append((self._clock.at + self._lasts(attempt), attempt, outcome))
         self._ended.sort(key=lambda ended: ended[0])
 
-    def wait(self, seconds: float) -> list[tuple[Attempt, Returned | Failed]]:
+    def wait(self, seconds: float) -> list[tuple[Attempt, Ended]]:
         left = (self._ended[0][0] - self._clock.at) / 1000 if self._ended else seconds
         if left > 0:
             self._clock.advance(max(min(seconds, left), 0.001))
