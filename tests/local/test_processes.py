@@ -17,6 +17,7 @@ from dev import ROOT
 from fluxio_client import FluxioClient, Run, RunStatus
 from fluxio_client.cli.app import run
 from fluxio_client.cli.exits import ExitCode
+from fluxio_protocol import settings
 from tests.local.world import client
 
 MANIFEST = "[fluxio.workflows]\nFlow = flow:Flow\n"
@@ -190,6 +191,7 @@ def test_the_command_and_the_example_work_in_the_environment_that_it_prints(
     ready = dev.start(f"--state={tmp_path / 'state' / 'dev.sqlite'}")
     for name, value in ready["environment"].items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(settings, "_session", settings._session.__wrapped__)  # it keeps credentials
     order = json.dumps({"order_id": "o-1", "amount": 99.0})
 
     def fluxio(*arguments: str) -> tuple[int, Any]:

@@ -16,6 +16,7 @@ from fluxio_client.cli import (
     graph,
     listing,
     package,
+    replay,
     show,
     start,
     steer,
@@ -61,7 +62,7 @@ _add(app, "Run and mend", start.start, steer.signal, steer.cancel, steer.redrive
 dead_letters = _application("Messages that were received again and again in vain.")
 _add(dead_letters, None, dlq.list_, dlq.show, dlq.redrive, dlq.purge)
 app.add_typer(dead_letters, name="dlq", rich_help_panel="Run and mend")
-_add(app, "Develop", dev.dev)
+_add(app, "Develop", dev.dev, replay.replay)
 _add(app, "Deploy", doctor.doctor, package.package)
 
 

@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     USAGE = 2, "the command line, a value in it, or a setting is wrong"
     UNSUCCESSFUL = (
         3,
-        "the run has FAILED, was CANCELLED, or is parked (start --wait, show --exit-code)",
+        "the run FAILED, was CANCELLED, or is parked (start --wait, show --exit-code); replay: it raised",
     )
     NOT_FOUND = 4, "there is no such run, workflow or message"
     FINDINGS = 5, "doctor found something that is not as it should be"
