@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html import unescape
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.testclient import TestClient
 
@@ -50,7 +51,8 @@ class Pages:
         return text_of(answer.text)
 
     def post(self, path: str, **form: str) -> Any:
-        return self.browser.post(path, data=form, headers=FROM_HERE)
+        kind = {"content-type": "application/x-www-form-urlencoded"}
+        return self.browser.post(path, content=urlencode(form), headers=FROM_HERE | kind)
 
 
 def text_of(html: str) -> str:

@@ -31,6 +31,21 @@ def read_json(given: str | None, option: str) -> Any:
         reason = getattr(error, "strerror", None) or error
         what = where if where == "stdin" else repr(where)
         raise InvalidInput(f"{option}: {what} cannot be read: {reason}.") from None
+    hint = "" if where != option else " Quote it for the shell ('{\"order\": 1}'), or use @file."
+    return parse_json(text, where, hint)
+
+
+def parse_json(text: str, where: str, hint: str = "") -> Any:
+    """A value that was typed in as JSON.
+
+    Args:
+        text: what was typed.
+        where: what it was typed into.
+        hint: what to say besides of text that is not JSON.
+
+    Raises:
+        InvalidInput: it is not JSON, or has a name twice.
+    """
     try:
         return json.loads(text, object_pairs_hook=_object)
     except _NameTwice as error:
@@ -39,9 +54,6 @@ def read_json(given: str | None, option: str) -> Any:
             "two values without a word. Remove one."
         ) from None
     except ValueError as error:
-        hint = (
-            "" if where != option else " Quote it for the shell ('{\"order\": 1}'), or use @file."
-        )
         raise InvalidInput(f"{where} is not JSON: {error}.{hint}") from None
     except RecursionError:
         raise InvalidInput(f"{where} is nested too deeply to be read.") from None

@@ -45,7 +45,7 @@ def start(
     client = session.client
     asked = session.now
     run = client.start(workflow, given, layout.check_run_id(run_id) if run_id else None)
-    existed = _existed(run, asked, session.now)
+    existed = was_there(run, asked, session.now)
     if not wait:
         if session.json:
             session.print_json(run_record(run, None, session.now) | {"existed": existed})
@@ -68,7 +68,7 @@ def start(
     end_with(outcome(run))
 
 
-def _existed(run: Run, asked: int, answered: int) -> bool:
+def was_there(run: Run, asked: int, answered: int) -> bool:
     """Whether the run was there before this call: one that the call has made is PENDING, and of its time.
 
     A put that the SDK repeats, since the answer to the first was lost, finds a run of this call's time too.

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.failures import Explained
+from fluxio_client.ui import bulk, deeds
 from fluxio_client.ui.access import Access
 from fluxio_client.ui.dead_letters import dead_letters
 from fluxio_client.ui.guard import Guard
@@ -44,6 +45,7 @@ def application(site: Site, access: Access) -> Any:
         Route("/workflow", site.view(_open_workflow)),
         Route("/workflows", site.view(workflows)),
         Route("/workflows/{workflow}", site.view(workflow)),
+        *([] if site.read_only else _deeds(site)),
         Route("/help", site.view(_help)),
         Route("/static/{name}", _static),
     ]
@@ -69,6 +71,23 @@ def application(site: Site, access: Access) -> Any:
     pages = Starlette(routes=routes, exception_handlers={HTTPException: missing, Exception: broken})
     pages.router.redirect_slashes = False
     return Guard(pages, access)
+
+
+def _deeds(site: Site) -> list[Route]:
+    """What changes something; read-only pages have none of it."""
+    return [
+        Route("/workflows/{workflow}/start", site.view(deeds.start_page), methods=["GET"]),
+        Route("/workflows/{workflow}/start", site.deed(deeds.start), methods=["POST"]),
+        Route("/runs/{run_id}/signal", site.view(deeds.signal_page), methods=["GET"]),
+        Route("/runs/{run_id}/signal", site.deed(deeds.signal), methods=["POST"]),
+        Route("/runs/{run_id}/cancel", site.view(deeds.cancel_page), methods=["GET"]),
+        Route("/runs/{run_id}/cancel", site.deed(deeds.cancel), methods=["POST"]),
+        Route("/runs/{run_id}/redrive", site.deed(deeds.redrive), methods=["POST"]),
+        Route("/redrive", site.view(bulk.redrive_page), methods=["GET"]),
+        Route("/redrive", site.deed(bulk.redrive_many), methods=["POST"]),
+        Route("/dead-letters/redrive", site.deed(bulk.redrive_letters), methods=["POST"]),
+        Route("/dead-letters/purge", site.deed(bulk.purge), methods=["POST"]),
+    ]
 
 
 def _help(site: Site, request: Request) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fluxio_client.cli.letters import dead_letter_url, hidden, read_letters
+from fluxio_client.cli.letters import about, dead_letter_url, hidden, read_letters
 from fluxio_client.ui.site import Site
 
 #: Messages that a look takes at most.
@@ -25,5 +25,6 @@ def dead_letters(site: Site, request: Request) -> Response:
         letters=found.letters,
         full=len(found.letters) == LOOKED_AT,
         hidden=hidden(found.refusal) if found.refusal else "",
+        about=about(site.session, url),
         useless=sum(letter.run is None for letter in found.letters),
     )

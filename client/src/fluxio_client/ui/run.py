@@ -26,10 +26,21 @@ from fluxio_protocol import layout
 from fluxio_protocol.errors import RunNotFound
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.layout import UNKNOWN
-from fluxio_protocol.run import Run, Step, StepStatus
+from fluxio_protocol.run import STOPPED, Run, RunStatus, Step, StepStatus
 
 #: What a page of a run may show, besides how it stands.
 VIEWS = ("steps", "timeline", "payloads", "cost", "item")
+
+
+#: What the page of a run says after a deed: by the word in its address.
+DONE = {
+    "started": "The run was started.",
+    "there": "A run of this id and input was there already: this is it.",
+    "signalled": "The run has its signal.",
+    "cancelled": "The run is cancelled. A step that was under way is not interrupted; nothing follows it.",
+    "redriven": "The run was sent on: failed steps get all their attempts again, and it has no time limit.",
+    "nudged": "The run was open already, and was only nudged.",
+}
 
 
 class Row(NamedTuple):
@@ -80,7 +91,9 @@ def run(site: Site, request: Request) -> Response:
         title=f"{found.workflow} {run_id}",
         command=_command(run_id, view),
         live=live,
-        did=request.query_params.get("did", ""),
+        done=DONE.get(request.query_params.get("did", ""), ""),
+        signals=signals_of(found),
+        stopped=found.status in STOPPED,
         **context,
     )
 
@@ -106,6 +119,7 @@ def step(site: Site, request: Request) -> Response:
         kind=graph.nodes[name].kind if graph and name in graph.nodes else None,
         output=Payload.of_step(found.steps[name]),
         awaited=set(found.awaiting(name)),
+        related=related(found),
     )
 
 
@@ -132,6 +146,7 @@ def _standing(site: Site, found: Run, graph: Graph | None, view: str) -> dict[st
         "notes": list(run_notes(found, now)),
         "at_rest": at_rest(found),
         "awaited": awaited_signals(found, now),
+        "related": related(found),
         "took": found.duration if found.ended else (now - found.created_at) / 1000,
         "picture": None,
         "rows": [],
@@ -150,6 +165,23 @@ def _standing(site: Site, found: Run, graph: Graph | None, view: str) -> dict[st
     elif view == "timeline":
         context |= _bars(found, graph, now)
     return context
+
+
+def signals_of(run: Run) -> list[tuple[str, bool]]:
+    """The signals that may be sent to a run, each with whether it takes the place of another one."""
+    if run.status not in STOPPED | {RunStatus.PENDING, RunStatus.RUNNING}:
+        return []
+    found: dict[str, bool] = {}
+    for step in run.steps.values():
+        if step.status in (StepStatus.PENDING, StepStatus.FAILED):
+            found |= {name: name in run.signals_json for name in step.awaits}
+    return sorted(found.items(), key=lambda one: one[1])
+
+
+def related(found: Run) -> set[str]:
+    """The runs that a run was started by, or has started."""
+    ids = {run_id for some in found.started.values() for run_id in some if run_id != "?"}
+    return ids | ({found.started_by.run_id} if found.started_by else set())
 
 
 def _href(of: Run, name: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from shlex import join
@@ -10,14 +11,14 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.failures import Explained, explain
 from fluxio_client.cli.moments import iso, length, local
-from fluxio_client.cli.printable import cut, one_line, printable
+from fluxio_client.cli.printable import one_line, printable
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.version import client_version
 from fluxio_client.ui.meter import Meter, metered, watch
@@ -67,7 +68,7 @@ class Site:
             lstrip_blocks=True,
         )
         self._templates.globals.update(href=href, state_of_run=state_of_run, length=length)
-        self._templates.filters.update(one_line=one_line, iso=iso, cut=cut)
+        self._templates.filters.update(one_line=one_line, iso=iso, linked=linked)
 
     @cached_property
     def region(self) -> str:
@@ -130,9 +131,14 @@ class Site:
                     raise
                 return self.failed(request, failure)
 
+    @staticmethod
+    def status_of(failure: Explained) -> int:
+        """The HTTP status of a failure that a person can mend."""
+        return _STATUSES.get(failure.code, 500)
+
     def failed(self, request: Request, failure: Explained) -> Response:
         """The page of a failure that a person can mend."""
-        status = _STATUSES.get(failure.code, 500)
+        status = self.status_of(failure)
         title = "Not found" if status == 404 else failure.kind
         return self.page(
             request, "failed.html", status=status, title=title, message=failure.message
@@ -195,6 +201,18 @@ def href(*parts: str, **query: object) -> str:
     path = "/" + "/".join(quote(part, safe="") for part in parts)
     asked = {name: value for name, value in query.items() if value not in (None, "", False)}
     return f"{path}?{urlencode(asked)}" if asked else path
+
+
+def linked(text: str, run_ids: Collection[str]) -> Markup:
+    """A text in which the ids of some runs lead to their pages."""
+    if not run_ids:
+        return escape(printable(text))
+    ids = "|".join(map(re.escape, sorted(run_ids, key=len, reverse=True)))
+    parts = re.split(rf"(?<![\w.:-])({ids})(?![\w:-])", printable(text))
+    return Markup("").join(
+        Markup('<a href="{}">{}</a>').format(href("runs", part), part) if at % 2 else part
+        for at, part in enumerate(parts)
+    )
 
 
 def _shown(value: Any) -> Any:
