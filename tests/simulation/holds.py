@@ -42,6 +42,9 @@ class Holds:
     skew: int = 0
     #: Attempts whose code raised, or was given up at its timeout, as the worker's log has it.
     raised: set[Attempt] = field(default_factory=set)
+    #: Attempts whose `when` said no, and those that asked to be run again.
+    declined: set[Attempt] = field(default_factory=set)
+    asked_again: set[Attempt] = field(default_factory=set)
     #: When the lease of each attempt ends, by the clock of the worker that claimed it.
     leases: dict[Attempt, int] = field(default_factory=dict)
     _holds: dict[Attempt, Hold] = field(default_factory=dict)
@@ -55,6 +58,11 @@ class Holds:
         message = line.get("message")
         if message == "step raised":
             self.raised.add(_attempt(line))
+        elif message == "step skipped":
+            self.declined.add(_attempt(line))
+        elif message == "step asks to be run again":
+            self.asked_again.add(_attempt(line))
+            self.begins(_attempt(line), holder, deadline)
         elif message == "step returned":
             self.begins(_attempt(line), holder, deadline)
         elif message == "message handled":

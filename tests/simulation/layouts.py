@@ -18,8 +18,11 @@ def open_counted(
     claims: Mapping[str, Mapping[str, str | int]],
     deadline: int | None = None,
     trace: str | None = None,
+    now: int = 0,
 ) -> Change:
     """Open a run in schema 1, as workers did before there was another."""
+    if not graph.plain:
+        return _open_run(workflow, graph, claims, deadline, trace, now)
     steps: dict[str, dict[str, str | int]] = {}
     for name, deps in graph.depends_on.items():
         steps[name] = {

@@ -24,6 +24,7 @@ from fluxio_protocol.graph import Graph
 from fluxio_protocol.new_run import StartedBy, started_ids
 from fluxio_protocol.run_item import SIGNALS, sealed_places
 from tests.simulation.holds import Holds
+from tests.simulation.needed import beaten, handled, needed, over, waited_for, winners
 
 OPEN = ("PENDING", "RUNNING")
 #: Where a run may go from where; of FAILED and WAITING, only by an operator's redrive.
@@ -54,6 +55,10 @@ class Watch:
     #: How often each step went from RUNNING to SUCCEEDED.
     commits: Counter[StepKey] = field(default_factory=Counter)
     takeovers: int = 0
+    #: How often each step was skipped, has failed unclaimed, and has begun another round.
+    skips: Counter[StepKey] = field(default_factory=Counter)
+    lapses: Counter[StepKey] = field(default_factory=Counter)
+    rounds: Counter[StepKey] = field(default_factory=Counter)
     #: How many archives were written and used.
     archives: int = 0
     #: When each attempt was claimed, by the table's own clock.
@@ -182,7 +187,10 @@ class Watch:
             yield f"is {status} with error={new.get('error')}"
         if ("result" in new or "result_ref" in new) is not (status == "SUCCEEDED"):
             yield f"is {status} with a result, or without"
+        redriven = before == "FAILED" and status == "RUNNING"
         for name, text in old.items():
+            if isinstance(text, dict) and redriven:  # what had not come in time is waited for anew
+                continue
             if name.startswith("signal:") and new.get(name) != text:
                 yield f"has lost {name} {text}, or has another: {new.get(name)}"
         steps = new.get("steps", {})
@@ -198,13 +206,20 @@ class Watch:
         if status == "RUNNING":
             if before in ("FAILED", "WAITING"):
                 self._redriven(run_id, old.get("steps", {}))
-            failed = sorted(name for name, step in steps.items() if step["status"] == "FAILED")
+            failed = sorted(
+                name
+                for name, step in steps.items()
+                if step["status"] == "FAILED" and not step.get("final")
+            )
             if failed:
                 yield f"is RUNNING with {failed} FAILED: nothing will ever end it"
-        done = {name for name, step in steps.items() if step["status"] == "SUCCEEDED"}
+        done = {name for name, step in steps.items() if over(step)}
         if status == "SUCCEEDED" and done != steps.keys():
             yield f"succeeded without {sorted(steps.keys() - done)}"
-        did = {name for name, step in old.get("steps", {}).items() if step["status"] == "SUCCEEDED"}
+        did = {name for name, step in old.get("steps", {}).items() if over(step)}
+        for name, first in winners(self.graph(run_id), steps):
+            if len(first) > 1:
+                yield f"has {first}, which were all the first that {name} waits for"
         for name, step in steps.items():
             if did == done and old.get("steps", {}).get(name) is step:
                 continue
@@ -228,12 +243,21 @@ class Watch:
         done: set[str],
     ) -> Iterator[str]:
         before, status = old["status"], new["status"]
-        deps = self.graph(run_id).depends_on[name]
-        if before == "SUCCEEDED":
+        graph = self.graph(run_id)
+        deps = graph.depends_on[name]
+        if over(old):
             if new != old:
                 yield f"was changed after its commit: {old} to {new}"
             return
         claimed = new["attempt"] != old["attempt"]
+        if status == "SKIPPED":
+            self.skips[run_id, name] += 1
+            yield from self._skip_problems(run_id, run["steps"], name, old, new)
+            return
+        if before == "PENDING" and status == "FAILED":
+            self.lapses[run_id, name] += 1
+            yield from self._lapse_problems(run_id, run, name, new)
+            return
         if before == "FAILED" and new != old:
             reset = status == "PENDING" and new.get("redriven_at") == new["attempt"]
             if not reset or run["status"] != "RUNNING":
@@ -263,14 +287,28 @@ class Watch:
                 yield f"counts {counted} of {sorted(released)}"
             if "schema" not in run and new["total_deps"] != len(deps):
                 yield f"waits for {new['total_deps']} of {deps}"
-        if before == "RUNNING" and status in ("PENDING", "FAILED"):
-            lost = status == "FAILED" and json.loads(new["error"])["type"] == "WorkerLost"
+        again = new.get("round", 0) != old.get("round", 0)
+        if again:
+            self.rounds[run_id, name] += 1
+            if new["round"] != old.get("round", 0) + 1 or before != "RUNNING":
+                yield f"goes from round {old.get('round', 0)} to {new['round']} of {before}"
+            if (run_id, name, old["attempt"]) not in self.holds.asked_again:
+                yield f"is run again after attempt {old['attempt']}, which has not asked for that"
+            if new.get("token") != old.get("token"):
+                yield "is run again by another claim than its last"
+        elif before == "RUNNING" and status in ("PENDING", "FAILED"):
+            final = bool(new.get("final"))
+            error = new["error_type"] if final else json.loads(new["error"])["type"]
+            if status == "FAILED" and final is not handled(graph, name, error):
+                yield f"has failed with {error}, and that is {'' if final else 'not '}final"
+            lost = status == "FAILED" and error == "WorkerLost"
             if lost and (broken := self.holds.broken((run_id, name, old["attempt"]))):
                 yield broken
             if not lost and (run_id, name, new["attempt"]) not in self.holds.raised:
                 yield f"is {status} after attempt {new['attempt']}, which has not failed: {new}"
         if claimed:
-            yield from self._claim_problems(run_id, run, name, old, new, done.issuperset(deps))
+            released = bool(needed(graph, name, run["steps"]))
+            yield from self._claim_problems(run_id, run, name, old, new, released, again)
         elif status == "RUNNING" and new["token"] != old["token"]:
             yield "has a new token but no new attempt"
 
@@ -282,6 +320,7 @@ class Watch:
         old: dict[str, Any],
         new: dict[str, Any],
         released: bool,
+        again: bool,
     ) -> Iterator[str]:
         now, attempt = self.aws.clock.at, new["attempt"]
         if attempt != old["attempt"] + 1:
@@ -297,6 +336,13 @@ class Watch:
             yield f"was claimed twice for attempt {attempt}"
         self.claimed_at[run_id, name, attempt] = now
         self.holds.leases[run_id, name, attempt] = new["lease_until"]
+        node = self.graph(run_id).nodes[name]
+        start = waited_for(self.graph(run_id), name, run["steps"], run)
+        timer = node.timer.after if node.timer and node.timer.after else 0
+        if start is not None and start + timer > now + 2 * self.skew:
+            yield f"was claimed {start + timer - now} ms before its timer was over"
+        if again:
+            return
         if old["status"] == "RUNNING":
             if broken := self.holds.broken((run_id, name, old["attempt"])):
                 yield broken
@@ -310,6 +356,49 @@ class Watch:
             yield f"was claimed from {old['status']}"
         if old.get("not_before", 0) > now + self.skew:
             yield f"was claimed {old['not_before'] - now} ms before its backoff was over"
+
+    def _skip_problems(
+        self,
+        run_id: str,
+        steps: dict[str, Any],
+        name: str,
+        old: dict[str, Any],
+        new: dict[str, Any],
+    ) -> Iterator[str]:
+        """A step is skipped if it is not needed, was beaten, or its own `when` said no."""
+        graph = self.graph(run_id)
+        if beaten(graph, name, steps):
+            return
+        if old["status"] == "PENDING" and needed(graph, name, steps) is False:
+            return
+        declined = (run_id, name, new["attempt"]) in self.holds.declined
+        if old["status"] == "RUNNING" and declined and new["token"] == old["token"]:
+            return
+        yield f"was skipped though it is needed: {old} to {new}"
+
+    def _lapse_problems(
+        self, run_id: str, run: dict[str, Any], name: str, new: dict[str, Any]
+    ) -> Iterator[str]:
+        """A step fails unclaimed only if something did not come in time for it."""
+        graph, now = self.graph(run_id), self.aws.clock.at
+        node, final = graph.nodes[name], bool(new.get("final"))
+        error = new["error_type"] if final else json.loads(new["error"])["type"]
+        start = waited_for(graph, name, run["steps"], run)
+        if start is None or needed(graph, name, run["steps"]) is not True:
+            yield f"has failed for {error} before the steps before it had ended"
+            return
+        if final is not handled(graph, name, error):
+            yield f"has failed with {error}, and that is {'' if final else 'not '}final"
+        lapsed = [s for s in node.awaits if isinstance(run.get(f"signal:{s}"), dict)]
+        waits = [of.after for s, of in node.timeouts.items() if s in lapsed and of.default is None]
+        if error == "SignalTimeout" and not waits:
+            yield f"has failed for a signal, and none of {node.awaits} has lapsed"
+        if error == "StepDeadline":
+            waits = [] if node.deadline is None else [node.deadline]
+        # Another step's wait for the same signal may have been over first.
+        early = [wait for wait in waits if start + wait > now + 2 * self.skew]
+        if not waits or (error == "StepDeadline" and early):
+            yield f"has failed for {error} {early} ms too early"
 
 
 def plain(
@@ -338,16 +427,24 @@ def plain(
 
 def ended(name: str, text: str, run: dict[str, Any]) -> dict[str, Any]:
     """What the record of a step says, in the form of a step under way."""
+    status, final = "SUCCEEDED", {}
+    if not text[:1].isdigit():
+        status, _, text = text.partition(" ")
+        final = {"final": True}
     attempt, token, times, *output = text.split(" ", 3)
     started, took = re.fullmatch(r"(-?\d+)([+-]\d+)", times).groups()  # type: ignore[union-attr]
     started_at = run["created_at"] + int(started)
-    step = {
-        "status": "SUCCEEDED",
+    step: dict[str, Any] = {
+        "status": status,
         "attempt": int(attempt),
         "token": token,
         "started_at": started_at,
         "ended_at": started_at + int(took),
+        **final,
     }
+    if status != "SUCCEEDED":
+        error = json.loads(output[0]) if output else {}
+        return step | {"error_type": error.get("type"), "error_bases": error.get("is", [])}
     if not output:
         return step | {"output_ref": f"out#{name}#{attempt}"}
     return step | {"output": run.get("result", "") if output == ["="] else output[0]}

@@ -159,8 +159,11 @@ def sleep(run: Run, now: int) -> Action | None:
             waits.append(run.wake_at if far else now + SIGNAL_WATCH)
         else:
             underway = True  # a message comes back then
-    ends = [] if run.deadline is None else [max(run.deadline - HOLD, now + 1)]
-    candidates = [*waits, *ends]
+    candidates = [*waits]
+    if run.deadline is not None:
+        # Once it is near, a message of the run as a whole is put back until then.
+        near = run.deadline <= now + HOLD
+        candidates.append(run.deadline if near else run.deadline - HOLD)
     if not candidates:
         return None
     until = min(candidates)
