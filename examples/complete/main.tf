@@ -66,10 +66,21 @@ module "fluxio" {
   alarm_actions           = [aws_sns_topic.orders.arn]
   composite_alarm_actions = [aws_sns_topic.on_call.arn]
 
+  # What reacts to a failed order by itself listens to a bus.
+  run_events = {
+    event_bus_arn = aws_cloudwatch_event_bus.orders.arn
+    statuses      = ["FAILED", "CANCELLED"]
+  }
+
   alarms = {
     runs_failed     = { threshold = 10 }
     worker_duration = { enabled = false } # steps of minutes are normal here
   }
+}
+
+# Where services hear of orders.
+resource "aws_cloudwatch_event_bus" "orders" {
+  name = "orders-production"
 }
 
 # Read by the team in the morning.

@@ -1,4 +1,4 @@
-# Runs that start by the clock.
+# Runs that start by the clock, and whoever wants to hear of their end.
 
 terraform {
   required_version = ">= 1.7"
@@ -29,6 +29,14 @@ module "fluxio" {
       input = jsonencode({ at = "<aws.scheduler.scheduled-time>", regions = ["eu", "us"] })
     }
   }
+
+  run_events = { topic_arn = aws_sns_topic.reports.arn }
+}
+
+# Subscribed to by what waits for the reports. By SNS's filter on the message's body, or here by `statuses`, one hears of failures only.
+resource "aws_sns_topic" "reports" {
+  #checkov:skip=CKV_AWS_26:an event says that a run has ended, and nothing of what it works on
+  name = "reports-ended"
 }
 
 variable "package" {
@@ -40,6 +48,11 @@ variable "layer_zip" {
   description = "Path of the engine's layer zip, as `make layer` builds it. A release of the module has it inside: leave it out there."
   type        = string
   default     = null
+}
+
+output "ended_topic_arn" {
+  description = "ARN of the topic that hears of each report's end."
+  value       = aws_sns_topic.reports.arn
 }
 
 output "client_environment" {

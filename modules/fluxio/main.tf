@@ -16,6 +16,7 @@
 #     worker.tf     the Lambda: engine from the layer, steps from the user's zip
 #     iam.tf        what the worker, the schedule and a client may do
 #     schedule.tf   the sweep, and the schedules that start runs
+#     events.tf     events of runs that have ended
 #     logs.tf       the worker's log, and what to ask it
 #     alarms.tf     what wakes somebody up, and what to do first
 #     dashboard.tf  one page with all of it
@@ -39,6 +40,7 @@ locals {
     alias     = "live"
     log_group = "/aws/lambda/${var.name}-worker"
     schedule  = "${var.name}-sweep"
+    pipe      = "${var.name}-run-events"
     dashboard = var.name
 
     composite_alarm = "${var.name}-needs-a-person"
@@ -122,6 +124,7 @@ locals {
     functions = "arn:${local.aws.partition}:lambda:${local.aws.region}:${local.aws.account}:function"
     layers    = "arn:${local.aws.partition}:lambda:${local.aws.region}:${local.aws.account}:layer"
     schedules = "arn:${local.aws.partition}:scheduler:${local.aws.region}:${local.aws.account}:schedule/default"
+    pipes     = "arn:${local.aws.partition}:pipes:${local.aws.region}:${local.aws.account}:pipe"
     alarms    = "arn:${local.aws.partition}:cloudwatch:${local.aws.region}:${local.aws.account}:alarm"
     logs      = "arn:${local.aws.partition}:logs:${local.aws.region}:${local.aws.account}:log-group"
   }

@@ -113,6 +113,11 @@ output "run_schedule_arns" {
   value       = { for name, schedule in aws_scheduler_schedule.start : name => schedule.arn }
 }
 
+output "run_events_pipe_arn" {
+  description = "ARN of the pipe that tells of runs that have ended (`run_events`); null without it."
+  value       = one(aws_pipes_pipe.run_events[*].arn)
+}
+
 output "module_version" {
   description = "Version of fluxio that this module belongs to."
   value       = local.version

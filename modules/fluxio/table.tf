@@ -17,6 +17,10 @@ resource "aws_dynamodb_table" "runs" {
   deletion_protection_enabled = var.deletion_protection
   tags                        = var.tags
 
+  # Only for run_events. An event is told when a run's status changes, so the pipe must see the one before, too.
+  stream_enabled   = var.run_events == null ? null : true
+  stream_view_type = var.run_events == null ? null : "NEW_AND_OLD_IMAGES"
+
   attribute {
     name = "pk"
     type = "S"

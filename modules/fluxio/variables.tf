@@ -36,6 +36,8 @@ variable "existing" {
       attribute              = optional(set(object({ name = string, type = string })))
       global_secondary_index = optional(set(object({ name = string, hash_key = optional(string), range_key = optional(string) })))
       ttl                    = optional(list(object({ enabled = optional(bool), attribute_name = optional(string) })))
+      stream_arn             = optional(string)
+      stream_view_type       = optional(string)
     }))
     queue = optional(object({ name = string, arn = string, url = string, visibility_timeout_seconds = optional(number) }))
     dlq   = optional(object({ name = string, arn = string, url = string }))
@@ -411,6 +413,42 @@ variable "schedules" {
   validation {
     condition     = alltrue([for schedule in values(var.schedules) : length(base64encode(jsonencode(schedule.input))) <= 320000])
     error_message = "schedules: an input is longer than EventBridge Scheduler takes: 240,000 bytes, in which each quotation mark counts twice. Put the data into S3, for example, and its key into the input."
+  }
+}
+
+variable "run_events" {
+  description = "Where to tell of runs that have ended: `{ event_bus_arn = aws_cloudwatch_event_bus.mine.arn }`, the default bus included, or `{ topic_arn = aws_sns_topic.mine.arn }`, in this account and Region. An event holds the run's id, workflow, status and times, and no input, result or error. It comes at least once, from the table's stream by an EventBridge pipe, outside of the engine. `statuses` are those told of: SUCCEEDED, FAILED, COMPENSATED and CANCELLED unless given. `topic_kms_key_arn` is the key of an encrypted topic, whose key policy must let the pipe's role use it. Null: no stream, and nobody is told."
+  type = object({
+    event_bus_arn     = optional(string)
+    topic_arn         = optional(string)
+    topic_kms_key_arn = optional(string)
+    statuses          = optional(set(string), ["SUCCEEDED", "FAILED", "COMPENSATED", "CANCELLED"])
+  })
+  default = null
+
+  validation {
+    condition     = var.run_events == null || (try(var.run_events.event_bus_arn, null) == null) != (try(var.run_events.topic_arn, null) == null)
+    error_message = "run_events needs exactly one of event_bus_arn and topic_arn. To tell both, give the bus, and a rule on it with the topic as its target."
+  }
+
+  validation {
+    condition     = try(var.run_events.event_bus_arn, null) == null || can(regex("^arn:[^:]+:events:[a-z0-9-]+:[0-9]{12}:event-bus/[A-Za-z0-9/._-]+$", var.run_events.event_bus_arn))
+    error_message = "run_events.event_bus_arn must be the ARN of an event bus: arn:aws:events:<region>:<account>:event-bus/<name>; that of the account's default bus ends in event-bus/default."
+  }
+
+  validation {
+    condition     = try(var.run_events.topic_arn, null) == null || can(regex("^arn:[^:]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", var.run_events.topic_arn))
+    error_message = "run_events.topic_arn must be the ARN of a standard SNS topic: arn:aws:sns:<region>:<account>:<name>. A pipe cannot send to a FIFO topic (.fifo)."
+  }
+
+  validation {
+    condition     = try(var.run_events.topic_kms_key_arn, null) == null || (try(var.run_events.topic_arn, null) != null && can(regex("^arn:[^:]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.run_events.topic_kms_key_arn)))
+    error_message = "run_events.topic_kms_key_arn is the ARN of the key (arn:aws:kms:…:key/…, not an alias) of the topic that topic_arn names. Leave it out for an event bus, or for a topic without a key of yours."
+  }
+
+  validation {
+    condition     = var.run_events == null || (try(length(var.run_events.statuses), 0) > 0 && length(setsubtract(try(var.run_events.statuses, []), ["SUCCEEDED", "FAILED", "COMPENSATED", "CANCELLED"])) == 0)
+    error_message = "run_events.statuses must name at least one of SUCCEEDED, FAILED, COMPENSATED and CANCELLED, and no other: those in which a run has ended. Of a run that waits for an operator the alarm runs_parked tells."
   }
 }
 

@@ -43,6 +43,8 @@ class Existing(NamedTuple):
     role: str
     role_arn: str
     function: str
+    event_bus: str
+    topic: str
 
 
 def alarms(**thresholds: float) -> dict[str, Any]:
@@ -135,6 +137,16 @@ def values(there: Existing) -> dict[str, Sequence[Any]]:
                 "s": {"workflow": "W", "expression": "at(2030-01-31T08:00:00)"},
             },
             {"s": {"workflow": "W", "expression": "rate(1 minute)"}},
+        ],
+        "run_events": [
+            {"event_bus_arn": there.event_bus},
+            {
+                "topic_arn": there.topic,
+                "topic_kms_key_arn": there.key_arn,
+                "statuses": ["FAILED"],
+            },
+            None,
+            None,
         ],
         "role_path": ["/", f"/{'p' * 510}/"],
         "permissions_boundary": [None, "arn:aws:iam::aws:policy/ReadOnlyAccess"],

@@ -34,6 +34,7 @@ CREATES = {
     "aws_lambda_function_recursion_config": "lambda:PutFunctionRecursionConfig",
     "aws_lambda_layer_version": "lambda:PublishLayerVersion",
     "aws_lambda_provisioned_concurrency_config": "lambda:PutProvisionedConcurrencyConfig",
+    "aws_pipes_pipe": "pipes:CreatePipe",
     "aws_scheduler_schedule": "scheduler:CreateSchedule",
     "aws_sqs_queue": "sqs:CreateQueue",
 }

@@ -113,6 +113,8 @@ def make_what_is_there(aws: Principal, folder: Path) -> bounds.Existing:
         role=role,
         role_arn=role_arn,
         function=function,
+        event_bus=aws.aws("events").create_event_bus(Name="b" * 256)["EventBusArn"],
+        topic=aws.aws("sns").create_topic(Name="t" * 256)["TopicArn"],
     )
 
 

@@ -5,6 +5,7 @@ All of them lie in one root, since most of an apply is waiting for queues, and t
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -156,6 +157,108 @@ def test_a_schedule_starts_one_run_however_often_it_fires(applied: Applied) -> N
     assert run.input == {"at": f"{at}Z", "regions": ["eu", "us"]}
     assert nightly["ScheduleExpressionTimezone"] == "Europe/Berlin"
     assert [one.run_id for one in reports.list("SalesReport").runs] == [run.run_id]
+
+
+def test_a_topic_hears_of_each_end_of_a_run_and_of_nothing_else(applied: Applied) -> None:
+    """A run that is redriven and fails again ends twice."""
+    sns, reports = applied.aws.aws("sns"), applied.clients["reports"]
+    (topic,) = (
+        one["TopicArn"]
+        for one in sns.list_topics()["Topics"]
+        if one["TopicArn"].endswith(":reports-ended")
+    )
+    with Ear(applied.aws) as ear:
+        sns.subscribe(
+            TopicArn=topic,
+            Protocol="sqs",
+            Endpoint=ear.arn,
+            Attributes={"RawMessageDelivery": "true"},
+        )
+        reports.start("SalesReport", {"at": "2026-11-24T01:00:00Z", "regions": ["eu"]}, "good")
+        reports.start("SalesReport", {"at": "never", "regions": []}, "bad")
+        good, first = (reports.wait(run_id, timeout=60) for run_id in ("good", "bad"))
+        reports.redrive("bad")
+        second = until(lambda: ended_after(reports, first), 60, "the redriven run fails again")
+        heard = ear.messages(3)
+
+    assert sorted(heard, key=lambda event: int(event["ended_at"])) == sorted(
+        (event_of(run, "reports") for run in (good, first, second)),
+        key=lambda event: int(event["ended_at"]),
+    )
+
+
+def test_a_bus_hears_of_the_statuses_that_were_asked_for(applied: Applied) -> None:
+    events, orders = applied.aws.aws("events"), applied.clients["complete"]
+    with Ear(applied.aws) as ear:
+        events.put_rule(
+            Name="ended",
+            EventBusName="orders-production",
+            EventPattern=json.dumps({"source": ["fluxio"], "detail-type": ["fluxio run ended"]}),
+        )
+        events.put_targets(
+            Rule="ended",
+            EventBusName="orders-production",
+            Targets=[{"Id": "ear", "Arn": ear.arn}],
+        )
+        orders.start("OrderFulfillment", {"order_id": "o-1", "amount": 1.0}, "heard-not")
+        orders.start("OrderFulfillment", {}, "heard")
+        assert orders.wait("heard-not", timeout=60).status is RunStatus.SUCCEEDED
+        failed = orders.wait("heard", timeout=60)
+        (heard,) = ear.messages(1)
+        events.remove_targets(Rule="ended", EventBusName="orders-production", Ids=["ear"])
+        events.delete_rule(Name="ended", EventBusName="orders-production")
+
+    assert heard["detail"] == event_of(failed, "orders-production")
+    assert failed.status is RunStatus.FAILED
+
+
+class Ear:
+    """A queue that listens, and is gone after the `with` block."""
+
+    def __init__(self, aws: Principal) -> None:
+        self._sqs = aws.aws("sqs")
+
+    def __enter__(self) -> Ear:
+        self._url = self._sqs.create_queue(QueueName="ear")["QueueUrl"]
+        asked = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])
+        self.arn = asked["Attributes"]["QueueArn"]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sqs.delete_queue(QueueUrl=self._url)
+
+    def messages(self, count: int) -> list[Any]:
+        """What has come once there is so much, and in two seconds after that."""
+        heard: list[Any] = []
+
+        def listen(seconds: int) -> int:
+            answer = self._sqs.receive_message(
+                QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=seconds
+            )
+            heard.extend(json.loads(one["Body"]) for one in answer.get("Messages", []))
+            return len(heard)
+
+        until(lambda: listen(1) >= count, 30, f"{count} events")
+        listen(2)
+        return heard
+
+
+def ended_after(client: FluxioClient, before: Run) -> Run | None:
+    """The run, if it has ended again since."""
+    run = client.get(before.run_id)
+    return run if run.ended and run.ended_at != before.ended_at else None
+
+
+def event_of(run: Run, deployment: str) -> dict[str, str]:
+    """What is told of its end: no input, no result, no error."""
+    return {
+        "deployment": deployment,
+        "run_id": run.run_id,
+        "workflow": run.workflow,
+        "status": run.status.value,
+        "created_at": str(run.created_at),
+        "ended_at": str(run.ended_at),
+    }
 
 
 def test_a_step_of_one_worker_starts_a_run_of_the_other(applied: Applied) -> None:

@@ -51,6 +51,7 @@ def left_behind(aws: Callable[[str], Any]) -> list[str]:
         *(one["DashboardName"] for one in cloudwatch.list_dashboards()["DashboardEntries"]),
         *(one["Name"] for one in aws("scheduler").list_schedules()["Schedules"]),
         *(one["name"] for one in aws("logs").describe_query_definitions()["queryDefinitions"]),
+        *(one["Name"] for one in aws("pipes").list_pipes()["Pipes"]),
         *(one["TopicArn"] for one in aws("sns").list_topics()["Topics"]),
     ]
 

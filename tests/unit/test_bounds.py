@@ -20,6 +20,8 @@ THERE = bounds.Existing(
     role="r",
     role_arn="",
     function="f",
+    event_bus="",
+    topic="",
 )
 VARIABLES = bounds.VARIABLES.read_text(encoding="utf-8")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fluxio.metrics import METRICS
 from fluxio_protocol import layout
+from fluxio_protocol.run import ENDED
 
 ROOT = Path(__file__).parents[2]
 MODULE = ROOT / "modules" / "fluxio"
@@ -61,6 +62,15 @@ def test_the_table_has_the_indexes_that_clients_and_workers_read() -> None:
 
     assert made == layout.INDEXES
     assert dict(kinds) == layout.KEY_TYPES
+
+
+def test_run_events_tell_of_every_status_in_which_a_run_has_ended() -> None:
+    """By default, by what an input may name, and by what the filter takes for the end."""
+    texts = [(MODULE / name).read_text(encoding="utf-8") for name in ("variables.tf", "events.tf")]
+    listed = re.findall(r'\["SUCCEEDED"[^]]*\]', "".join(texts))
+    assert len(listed) == 3
+    for one in listed:
+        assert set(json.loads(one)) == {status.value for status in ENDED}
 
 
 BLOCK = re.compile(r'^resource "(\w+)" "(\w+)" {\n(.*?)^}', re.MULTILINE | re.DOTALL)

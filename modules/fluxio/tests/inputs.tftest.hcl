@@ -113,6 +113,7 @@ run "too_little_of_anything_is_refused" {
     billing              = { max_read_units = 0 }
     alarms               = { runs_failed = { threshold = -1 } }
     schedules            = { "" = { workflow = "", expression = "", timezone = "", input = "" } }
+    run_events           = {}
 
     maximum_concurrency     = 1
     reserved_concurrency    = 0
@@ -127,7 +128,7 @@ run "too_little_of_anything_is_refused" {
     var.retention_days, var.log_retention_days, var.kms_key_arn, var.permissions_boundary, var.alarm_actions,
     var.log_level, var.composite_alarm_actions, var.log_format, var.role_path, var.vpc, var.policy_statements,
     var.existing, var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.reserved_concurrency,
-    var.provisioned_concurrency, var.point_in_time_recovery, var.runbook_url, var.schedules,
+    var.provisioned_concurrency, var.point_in_time_recovery, var.runbook_url, var.schedules, var.run_events,
   ]
 }
 
@@ -157,6 +158,7 @@ run "too_much_of_anything_is_refused" {
     billing           = { max_write_units = 0.5 }
     alarms            = { oldest_nudge = { threshold = 1209601 } }
     schedules         = { a23456789012345678901234 = { workflow = "R", expression = "rate(1 day)" } }
+    run_events        = { event_bus_arn = "arn:aws:events:eu-west-1:123456789012:event-bus/default", topic_arn = "arn:aws:sns:eu-west-1:123456789012:runs" }
 
     maximum_concurrency     = 1001
     point_in_time_recovery  = { days = 36 }
@@ -168,6 +170,7 @@ run "too_much_of_anything_is_refused" {
     var.name, var.package, var.layer_zip, var.runtime, var.memory_size, var.timeout, var.environment,
     var.inline_branches, var.park_after, var.retention_days, var.alarm_actions, var.role_path, var.vpc, var.policy_statements, var.existing,
     var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.point_in_time_recovery, var.runbook_url, var.schedules,
+    var.run_events,
   ]
 }
 
@@ -191,6 +194,7 @@ run "halves_and_odd_names_are_refused" {
     billing           = { mode = "ON_DEMAND" }
     alarms            = { dlq_not_empty = { threshold = 0.5 } }
     schedules         = { sweep = { workflow = "R", expression = "rate(1 day)" } }
+    run_events        = { event_bus_arn = "default" }
 
     maximum_concurrency     = 2.5
     reserved_concurrency    = 1.5
@@ -202,6 +206,7 @@ run "halves_and_odd_names_are_refused" {
     var.tracing, var.name, var.memory_size, var.timeout, var.environment, var.inline_branches, var.park_after, var.retention_days,
     var.role_path, var.vpc, var.policy_statements, var.existing, var.billing, var.alarms, var.maximum_concurrency,
     var.reserved_concurrency, var.provisioned_concurrency, var.point_in_time_recovery, var.runbook_url, var.schedules,
+    var.run_events,
   ]
 }
 
@@ -215,9 +220,10 @@ run "billing_of_the_other_mode_an_unknown_effect_and_a_queue_that_is_its_own_dlq
     existing          = { queue = { name = "todo.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" }, dlq = { name = "todo.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" } }
     alarms            = { oldest_nudge = { threshold = 59 } }
     schedules         = { nightly = { workflow = "R", expression = "cron(0 2 * * ?)" } }
+    run_events        = { topic_arn = "arn:aws:sns:eu-west-1:123456789012:runs.fifo" }
   }
 
-  expect_failures = [var.billing, var.policy_statements, var.vpc, var.existing, var.alarms, var.schedules]
+  expect_failures = [var.run_events, var.billing, var.policy_statements, var.vpc, var.existing, var.alarms, var.schedules]
 }
 
 run "capacity_on_demand_a_sid_of_several_words_and_a_dlq_without_order_are_refused" {
@@ -229,9 +235,10 @@ run "capacity_on_demand_a_sid_of_several_words_and_a_dlq_without_order_are_refus
     existing          = { queue = { name = "todo.fifo", arn = "arn:aws:sqs:eu-west-1:123456789012:todo.fifo", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo.fifo" }, dlq = { name = "todo-dead", arn = "arn:aws:sqs:eu-west-1:123456789012:todo-dead", url = "https://sqs.eu-west-1.amazonaws.com/123456789012/todo-dead" } }
     alarms            = { sweep_silent = { threshold = 1 } }
     schedules         = { nightly = { workflow = "2R", expression = "rate(1 day)" } }
+    run_events        = { topic_arn = "arn:aws:sns:eu-west-1:123456789012:runs", statuses = [] }
   }
 
-  expect_failures = [var.billing, var.policy_statements, var.existing, var.alarms, var.schedules]
+  expect_failures = [var.run_events, var.billing, var.policy_statements, var.existing, var.alarms, var.schedules]
 }
 
 run "writes_without_a_capacity_a_sid_twice_and_a_queue_without_its_dlq_are_refused" {
@@ -243,9 +250,10 @@ run "writes_without_a_capacity_a_sid_twice_and_a_queue_without_its_dlq_are_refus
     policy_statements = [for bucket in ["a", "b"] : { sid = "Read", actions = ["s3:*"], resources = ["arn:aws:s3:::${bucket}"] }]
     alarms            = { sweep_silent = { threshold = 61 } }
     schedules         = { nightly = { workflow = "R", expression = "rate(1 day)", timezone = "Central European Time" } }
+    run_events        = { topic_arn = "arn:aws:sns:eu-west-1:123456789012:runs", statuses = ["RUNNING"] }
   }
 
-  expect_failures = [var.billing, var.policy_statements, var.alarms, var.existing, var.schedules]
+  expect_failures = [var.run_events, var.billing, var.policy_statements, var.alarms, var.existing, var.schedules]
 }
 
 run "no_capacity_at_all_and_a_resource_that_is_a_bare_name_are_refused" {
@@ -258,9 +266,11 @@ run "no_capacity_at_all_and_a_resource_that_is_a_bare_name_are_refused" {
     alarms  = { worker_duration = { threshold = 100 } }
 
     schedules = { nightly = { workflow = "R", expression = "rate(1 day)", input = "[1]" } }
+
+    run_events = { topic_arn = "arn:aws:sns:eu-west-1:123456789012:runs", topic_kms_key_arn = "alias/mine" }
   }
 
-  expect_failures = [var.billing, var.alarms, var.policy_statements, var.schedules]
+  expect_failures = [var.run_events, var.billing, var.alarms, var.policy_statements, var.schedules]
 }
 
 run "a_greatest_capacity_below_the_least_and_half_an_arn_are_refused" {
@@ -284,9 +294,11 @@ run "half_a_unit_is_refused" {
   variables {
     billing   = { mode = "PROVISIONED", read = { min = 1, max = 1.5 }, write = { min = 1, max = 1 } }
     schedules = { nightly = { workflow = "R", expression = "rate(1 days)" } }
+
+    run_events = { event_bus_arn = "arn:aws:events:eu-west-1:123456789012:event-bus/default", topic_kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/1" }
   }
 
-  expect_failures = [var.billing, var.schedules]
+  expect_failures = [var.run_events, var.billing, var.schedules]
 }
 
 run "scaling_before_a_fifth_is_used_is_refused" {

@@ -26,5 +26,5 @@ def dead_letters(site: Site, request: Request) -> Response:
         full=len(found.letters) == LOOKED_AT,
         hidden=hidden(found.refusal) if found.refusal else "",
         about=about(site.session, url),
-        useless=sum(letter.run is None for letter in found.letters),
+        useless=sum(not letter.useful for letter in found.letters),
     )
