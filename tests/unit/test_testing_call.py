@@ -33,6 +33,11 @@ class Fulfils:
         return {"open": open, "approved": approved, "order": order_id, "attempt": ctx.attempt}
 
     @step(depends_on=["pay"])
+    def book(self, ctx: StepContext) -> dict:
+        ctx.transact({"Put": {"TableName": "books", "Item": {"pk": {"S": ctx.run_id}}}})
+        return {"booked": ctx.idempotency_key}
+
+    @step(depends_on=["pay"])
     def bad(self) -> Any:
         return object()
 
@@ -48,6 +53,15 @@ def test_outputs_and_signals_are_bound_under_their_names() -> None:
     output = call(Fulfils.pay, open={"day": "x"}, approved={"by": "lee"}, order_id="o", attempt=2)
 
     assert output == {"open": {"day": "x"}, "approved": {"by": "lee"}, "order": "o", "attempt": 2}
+
+
+def test_a_context_of_the_tests_own_shows_what_the_step_handed_to_it() -> None:
+    ctx = StepContext("r-7", "Fulfils", "book", 3, 0)
+
+    output = call(Fulfils.book, ctx=ctx)
+
+    assert output == {"booked": "r-7/book"}
+    assert [*ctx.operations[0]] == ["Put"]
 
 
 class _Hostile(type):

@@ -160,6 +160,63 @@ def test_of_two_branches_the_one_is_named_that_is_not_idempotent() -> None:
     assert "right: " not in str(found.value)
 
 
+def test_of_two_branches_of_one_invocation_the_later_one_is_named() -> None:
+    """Whenever it runs again, so does the other one; apart from it, it shows which of them it is."""
+
+    def book(amount: int) -> dict:
+        charges.append("right")
+        return {"right": amount}
+
+    def check(run: TestedRun) -> None:
+        assert charges == ["right"]
+
+    mocks = {"left": {"left": 5}, "right": book}
+    with pytest.raises(NotCrashSafe) as found:
+        crash_everywhere(Books, INPUT, mocks=mocks, check=check, setup=begin)
+
+    text = str(found.value)
+    assert "right: its code ran more than once" in text
+    assert "left: " not in text
+    only = 'inline_branches=0, only="dies after right"'
+    assert f"crash_everywhere(Books, …, {only})" in text
+    with pytest.raises(AssertionError, match="right"):
+        crash_everywhere(
+            Books,
+            INPUT,
+            mocks=mocks,
+            check=check,
+            setup=begin,
+            inline_branches=0,
+            only="dies after right",
+        )
+
+
+@pytest.mark.parametrize(
+    ("point", "attempts", "executions", "seconds", "told"),
+    [
+        ("dies before charge", 2, 1, 0, "worker died before"),
+        ("dies after charge", 2, 2, 0, "worker died after"),
+        ("cut off after charge", 2, 2, 900, "worker cut off at Lambda's timeout after"),
+        ("doubled before charge", 1, 1, 0, "message delivered again before"),
+        ("overtaken before charge", 2, 2, 70, "commit fenced"),
+        ("overtaken after charge", 2, 2, 70, "commit fenced"),
+    ],
+)
+def test_a_schedule_goes_as_its_name_says(
+    point: str, attempts: int, executions: int, seconds: float, told: str
+) -> None:
+    runs: list[TestedRun] = []
+
+    crash_everywhere(Pays, INPUT, check=runs.append, only=point)
+
+    run = runs[-1]
+    charge = run.steps["charge"]
+    assert (run.status, charge.attempts, charge.executions) == ("SUCCEEDED", attempts, executions)
+    (at,) = {event.at for event in run.history if event.what == told and event.step == "charge"}
+    assert at == (0 if seconds == 0 else at)
+    assert run.elapsed.total_seconds() >= seconds
+
+
 @pytest.mark.parametrize("inline_branches", [0, 10])
 def test_without_a_check_each_run_must_end_as_the_one_without_a_fault(inline_branches: int) -> None:
     crash_everywhere(Books, INPUT, inline_branches=inline_branches)
@@ -179,6 +236,16 @@ def test_a_result_that_depends_on_how_often_a_step_was_run_is_found() -> None:
             mocks={"check": count, "ship": lambda charged: dict(runs)},
             setup=runs.clear,
         )
+
+
+def test_a_check_that_minds_more_than_effects_is_shown_its_schedule_as_well() -> None:
+    def check(run: TestedRun) -> None:
+        assert run.cost.invocations == 1, "it was invoked again"
+
+    with pytest.raises(NotCrashSafe, match="No step's code ran more than once") as found:
+        crash_everywhere(Pays, INPUT, check=check)
+
+    assert "it was invoked again" in str(found.value)
 
 
 def test_the_points_are_around_each_call_and_each_steps_code() -> None:

@@ -19,6 +19,7 @@ from fluxio.testing import (
     NeverEnds,
     after,
     before,
+    crash_everywhere,
     fails,
     lasts,
     later,
@@ -272,7 +273,9 @@ class TestSignals:
         assert told(run, "signal too late")
 
     def test_that_never_come_are_an_error_that_names_them(self, fluxio: Fluxio) -> None:
-        with pytest.raises(NeverEnds, match="the step pay waits for the signal approved"):
+        with pytest.raises(
+            NeverEnds, match="nothing is to come; the step pay waits for the signal approved"
+        ):
             fluxio.run(Approval, {"amount": 5})
 
 
@@ -335,6 +338,48 @@ class TestWorkersThatDie:
     def test_at_no_point_are_refused(self, fluxio: Fluxio, point: Any) -> None:
         with pytest.raises(InvalidTest, match=r"chrage|is no point"):
             fluxio.run(Order, ORDER, crash=point)
+
+
+class TestRunsThatStepsStart:
+    @workflow
+    class Letter:
+        @step
+        def send(self, to: str) -> dict:
+            return {"sent": to}
+
+    @workflow
+    class Writes:
+        @step(retry=1)
+        def write(self, ctx: StepContext) -> dict:
+            ctx.start("Letter", {"to": "lee"})
+            return {}
+
+    def test_are_run_as_well(self, fluxio: Fluxio) -> None:
+        run = fluxio.run(self.Writes, also=[self.Letter], mocks={"Letter.send": {"sent": "mocked"}})
+
+        (letter,) = run.started
+        assert (letter.status, letter.result) == ("SUCCEEDED", {"sent": "mocked"})
+
+    def test_are_crashed_as_well(self, fluxio: Fluxio) -> None:
+        run = fluxio.run(
+            self.Writes, also=[self.Letter], crash=[after("write"), after("Letter.send")]
+        )
+
+        (letter,) = run.started
+        assert letter.steps["send"].attempts == run.steps["write"].attempts == 2
+
+    def test_are_started_once_whatever_dies_when(self) -> None:
+        points = crash_everywhere(
+            self.Writes, also=[self.Letter], check=lambda run: len(run.started) == 1
+        )
+
+        assert any(" send of " in point for point in points)
+
+    def test_of_workflows_that_are_not_deployed_are_said(self, fluxio: Fluxio) -> None:
+        run = fluxio.run(self.Writes)
+
+        assert run.error is not None
+        assert "this deployment has no workflow 'Letter'" in run.error.message
 
 
 @pytest.mark.parametrize("twice", [True, before("charge"), [after("charge"), before("validate")]])

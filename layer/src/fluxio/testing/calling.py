@@ -20,13 +20,22 @@ from fluxio_protocol import layout
 _TIMEOUT = 60_000
 
 
-def call(step: Callable[..., Any], /, *, attempt: int = 1, **values: Any) -> Any:
+def call(
+    step: Callable[..., Any],
+    /,
+    *,
+    attempt: int = 1,
+    ctx: StepContext | None = None,
+    **values: Any,
+) -> Any:
     """Call one step: its arguments are bound and validated, and its output stored, as the engine does.
 
     Args:
         step: the method: `OrderFulfillment.charge_card`, or of an object that you have made yourself,
             `OrderFulfillment().charge_card`.
         attempt: which attempt `ctx.attempt` says it is.
+        ctx: a context of your own, to see what the step hands to it (`ctx.operations`, `ctx.starts`); by
+            default one of a run "run-1".
         values: what it is given, by name: the run's input; under the name of a step that it depends on, that
             one's output; under the name of a signal that it awaits, the payload.
 
@@ -53,8 +62,9 @@ def call(step: Callable[..., Any], /, *, attempt: int = 1, **values: Any) -> Any
         except BindingError:  # a later step is tested with what it takes of the input alone
             found = found._replace(input=None)
     timeout = _TIMEOUT if found.timeout is None else round(found.timeout * 1000)
-    context = StepContext(
-        "run-1", definition.name, name, attempt, Clock().now() + timeout, table=Aws.TABLE
+    now = Clock().now()
+    context = ctx or StepContext(
+        "run-1", definition.name, name, attempt, now + timeout, table=Aws.TABLE, created_at=now
     )
     arguments: Mapping[str, Any] = found.bind(given, outputs, context, signals)
     value = found.function(definition.cls() if instance is None else instance, **arguments)

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fluxio.definition import WorkflowDefinition
@@ -53,6 +53,8 @@ class _Finding:
     #: The steps whose code ran more often than without the fault.
     again: frozenset[str]
     history: str
+    #: Whether each branch had an invocation of its own.
+    apart: bool
 
 
 @dataclass(frozen=True)
@@ -143,18 +145,16 @@ def crash_everywhere(
         setup,
         tables,
     )
-    world, run = trials.run(_NO_SPOT)
-    run.finish()
-    _drain(world)
-    ended_as = run.status, run.result
-    usual = Counter(world.executions)
-    check = check or _ends_as(ended_as)
-    _hold(check, run)
-    spots = [*_spots(world)]
+    tried = _Tried(trials, check)
     if only is not None:
-        _run_only(trials, spots, only, check)
+        tried.run_only(only)
         return (only,)
-    findings = [*filter(None, (_try(trials, spot, check, usual) for spot in spots))]
+    findings = tried.findings()
+    if any(len(found.again) > 1 for found in findings) and inline_branches:
+        # Branches of one invocation are run again together: which of them the check does not bear shows
+        # where each has an invocation of its own.
+        findings += _Tried(replace(trials, inline_branches=0), tried.check).findings()
+    spots = tried.spots
     if findings:
         raise NotCrashSafe(_report(trials.name, len(spots), findings))
     _tell(
@@ -162,6 +162,66 @@ def crash_everywhere(
         "doubled, and the check held at each"
     )
     return tuple(spot.name for spot in spots)
+
+
+class _Tried:
+    """A workflow that was run without a fault, and with each.
+
+    Args:
+        trials: what is run.
+        check: what must hold of each run; None: it ends as the one without a fault did.
+    """
+
+    def __init__(self, trials: _Trials, check: Callable[[TestedRun], object] | None) -> None:
+        __tracebackhide__ = True
+        world, run = trials.run(_NO_SPOT)
+        run.finish()
+        _drain(world)
+        self.check = check or _ends_as((run.status, run.result))
+        self.spots = [*_spots(world)]
+        self._trials = trials
+        self._usual = Counter(world.executions)
+        _hold(self.check, run)
+
+    def findings(self) -> list[_Finding]:
+        """The points at which the check does not hold."""
+        return [*filter(None, map(self._try, self.spots))]
+
+    def _try(self, spot: _Spot) -> _Finding | None:
+        world, run = self._trials.run(spot)
+        try:
+            run.finish()
+            _drain(world)
+            _hold(self.check, run)
+        except Exception as error:  # noqa: BLE001 - a check fails by whatever it raises
+            again = frozenset(
+                step if run_id == RUN_ID else f"{step} of {run_id}"
+                for (run_id, step), times in world.executions.items()
+                if times > self._usual[run_id, step]
+            )
+            apart = self._trials.inline_branches == 0
+            return _Finding(spot.name, error, again, str(run.history), apart)
+        return None
+
+    def run_only(self, only: str) -> None:
+        """Run one point, show what happened, and let the check raise what it raises."""
+        __tracebackhide__ = True
+        spots = self.spots
+        found = next(
+            (one for one in spots if only in (one.name, one.name.partition(" (")[0])), None
+        )
+        if found is None:
+            raise InvalidTest(
+                f"only={only!r}: {self._trials.name} has no such point. There are:\n"
+                + "\n".join(spot.name for spot in spots)
+            )
+        world, run = self._trials.run(found)
+        try:
+            run.finish()
+            _drain(world)
+        finally:
+            sys.stdout.write(f"{self._trials.name}, {found.name}:\n{run.history}\n")
+        _hold(self.check, run)
 
 
 def _ends_as(wanted: tuple[Any, Any]) -> Callable[[TestedRun], object]:
@@ -196,52 +256,10 @@ def _spots(world: World) -> Iterator[_Spot]:
                 yield _Spot(f"{called} call {number} ({made.what})", {number: fault})
 
 
-def _try(
-    trials: _Trials,
-    spot: _Spot,
-    check: Callable[[TestedRun], object],
-    usual: Counter[tuple[str, str]],
-) -> _Finding | None:
-    world, run = trials.run(spot)
-    try:
-        run.finish()
-        _drain(world)
-        _hold(check, run)
-    except Exception as error:  # noqa: BLE001 - a check fails by whatever it raises
-        again = frozenset(
-            step if run_id == RUN_ID else f"{step} of {run_id}"
-            for (run_id, step), times in world.executions.items()
-            if times > usual[run_id, step]
-        )
-        return _Finding(spot.name, error, again, str(run.history))
-    return None
-
-
 def _drain(world: World) -> None:
     """Deliver what is left when the run has ended: copies of messages that nothing comes of."""
     with suppress(NeverEnds):
         world.settle(None, world.quiet)
-
-
-def _run_only(
-    trials: _Trials, spots: list[_Spot], only: str, check: Callable[[TestedRun], object]
-) -> None:
-    __tracebackhide__ = True
-    found = next(
-        (spot for spot in spots if only in (spot.name, spot.name.partition(" (")[0])), None
-    )
-    if found is None:
-        raise InvalidTest(
-            f"only={only!r}: {trials.name} has no such point. There are:\n"
-            + "\n".join(spot.name for spot in spots)
-        )
-    world, run = trials.run(found)
-    try:
-        run.finish()
-        _drain(world)
-    finally:
-        sys.stdout.write(f"{trials.name}, {found.name}:\n{run.history}\n")
-    _hold(check, run)
 
 
 def _tell(line: str) -> None:
@@ -257,23 +275,20 @@ _NOT_IDEMPOTENT = (
 
 def _report(name: str, points: int, findings: list[_Finding]) -> str:
     """Which step is to blame, by which schedule that shows, and how to see it again."""
-    # A step that ran again alone is one whose second run the check does not bear.
-    alone = Counter(step for found in findings if len(found.again) == 1 for step in found.again)
-    said = f"the check did not hold at {len(findings)} of {points} points"
+    # The step to blame ran again in each of them; the one that did so most often comes first.
+    blamed = Counter(step for found in findings for step in found.again)
+    failed = sum(not found.apart for found in findings) or len(findings)
+    said = f"the check did not hold at {failed} of {points} points"
     lines = [f"crash_everywhere({name}): {said} at which a worker dies, is cut off or is doubled."]
     left = list(findings)
-    for step, _ in alone.most_common():
+    for step, _ in blamed.most_common():
         shown = [found for found in left if step in found.again]
         left = [found for found in left if step not in found.again]
         shown.sort(key=lambda found: (len(found.again), _plainness(found.spot)))
         if shown:
             lines += ["", f"{step}: {_NOT_IDEMPOTENT}", *_shown(name, shown)]
     if left:
-        steps = sorted(frozenset().union(*(found.again for found in left)))
-        said = "no step's code ran more than once"
-        if steps:
-            said = f"one of these steps, whose code ran more than once: {', '.join(steps)}"
-        lines += ["", f"{said}.", *_shown(name, left)]
+        lines += ["", "No step's code ran more than once.", *_shown(name, left)]
     return "\n".join(lines)
 
 
@@ -290,6 +305,8 @@ def _shown(name: str, findings: list[_Finding]) -> Iterator[str]:
         yield f"  and {len(others)} more: {', '.join(found.spot for found in others[:5])}" + (
             ", …" if len(others) > 5 else ""
         )
-    yield f'  This one alone: crash_everywhere({name}, …, only="{first.spot.partition(" (")[0]}")'
+    options = "inline_branches=0, " if first.apart else ""
+    only = first.spot.partition(" (")[0]
+    yield f'  This one alone: crash_everywhere({name}, …, {options}only="{only}")'
     yield "  What happened:"
     yield from (f"  {line}" for line in first.history.splitlines())

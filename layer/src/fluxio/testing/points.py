@@ -52,7 +52,7 @@ class Passing:
     workflow: str
     step: str
     attempt: int
-    #: Which time the code of this step of this run is called, from 1.
+    #: Which time a worker comes to the code of this step of this run, from 1.
     time: int
 
 

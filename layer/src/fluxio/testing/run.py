@@ -129,6 +129,15 @@ class TestedRun:
         return timedelta(milliseconds=self._world.aws.clock.at - self._run.created_at)
 
     @property
+    def started(self) -> tuple[TestedRun, ...]:
+        """The other runs there are, which its steps have started, in the order of their starts."""
+        return tuple(
+            TestedRun(self._world, run_id)
+            for run_id in self._world.run_ids
+            if run_id != self.run_id
+        )
+
+    @property
     def client(self) -> FluxioClient:
         """A client of this deployment, for other code that takes one."""
         return self._world.client

@@ -94,6 +94,7 @@ class World:
         self.passed: list[Passing] = []
         #: How often the code of each step was called, by run and step.
         self.executions: Counter[tuple[str, str]] = Counter()
+        self._arrivals: Counter[tuple[str, str]] = Counter()
         self._mocks = mocks
         self._strike = strike
         self._began = self._last_sweep = self.aws.clock.at
@@ -153,6 +154,11 @@ class World:
             except _Halt as halt:
                 raise halt.error from None
 
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """All runs, in the order of their starts."""
+        return tuple(self._statuses)
+
     def ended(self, run_id: str) -> bool:
         """Whether a run has ended or stands still until an operator redrives it."""
         run = self.client.get(run_id)
@@ -160,7 +166,7 @@ class World:
 
     def all_ended(self) -> bool:
         """Whether all runs have, those too that steps have started."""
-        return all(map(self.ended, [*self._statuses]))
+        return all(map(self.ended, self.run_ids))
 
     def quiet(self) -> bool:
         """Whether no message is left."""
@@ -278,26 +284,26 @@ class World:
     @contextmanager
     def _alarm(self, seconds: float | None) -> Iterator[Alarm]:
         """Times a step by the test's clock; in a thread, nothing interrupts it."""
-        clock, watch = self.aws.clock, Alarm(None)
-        ends = None if seconds is None else clock.at + round(seconds * 1000)
-        self._alarms.append(ends)
+        now = self.aws.clock.at
+        self._alarms.append(None if seconds is None else now + round(seconds * 1000))
         try:
-            yield watch
+            yield Alarm(None)
         finally:
             self._alarms.pop()
-            watch.was_over = ends is not None and clock.at >= ends
 
     def _run_code(self, attempt: Attempt, arguments: Mapping[str, Any]) -> Any:
         context = attempt.context
-        self.executions[context.run_id, context.step] += 1
-        time = self.executions[context.run_id, context.step]
-        about = context.run_id, context.step, context.attempt
+        which = context.run_id, context.step
+        self._arrivals[which] += 1
+        time = self._arrivals[which]  # an attempt that ends before its code is one, too
+        about = *which, context.attempt
         self._pass("before", context, time)
+        self.executions[which] += 1
         self.tell("step began", *about)
         try:
             value = mocks.play(
                 self._mocks.get((context.workflow, context.step), mocks.CODE),
-                time,
+                self.executions[which],
                 lambda: _own_code(attempt, arguments),
                 lambda seconds: self._last(attempt, seconds),
                 arguments,
