@@ -33,6 +33,25 @@ def test_no_time_passes_at_a_prompt_and_the_clock_catches_up_when_all_is_done(
     assert clock.monotonic() - since == pytest.approx(1)  # what measures durations does not jump
 
 
+def test_the_clock_never_goes_back_while_something_is_under_way() -> None:
+    wall, seconds = 1_800_000_000_000, 5.0
+    clock = LocalClock(lambda: wall, lambda: seconds)
+    shown = [clock.now()]
+    with clock.stopped():
+        for _ in range(20):
+            wall, seconds = (
+                wall + 1,
+                seconds + 0.0017,
+            )  # two clocks of one machine differ by a little
+            shown.append(clock.now())
+    assert set(shown) == {1_800_000_000_000}
+    wall -= 3_600_000  # somebody has set the machine's
+    shown += [clock.now()]
+    assert shown == sorted(shown)
+    clock.catch_up()
+    assert clock.now() == wall
+
+
 def test_a_step_does_not_time_out_while_somebody_looks_at_it(
     clock: LocalClock, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,13 +31,22 @@ class LocalClock(Clock):
         self._wall, self._monotonic = wall, monotonic
         self._lock = threading.Lock()
         self._stops = 0
-        self._stopped_at = 0.0
-        #: Seconds for which it has stood still in all, and how many of them `now` is behind.
-        self._stood = self._behind = 0.0
+        #: What it showed when it was stopped, of both times.
+        self._stopped_at, self._stopped_monotonic = 0, 0.0
+        #: By how much each is behind.
+        self._behind, self._monotonic_behind = 0, 0.0
+        self._shown = 0
 
     def now(self) -> int:
         with self._lock:
-            return self._wall() - round((self._behind + self._standing()) * 1000)
+            return self._now()
+
+    def _now(self) -> int:
+        if self._stops:
+            return self._stopped_at
+        # The machine's own clock may be set back; what is under way does not see that.
+        self._shown = max(self._shown, self._wall() - self._behind)
+        return self._shown
 
     @property
     def at(self) -> int:  # type: ignore[override]  # there is nothing to be set
@@ -46,30 +55,29 @@ class LocalClock(Clock):
     def monotonic(self) -> float:
         """Seconds that only grow, without those for which the clock stood still."""
         with self._lock:
-            return self._monotonic() - self._stood - self._standing()
-
-    def _standing(self) -> float:
-        return self._monotonic() - self._stopped_at if self._stops else 0.0
+            if self._stops:
+                return self._stopped_monotonic
+            return self._monotonic() - self._monotonic_behind
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Let no time pass in the meantime."""
         with self._lock:
             if not self._stops:
-                self._stopped_at = self._monotonic()
+                self._stopped_at = self._now()
+                self._stopped_monotonic = self._monotonic() - self._monotonic_behind
             self._stops += 1
         try:
             yield
         finally:
             with self._lock:
-                standing = self._standing()
                 self._stops -= 1
                 if not self._stops:
-                    self._stood += standing
-                    self._behind += standing
+                    self._behind = self._wall() - self._stopped_at
+                    self._monotonic_behind = self._monotonic() - self._stopped_monotonic
 
     def catch_up(self) -> None:
         """Show the true time again: nothing is under way that was begun before the clock last stood still."""
         with self._lock:
             if not self._stops:
-                self._behind = 0.0
+                self._behind = self._shown = 0
