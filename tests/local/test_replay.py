@@ -26,15 +26,20 @@ from fluxio_client.cli.exits import ExitCode
 from fluxio_protocol import settings
 from fluxio_protocol.queue import Queue
 from fluxio_protocol.store import Store
-from tests.local.world import KEY
+from tests.local.world import KEY, Time
 
-MANIFEST = "[fluxio.workflows]\nOrders = orders_to_replay:Orders\nOther = orders_to_replay:Other\n"
+MANIFEST = """
+[fluxio.workflows]
+Orders = orders_to_replay:Orders
+Other = orders_to_replay:Other
+Rounds = orders_to_replay:Rounds
+"""
 
 CODE = """
 from pathlib import Path
 import boto3
 from pydantic import BaseModel
-from fluxio import StepContext, step, workflow
+from fluxio import Again, StepContext, maybe, step, workflow
 
 class Price(BaseModel):
     amount: int
@@ -43,6 +48,18 @@ class Price(BaseModel):
 class Other:
     @step
     def only(self) -> None: ...
+
+@workflow
+class Rounds:
+    @step(when=lambda order_id: order_id != "o-4711")
+    def wrap(self, order_id: str) -> dict:
+        return {"paper": "red"}
+
+    @step(depends_on=[maybe(wrap)])
+    def poll(self, ctx: StepContext, wrap: dict | None = None) -> Again:
+        if HERE:
+            seen.append((ctx.round, ctx.state, wrap))
+        return Again(after=600, state={"page": ctx.round + 1})
 
 @workflow
 class Orders:
@@ -223,6 +240,23 @@ def test_what_is_not_there_yet_is_said(shop: Shop, replay: Callable[..., Said]) 
     assert "the output of charge is not there: the step is PENDING" in said.err
     assert replay("charge", "--yes", "--with", 'approved={"by": "me"}', run_id="r-2").code == 0
     assert shop.seen[0][2] == {"by": "me"}
+
+
+def test_a_round_is_replayed_with_what_it_kept_and_without_what_was_skipped(
+    shop: Shop, replay: Callable[..., Said], time: Time
+) -> None:
+    shop.module.HERE = False
+    shop.client.start("Rounds", ORDER, run_id="r-3")
+    shop.work()
+    shop.module.HERE = True
+    said = replay("poll", "--yes", "--payloads", run_id="r-3")
+    assert said.code == ExitCode.OK, said
+    assert shop.seen == [(1, {"page": 1}, None)]
+    assert "the output of wrap: 0 bytes, is not there: the step is SKIPPED" in said.err
+    assert "asked to be run again in 600 s, with a state" in said.out
+    assert '"page": 2' in said.out
+    said = replay("wrap", "--yes", run_id="r-3")
+    assert "its `when` says no" in said.err
 
 
 def test_without_a_yes_no_code_is_run(shop: Shop, replay: Callable[..., Said]) -> None:

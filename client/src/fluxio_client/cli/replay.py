@@ -103,6 +103,10 @@ def _print_given(session: Session, replay: Replay, payloads: bool) -> None:
         for part in replay.parts
     ]
     lines.append(f"arguments: {', '.join(replay.arguments) or 'none'}")
+    if replay.declined:
+        lines.append(
+            "its `when` says no: a worker would not run this code, and would skip the step"
+        )
     for line in lines:
         session.err.print(printable(line), soft_wrap=True, markup=False)
     if payloads:
@@ -122,8 +126,11 @@ def _print_outcome(
     else:
         size = len((outcome.text or "").encode())
         same = _compared(replay, outcome)
+        what = "returned"
+        if outcome.again is not None:
+            what = f"asked to be run again in {outcome.again:g} s, with a state,"
         out.print(
-            f"returned after {outcome.seconds:.2f} s: {size:,} bytes of JSON{same}", soft_wrap=True
+            f"{what} after {outcome.seconds:.2f} s: {size:,} bytes of JSON{same}", soft_wrap=True
         )
         if payloads:
             out.print(printable_json(json.loads(outcome.text or "null")), soft_wrap=True)
@@ -137,7 +144,7 @@ def _print_outcome(
 
 def _compared(replay: Replay, outcome: Outcome) -> str:
     before = replay.step.output_json
-    if before is None or outcome.text is None:
+    if before is None or outcome.text is None or outcome.again is not None:
         return ""
     same = json.loads(before) == json.loads(outcome.text)
     return ", the same as there" if same else ", other than there"
@@ -172,7 +179,9 @@ def _record(replay: Replay, outcome: Outcome, refused: list[str], payloads: bool
             for part in replay.parts
         ],
         "arguments": list(replay.arguments),
+        "declined": replay.declined,
         "duration_s": outcome.seconds,
+        "again_s": outcome.again,
         "error": failure_record(failure),
         "not_done": _undone(replay, payloads),
         "not_called": refused,

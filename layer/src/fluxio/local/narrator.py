@@ -108,7 +108,7 @@ class Narrator:
         changed = [
             step
             for step in run.steps.values()
-            if step.attempt and steps.get(step.name) != now[step.name]
+            if (step.attempt or step.settled) and steps.get(step.name) != now[step.name]
         ]
         for step in sorted(changed, key=lambda step: step.started_at or 0):
             lines.append(self._line(run, step.name, _standing(step)))
@@ -127,9 +127,12 @@ def _standing(step: Step) -> str:
         return f"attempt {step.attempt} …"
     if step.status is StepStatus.PENDING:
         wait = max(0, (step.not_before or 0) - now_ms()) / 1000
+        if step.error is None:
+            return f"round {step.round} in {wait:.1f} s"
         return f"attempt {step.attempt} FAILED{_because(step.error)}; tries again in {wait:.1f} s"
     if step.status is StepStatus.FAILED:
-        return f"attempt {step.attempt} FAILED{_because(step.error)}"
+        handled = ", which is handled" if step.handled else ""
+        return f"attempt {step.attempt} FAILED{_because(step.error)}{handled}"
     return str(step.status)
 
 

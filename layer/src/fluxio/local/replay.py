@@ -12,10 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from fluxio.again import Again
 from fluxio.alarm import call_step
 from fluxio.context import StepContext
 from fluxio.errors import BindingError
-from fluxio.given import Inputs
+from fluxio.given import Given, Inputs
 from fluxio.manifest import Manifest
 from fluxio.steps import StepDefinition
 from fluxio_protocol import layout
@@ -61,14 +62,18 @@ class Replay(NamedTuple):
     parts: list[Part]
     #: The version of the graph of the code here.
     version: str
+    #: Whether the step's `when` says that its code is not to run.
+    declined: bool = False
 
 
 class Outcome(NamedTuple):
     """What became of it."""
 
     seconds: float
-    #: What it returned, as JSON.
+    #: What it returned, as JSON; for an `Again`, the state that the next round would have.
     text: str | None = None
+    #: Seconds after which it would be run again, if it asked for that.
+    again: float | None = None
     #: What it raised, or what would be raised for what it returned.
     error: BaseException | None = None
 
@@ -133,6 +138,8 @@ def prepare(
         step_name,
         max(step.attempt, 1),
         now_ms() + _TIME,
+        round=step.round,
+        state=given.state,
         table=store.table_name,
         created_at=run.created_at,
         load=manifest.load,
@@ -144,11 +151,23 @@ def prepare(
             context,
             given.signals,
             lambda: inputs.earlier(step_name, run, graph),
+            given.soft,
         )
     except BindingError as error:
         raise ReplayError(f"step {step_name} of run {run_id} cannot be called: {error}") from error
     version = workflow.graph.version
-    return Replay(run, step, definition, workflow.cls, context, arguments, parts, version)
+    made = Replay(run, step, definition, workflow.cls, context, arguments, parts, version)
+    return made._replace(declined=_is_declined(made, given))
+
+
+def _is_declined(replay: Replay, given: Given) -> bool:
+    when = replay.definition.when
+    try:
+        return when is not None and not when.holds(given, replay.context, replay.cls)
+    except Exception as error:
+        raise ReplayError(
+            f"`when` of step {replay.step.name} raises {type(error).__name__}: {error}"
+        ) from error
 
 
 def _parts(
@@ -169,19 +188,25 @@ def _parts(
         return Part(name, what, text, "from the run's item")
 
     yield part(INPUT, "the run's input", run.input_json, run.input_ref)
+    began = step_name in run.steps and run.steps[step_name].attempt > 0
     for dependency in graph.depends_on[step_name]:
         step = run.steps.get(dependency)
+        status = StepStatus.PENDING if step is None else step.status
         what = f"the output of {dependency}"
-        if step is not None and step.settled:
+        if step is not None and status is StepStatus.SUCCEEDED:
             found = part(dependency, what, step.output_json, step.output_ref)
+            if found.text is None and step.output_ref is None:
+                found = found._replace(
+                    remark="is gone: the archive with the step's record is not there"
+                )
         else:
             found = part(dependency, what, None, None)
-            status = StepStatus.PENDING if step is None else step.status
-            found = found._replace(remark=f"is not there: the step is {status}")
-        if found.text is None and not found.remark.startswith("is "):
-            found = found._replace(
-                remark="is gone: the archive with the step's record is not there"
-            )
+            if found.text is None:
+                # It was begun without, as an edge allows; or it is skipped, or failed and that was handled.
+                without = began or (step is not None and step.settled)
+                found = found._replace(
+                    text="" if without else None, remark=f"is not there: the step is {status}"
+                )
         yield found
     for signal in graph.awaits.get(step_name, ()):
         what = f"the payload of signal {signal}"
@@ -198,6 +223,9 @@ def _with_parts(run: Run, graph: Graph, step_name: str, parts: list[Part]) -> Ru
     texts = {part.name: part.text for part in parts}
     steps = dict(run.steps)
     for name in graph.depends_on[step_name]:
+        if not texts[name]:
+            steps.setdefault(name, Step(name, StepStatus.PENDING))
+            continue
         step = steps.get(name) or Step(name, StepStatus.SUCCEEDED)
         steps[name] = replace(
             step, status=StepStatus.SUCCEEDED, attempt=max(step.attempt, 1), output_json=texts[name]
@@ -235,6 +263,9 @@ def execute(replay: Replay, debug: bool) -> Outcome:
         return Outcome(time.monotonic() - began, error=error)
     seconds = time.monotonic() - began
     try:
+        if isinstance(value, Again):
+            state = layout.encode(value.state, f"{where}: the state for its next round")
+            return Outcome(seconds, state, value.milliseconds / 1000)
         return Outcome(seconds, layout.encode(value, where))
     except PayloadError as error:
         return Outcome(seconds, error=error)
