@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dev import ROOT
-from tests.simulation.versions import older
+from tests.simulation.versions import older, workflows
 from tests.simulation.versions.older import OlderProcess, OlderRaised
 from tests.simulation.versions.stage import NEWER, OLDER, RUN_ID, Case, Stage, first, forever
 
@@ -404,3 +404,43 @@ def test_a_newer_client_cancels_again_what_an_older_one_cancelled_and_all_its_it
     stage.newer.client("cancel", run_id=RUN_ID)
     assert others
     assert all(items[key]["ttl"] == run_goes for key in others)
+
+
+@pytest.mark.parametrize("client", [OLDER, NEWER])
+@pytest.mark.parametrize("lives_for", [2, 4, 1000], ids=lambda calls: f"dies at call {calls}")
+def test_an_open_run_keeps_all_of_its_items_whichever_client_has_redriven_it(
+    process: OlderProcess, client: str, lives_for: int
+) -> None:
+    """An older one knows neither archives nor outputs that records name: the worker keeps them in its place.
+
+    A worker that dies meanwhile leaves that to the next.
+    """
+    stage = Stage(Case("LongMended", {"fails": "done"}, seconds=50), process)
+    items = stage.aws.table.items
+
+    def go() -> dict[str, int]:
+        """When the items of the run are deleted besides its own."""
+        found = {sk: item for (run_id, sk), item in items.items() if run_id == RUN_ID}
+        return {sk: int(item["ttl"]["N"]) for sk, item in found.items() if sk != "run"}
+
+    stage.start(NEWER)
+    while items[RUN_ID, "run"]["status"]["S"] != "FAILED":
+        stage.deliver(NEWER, stage.receive())
+    run_goes = int(items[RUN_ID, "run"]["ttl"]["N"])
+    assert go().keys() >= {"ended#1", "out#long#1"}
+    assert {*go().values()} == {run_goes}
+
+    stage.of(client).client("redrive", run_id=RUN_ID)
+    at_attempt: list[dict[str, int]] = []
+    stage.dies = NEWER, stage.calls[NEWER] + lives_for, "before"
+    workflows.on_attempt.append(lambda _: at_attempt.append(go()))
+    try:
+        while not at_attempt:
+            stage.deliver(NEWER, stage.receive())
+            stage.clock.advance(stage.aws.function_timeout + 30)  # until it comes back if it must
+    finally:
+        workflows.on_attempt.pop()
+    stage.work(NEWER)
+    assert min(at_attempt[0].values()) > run_goes
+    assert items[RUN_ID, "run"]["status"]["S"] == "SUCCEEDED"
+    assert {*go().values()} == {int(items[RUN_ID, "run"]["ttl"]["N"])}

@@ -34,7 +34,7 @@ from fluxio_protocol.errors import (
 )
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.new_run import input_text, workflow_of
-from fluxio_protocol.queue import Nudge, Queue
+from fluxio_protocol.queue import REDRIVE_KEPT, Nudge, Queue
 from fluxio_protocol.run import Page, Run, RunStatus
 from fluxio_protocol.store import Store
 from fluxio_protocol.trace import HEADER_VARIABLE, Trace
@@ -406,4 +406,4 @@ class FluxioClient:
 
 def _redrive(now: int) -> str:
     """The occasion of a redrive's nudges: one a second, in few characters, since message ids have 128."""
-    return f"redrive:{now // 1000:x}"
+    return f"{REDRIVE_KEPT}{now // 1000:x}"

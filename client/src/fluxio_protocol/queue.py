@@ -27,6 +27,10 @@ BATCH = 10
 #: How often the entries of a batch that SQS did not accept are sent again before the sender gives up.
 SEND_TRIES = 3
 
+#: How the occasions of redrives begin: of all of them; and where the client knows every item of a run, and has
+#: kept them. Clients of versions before schema 2 of the run item do not.
+REDRIVE, REDRIVE_KEPT = "redrive:", "redrive:k"
+
 
 class QueueError(FluxioError):
     """SQS did not accept a message after several tries."""

@@ -82,6 +82,12 @@ class ExpirePayloads(NamedTuple):
     ended_at: int
 
 
+class KeepPayloads(NamedTuple):
+    """Keep items with long values for a run that is open again."""
+
+    sort_keys: tuple[str, ...]
+
+
 class Ack:
     """Let SQS delete the message."""
 
@@ -105,6 +111,7 @@ Action: TypeAlias = (
     | ReadArchives
     | StoreResult
     | ExpirePayloads
+    | KeepPayloads
     | Ack
     | Nack
 )

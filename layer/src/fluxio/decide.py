@@ -28,6 +28,7 @@ from fluxio.actions import Ack, Action, Await, Execute, Nack, Pause, Read, Send,
 from fluxio.hand import Hand
 from fluxio.plan import Plan, Problem
 from fluxio_protocol import changes as to
+from fluxio_protocol.queue import REDRIVE
 from fluxio_protocol.run import Failure, Run, RunStatus
 
 #: Steps before the one that a message names of which its claim asks whether they have succeeded. If they are
@@ -67,6 +68,8 @@ def _next(
         return Await(min(waits)) if hand.running else Pause(hand.resume_at)
     if not hand.outcomes and (started := starting.nudges(run, hand, now)):
         return Send(started)
+    if to_keep := expiry.keep_payloads(run, hand, time_left):
+        return to_keep
     if plan is None:
         return Read()
     if isinstance(plan, Problem):
@@ -191,5 +194,5 @@ def _started(created_at: int, hand: Hand) -> int:
     `created_at` is by the clock of the machine that started it, which may be minutes off. The first message was
     sent right afterwards, and when SQS took it AWS's clock says.
     """
-    first = hand.nudge.occasion == "" or hand.nudge.occasion.startswith("redrive:")
+    first = hand.nudge.occasion == "" or hand.nudge.occasion.startswith(REDRIVE)
     return hand.sent_at if first and hand.sent_at is not None else created_at

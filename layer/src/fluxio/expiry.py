@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fluxio.actions import Action, ExpirePayloads, Nack, ReadArchives
+from fluxio.actions import Action, ExpirePayloads, KeepPayloads, Nack, ReadArchives
 from fluxio.claims import TIME_MARGIN
 from fluxio.hand import Hand
 from fluxio_protocol import layout, values
+from fluxio_protocol.queue import REDRIVE, REDRIVE_KEPT
 from fluxio_protocol.run import Run, StepStatus
 
 #: Milliseconds that it may take to write one item's time to live.
@@ -41,6 +42,26 @@ def expire_payloads(run: Run, hand: Hand, now: int, time_left: int) -> Action | 
         return Nack(0)  # to an invocation that has the time
     assert run.ended_at is not None
     return ExpirePayloads(tuple(sorted(keys)), run.ended_at)
+
+
+def keep_payloads(run: Run, hand: Hand, time_left: int) -> Action | None:
+    """What is to be kept of an open run that a client of an older version has redriven.
+
+    When the run had failed, all of its items were given its time to live. Such a client takes that back for
+    those it knows: neither archives nor outputs that only a step's record or an archive names.
+    """
+    nudge = hand.nudge
+    kept = nudge.step is not None or nudge.occasion.startswith(REDRIVE_KEPT) or hand.kept_payloads
+    if kept or not nudge.occasion.startswith(REDRIVE) or run.schema == 1 or run.ended:
+        return None
+    if not hand.read_archives and any(step.unread for step in run.steps.values()):
+        return ReadArchives()
+    keys = values.payload_keys(run)
+    if not keys:
+        return None
+    if time_left < TIME_MARGIN + len(keys) * EXPIRY_TIME:
+        return Nack(0)
+    return KeepPayloads(tuple(keys))
 
 
 def _abandoned(run: Run, name: str, attempt: int) -> bool:

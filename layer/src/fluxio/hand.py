@@ -133,6 +133,8 @@ class Hand:
     timers: dict[str, int | str] = field(default_factory=dict)
     #: Sort keys of the items that this holder has given the run's time to live.
     expired: set[str] = field(default_factory=set)
+    #: Whether it has kept what the redrive that sent the message had not.
+    kept_payloads: bool = False
     #: Calls that have failed in a row, and when the last of them is to be repeated.
     failures: int = 0
     resume_at: int = 0

@@ -16,6 +16,7 @@ from fluxio.actions import (
     Await,
     Execute,
     ExpirePayloads,
+    KeepPayloads,
     Nack,
     Pause,
     Read,
@@ -184,6 +185,9 @@ class Loop:
             self._store_result(now)
         elif isinstance(action, ExpirePayloads):
             self._expire_payloads(action)
+        elif isinstance(action, KeepPayloads):
+            self._services.store.payloads.keep(self._hand.nudge.run_id, action.sort_keys, now, now)
+            self._hand.kept_payloads = True
 
     def _send(self, nudges: Sequence[Nudge]) -> None:
         self._services.queue.send(nudges, self._trace.onward)

@@ -8,7 +8,7 @@ from fluxio.hand import Hand
 from fluxio.plan import Plan
 from fluxio_protocol import changes as to
 from fluxio_protocol.clock import WATCHDOG_MS
-from fluxio_protocol.queue import Nudge
+from fluxio_protocol.queue import REDRIVE, Nudge
 from fluxio_protocol.run import Run
 from fluxio_protocol.standing import Phase, standing
 
@@ -38,7 +38,7 @@ def occasion(hand: Hand) -> str:
     After a sweep or a redrive under theirs: what was sent before may have been acknowledged while the run
     stood still, and SQS would take the same nudge for a duplicate for five minutes.
     """
-    return hand.nudge.occasion if hand.nudge.occasion.startswith(("sweep:", "redrive:")) else ""
+    return hand.nudge.occasion if hand.nudge.occasion.startswith(("sweep:", REDRIVE)) else ""
 
 
 def nudge(run: Run, name: str, occasion: str = "") -> Nudge:

@@ -18,8 +18,8 @@ def ran(ctx: StepContext) -> None:
         told(ctx)
 
 
-def built(name: str, edges: dict[str, list[str]], size: int = 0) -> type:
-    """A workflow of steps that return their name, and `size` more characters."""
+def built(name: str, edges: dict[str, list[str]], size: int = 0, **more: Any) -> type:
+    """A workflow of steps that return their name, and `size` more characters; and of `more` steps."""
 
     def returns(at: str) -> Any:
         def run(self: Any, ctx: StepContext) -> dict:
@@ -30,7 +30,7 @@ def built(name: str, edges: dict[str, list[str]], size: int = 0) -> type:
         return run
 
     made = {at: step(depends_on=deps, timeout=70)(returns(at)) for at, deps in edges.items()}
-    return workflow(type(name, (), made))
+    return workflow(type(name, (), made | more))
 
 
 Single = built("Single", {"only": []})
@@ -49,9 +49,8 @@ Order = built(
 BRANCHES = [f"branch{at}" for at in range(12)]
 Fan = built("Fan", {"split": [], **{name: ["split"] for name in BRANCHES}, "join": BRANCHES})
 #: So many steps, each with so much to keep, that their records are sealed.
-LongChain = built(
-    "LongChain", {f"s{at}": [f"s{at - 1}"] if at else [] for at in range(12)}, size=190
-)
+LONG_CHAIN = {f"s{at}": [f"s{at - 1}"] if at else [] for at in range(12)}
+LongChain = built("LongChain", LONG_CHAIN, size=190)
 #: Outputs that have items of their own.
 LongOutputs = built(
     "LongOutputs", {"top": [], "left": ["top"], "right": ["top"], "last": ["left", "right"]}, 3_000
@@ -171,6 +170,24 @@ class Mended:
         return {"number": number + 1}
 
 
+@step(depends_on=["s11"], timeout=70)
+def _long(self: Any, ctx: StepContext) -> dict:
+    ran(ctx)
+    return {"text": LONG}
+
+
+@step(depends_on=["long"], retry=0, timeout=70)
+def _fails(self: Any, ctx: StepContext) -> dict:
+    ran(ctx)
+    if ctx.attempt == 1:
+        raise FileNotFoundError("the invoice")
+    return {}
+
+
+#: Has archives and a long output when it fails, and is mended by a redrive.
+LongMended = built("LongMended", LONG_CHAIN, 190, long=_long, fails=_fails)
+
+
 @workflow(timeout=600)
 class Overdue:
     """Waits for a signal that never comes, longer than it may."""
@@ -198,5 +215,6 @@ CLASSES = (
     Flaky,
     Transfer,
     Mended,
+    LongMended,
     Overdue,
 )
