@@ -424,6 +424,15 @@ def test_a_started_run_costs_a_write_in_the_steps_transaction_and_a_message(worl
     assert spent(starting(HOME, HOME)) == (writes, messages + 2)
 
 
+def test_a_started_run_is_in_the_trace_of_the_run_that_started_it(world: World) -> None:
+    root = "1-6553f100-" + "a" * 24
+    header = f"Root={root};Sampled=1"
+    world.client.start("Order", run_id="order-1", trace_header=header)
+    world.pump(starting(HOME), Letter).drain()
+    (letter,) = world.client.get("order-1").result
+    assert world.client.get(letter).trace == root
+
+
 def test_a_workflow_may_start_its_own_next_run(world: World) -> None:
     @workflow
     class Daily:

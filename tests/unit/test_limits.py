@@ -25,6 +25,7 @@ from fluxio_protocol.expression import (
 )
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.layout import Item
+from fluxio_protocol.new_run import CHOSEN_BYTES, StartedBy
 from fluxio_protocol.run_item import run_from_item
 from tests.golden.rows import CHANGES, NOW, WRITES
 
@@ -171,12 +172,18 @@ class TestTheLargestWorkflows:
         table.apply(to.open_run("W" * 64, graph, {}, NOW))
         steps = table.item["steps"]["M"] = {of: {"M": {}} for of in graph.depends_on}
         left = {"token": TOKEN, "owner": "s" * 40, "error": WORST.to_json(), "status": "SUCCEEDED"}
+        left["progress"] = "x" * layout.PROGRESS_BYTES
         for of in ("lease_until", "not_before", "redriven_at", "started_at", "ended_at"):
             left[of] = NOW  # type: ignore[assignment]
         for of in steps:
             steps[of]["M"] |= {at: layout.value(value) for at, value in left.items()}
         for at in range(2 * layout.MAX_SIGNALS):
             table.item[layout.signal_attribute(signal(at))] = {"S": "x" * layout.INLINE_BYTES}
+        for of in steps:  # as if each had succeeded as well, and had started runs
+            table.item[layout.started_attribute(of)] = {"S": "*99"}
+        table.item[layout.started_attribute("s")] = {"S": "r" * CHOSEN_BYTES}
+        by = StartedBy("r" * 64, "s" * 40, 98, NOW)
+        table.item |= {"started_by": {"S": by.to_text()}, "not_before": {"N": str(NOW)}}
         table.apply(to.fail_run(WORST, NOW))
         assert limits.item_bytes(table.item) > limits.ITEM_BYTES * 0.25
 
