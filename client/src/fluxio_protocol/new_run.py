@@ -20,8 +20,8 @@ DEFINITION = "__fluxio_workflow__"
 #: Milliseconds until the sweeper looks after a run that a step has started, if its message was lost.
 WATCH_MS = 120_000
 
-#: Milliseconds that a run may begin later for its message to be sent at once and to wait; a run that begins
-#: later than that is woken by the sweeper.
+#: Milliseconds that a run may begin later for its message to be sent at once and to wait. If it begins later
+#: than that, the sweeper sends its message, so long before.
 HOLD_MS = 120_000
 
 #: Bytes that a run's item gives to ids that its steps' code has chosen for the runs they start.
@@ -80,6 +80,11 @@ class NewRun(NamedTuple):
     def bytes(self) -> int:
         """About how many bytes these have, at the most."""
         return self.operations * _FRAME_BYTES + limits.text_bytes(self.input_json)
+
+    @property
+    def wakes_after(self) -> int:
+        """Milliseconds after which the sweeper looks at it: its message is lost, or was not sent."""
+        return self.after - HOLD_MS if self.waits_for_sweep else WATCH_MS
 
     @property
     def waits_for_sweep(self) -> bool:

@@ -22,7 +22,7 @@ from fluxio_protocol.errors import FluxioError
 from fluxio_protocol.expression import expression
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.layout import Address, Item
-from fluxio_protocol.new_run import WATCH_MS, NewRun
+from fluxio_protocol.new_run import NewRun
 from fluxio_protocol.payloads import Payloads, records_of
 from fluxio_protocol.run import Run
 from fluxio_protocol.run_item import SCHEMA, filled_in, new_run_item, run_from_item
@@ -248,7 +248,7 @@ class Store:
             new.workflow,
             new.input_json,
             now,
-            now + max(new.after, WATCH_MS),
+            now + new.wakes_after,
             trace,
             new.started_by,
             now + new.after if new.after else None,

@@ -113,9 +113,9 @@ def until_it_begins(run: Run, at: int, hand: Hand, now: int) -> Action:
         if hand.received < RENEW_AFTER:
             return Nack(-(-(at - now) // 1000))
         return Ack() if hand.has_sent(again) else Send((again,))
-    if run.wake_at is None or run.wake_at == at:
+    if run.wake_at is None or run.wake_at == at - HOLD:
         return Ack()
-    return Write((to.wake(at, run.wake_at),))
+    return Write((to.wake(at - HOLD, run.wake_at),))
 
 
 def _gone_on_with(run: Run, hand: Hand, plan: Plan) -> set[str]:
