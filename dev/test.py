@@ -26,6 +26,9 @@ from dev.stage import HEARTBEAT, command_line, say
 EVERYWHERE = ("tests/unit", "tests/moto", "tests/local", "tests/simulation")
 """Tests that need nothing but Python, run on each; the rest runs on this one."""
 
+BROWSER = "tests/browser"
+"""Tests in the machine's Chromium, on this Python: no other changes what a browser shows."""
+
 EACH_PROCESSOR = ("--numprocesses=auto", "--maxprocesses=4")
 
 BY_FILE = "--dist=loadfile"
@@ -54,7 +57,9 @@ def main(arguments: list[str]) -> None:
     _must_pass(here, ["tests/benchmarks", *arguments])
     with _beside(here, ["tests/emulator", *THREE_AT_ONCE, *arguments], "test-emulator"):
         say("\ntests on this Python: what needs nothing else (the emulator's tests run beside)")
-        _must_pass(here, [*EVERYWHERE, *EACH_PROCESSOR, BY_FILE, *arguments], give_way=BESIDE)
+        _must_pass(
+            here, [*EVERYWHERE, BROWSER, *EACH_PROCESSOR, BY_FILE, *arguments], give_way=BESIDE
+        )
         _say_what_is_missing(other_pythons())
         for version, interpreter in other_pythons().items():
             python = wheel_environment(version, interpreter, wheels())

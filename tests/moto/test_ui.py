@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from fluxio import step, workflow
+from fluxio import StepContext, step, workflow
 from fluxio_client.cli.session import Session
 from fluxio_protocol import limits
 from tests.moto.cli import make_command
@@ -207,6 +208,40 @@ def test_values_are_shown_cut_and_downloaded_whole_as_text(world: World, pages: 
     assert whole.headers["x-content-type-options"] == "nosniff"
 
 
+def test_a_run_shows_what_it_cost_by_the_workers_log(
+    world: World, pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(world, "r-1", signalled=True)
+    assert "has no line" in text_of(pages.get("/runs/r-1?view=cost").text)
+    line = {"message": "message handled", "run_id": "r-1", "writes": 8, "write_units": 8, "ms": 930}
+    services = pages.site.session.aws("logs")
+    services.events.append({"message": json.dumps(line)})
+
+    said = pages.text("/runs/r-1?view=cost")
+
+    assert "9 table writes" in said
+    assert "930 ms at 512 MB" in said
+    assert "Step Functions Standard" in said
+    assert "fluxio cost r-1" in said
+
+
+def test_a_run_leads_to_the_one_that_started_it_and_to_those_that_it_has_started(
+    world: World, pages: Pages
+) -> None:
+    @workflow
+    class Parent:
+        @step
+        def begin(self, ctx: StepContext) -> dict:
+            return {"child": ctx.start("Order", {"order_id": "o-1"})}
+
+    world.client.start("Parent", {}, "p-1")
+    world.pump(Parent, Order).drain()
+    child = world.client.get("p-1").started["begin"][0]
+
+    assert f"/runs/{child}" in links(pages.get("/runs/p-1").text)
+    assert "/runs/p-1" in links(pages.get(f"/runs/{child}").text)
+
+
 def test_the_raw_item_is_what_the_table_has(world: World, pages: Pages) -> None:
     start(world, "r-1")
 
@@ -364,6 +399,15 @@ def test_an_open_run_is_looked_at_again_and_an_ended_one_is_not(world: World, pa
     assert after.status_code == 200
     assert "data-live" not in after.text
     assert "SUCCEEDED" in after.text
+
+
+@pytest.mark.parametrize("view", ["payloads", "item"])
+def test_a_view_that_does_not_change_is_not_looked_at_again(
+    world: World, pages: Pages, view: str
+) -> None:
+    start(world, "r-1")
+
+    assert "data-live" not in pages.get(f"/runs/r-1?view={view}").text
 
 
 def test_a_look_at_a_run_that_is_as_it_was_sends_nothing(world: World, pages: Pages) -> None:

@@ -34,6 +34,15 @@ ARROW_TIP = (
     'orient="auto"><path d="M0 0L8 4L0 8z" fill="#868e96"/></marker></defs>'
 )
 
+#: Those of a page, where a stylesheet colours them and an arrow may be thicker than another.
+PAGE_TIPS = "<defs>{}</defs>".format(
+    "".join(
+        f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="10" markerHeight="10" '
+        f'markerUnits="userSpaceOnUse" orient="auto"><path class="{looks}" d="M0 0L8 4L0 8z"/></marker>'
+        for name, looks in (("tip", "tip"), ("tip-taken", "tip taken"))
+    )
+)
+
 
 class Detail(NamedTuple):
     """What a box says below its name."""
@@ -155,12 +164,12 @@ def svg_for_page(
     parts = [
         f'<svg class="graph" width="{layout.width:.0f}" height="{layout.height:.0f}" viewBox="0 0 {size}"',
         f'role="group" aria-label={quoteattr(printable(label))}>',
-        ARROW_TIP,
+        PAGE_TIPS,
     ]
     for (above, _), points in layout.edges.items():
         settled = run is not None and above in run.steps and run.steps[above].settled
-        taken = " taken" if settled else ""
-        parts.append(f'<path class="edge{taken}" marker-end="url(#tip)" d="{_curve(points)}"/>')
+        kind, tip = ("edge taken", "tip-taken") if settled else ("edge", "tip")
+        parts.append(f'<path class="{kind}" marker-end="url(#{tip})" d="{_curve(points)}"/>')
     for name, box in layout.boxes.items():
         detail = details[name]
         parts.append(f'<g class="{state_class(detail.group, detail.look)}">')

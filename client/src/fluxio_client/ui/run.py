@@ -18,7 +18,7 @@ from fluxio_client.cli.prices import AS_OF, REGION
 from fluxio_client.cli.printable import printable_json
 from fluxio_client.cli.timeline import Span, spans
 from fluxio_client.cli.tree import run_notes, shown, step_notes
-from fluxio_client.cli.waiting import at_rest, awaited_signals
+from fluxio_client.cli.waiting import at_rest
 from fluxio_client.ui.payloads import SHOWN, Payload, payloads_of
 from fluxio_client.ui.site import Site, href
 from fluxio_client.ui.states import State, state_of_step
@@ -74,9 +74,9 @@ def run(site: Site, request: Request) -> Response:
         raise NotFound(f"a run has no view {view!r}: its views are {', '.join(VIEWS)}.")
     found = read(site, run_id)
     graph = site.session.client.graph(found)
-    context = _standing(site, found, graph, view) | {"view": view, "views": VIEWS}
-    live = view in ("steps", "timeline")
-    if live and "live" in request.query_params:
+    live = view in ("steps", "timeline") and not at_rest(found)
+    context = _standing(site, found, graph, view) | {"view": view, "views": VIEWS, "live": live}
+    if "live" in request.query_params:
         return _part(request, site.render(request, "run_live.html", **context))
     if view == "payloads":
         context["payloads"] = payloads_of(found, graph)
@@ -90,7 +90,6 @@ def run(site: Site, request: Request) -> Response:
         "run.html",
         title=f"{found.workflow} {run_id}",
         command=_command(run_id, view),
-        live=live,
         done=DONE.get(request.query_params.get("did", ""), ""),
         signals=signals_of(found),
         stopped=found.status in STOPPED,
@@ -144,8 +143,6 @@ def _standing(site: Site, found: Run, graph: Graph | None, view: str) -> dict[st
     context: dict[str, Any] = {
         "run": found,
         "notes": list(run_notes(found, now)),
-        "at_rest": at_rest(found),
-        "awaited": awaited_signals(found, now),
         "related": related(found),
         "took": found.duration if found.ended else (now - found.created_at) / 1000,
         "picture": None,

@@ -9,6 +9,7 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -47,6 +48,23 @@ def listen(port: int) -> list[socket.socket]:
     return sockets
 
 
+def configuration(app: Any) -> uvicorn.Config:
+    """How the pages are served: without a log of requests, and believing no header of a proxy."""
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        # An X-Forwarded-For from loopback would be believed otherwise.
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+    )
+
+
 def serve(
     site: Site,
     port: int,
@@ -66,19 +84,7 @@ def serve(
     """
     sockets = listen(port)
     access = Access(sockets[0].getsockname()[1])
-    config = uvicorn.Config(
-        application(site, access),
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        # An X-Forwarded-For from loopback would be believed otherwise.
-        proxy_headers=False,
-        timeout_graceful_shutdown=2,
-    )
+    config = configuration(application(site, access))
     say(access.address)
     opened = _opened(access.address) if open_browser else nullcontext()
     with opened, suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
