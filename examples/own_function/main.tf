@@ -34,6 +34,9 @@ module "layer" {
 
   name      = "orders-own-engine"
   layer_zip = var.layer_zip
+
+  # Where functions of other stacks find it: data.aws_ssm_parameter, or {{resolve:ssm:…}} in CloudFormation.
+  parameter_name = "/orders-own/fluxio-layer"
 }
 
 resource "aws_lambda_function" "orders" {

@@ -93,7 +93,7 @@ locals {
     arn       = try(coalesce(var.existing_function.arn), "${local.arn_of.functions}:${try(var.existing_function.function_name, local.names.worker)}")
     alias     = local.makes.function ? local.names.alias : try(var.existing_function.alias, null)
     memory    = try(var.existing_function.memory_size, var.memory_size)
-    layers    = coalescelist(try(var.existing_function.layers, []), var.layer_arn == null ? ["${local.arn_of.layers}:${local.names.layer}:*"] : [var.layer_arn])
+    layers    = coalescelist(try(var.existing_function.layers, []), concat(var.layers, [coalesce(var.layer_arn, "${local.arn_of.layers}:${local.names.layer}:*")]))
     log_group = local.makes.function ? local.names.log_group : try(coalesce(var.existing_function.logging_config[0].log_group), "/aws/lambda/${var.existing_function.function_name}")
   }
   role = {

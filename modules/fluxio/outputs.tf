@@ -68,6 +68,11 @@ output "layer_arn" {
   value       = one(module.layer[*].layer_arn)
 }
 
+output "layer_parameter" {
+  description = "Name of the SSM parameter that holds the layer version's ARN; null without `layer_parameter`."
+  value       = one(module.layer[*].parameter_name)
+}
+
 output "client_policy_json" {
   description = "IAM policy for a service that starts, reads and steers runs. Attach it to that service's role."
   value       = data.aws_iam_policy_document.client.json

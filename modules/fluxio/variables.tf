@@ -125,7 +125,7 @@ variable "package_s3" {
 }
 
 variable "layer_zip" {
-  description = "Path of the engine's layer zip (`fluxio-layer-<version>-<architecture>.zip`), of the module's own series of versions. At most one of `layer_zip` and `layer_arn`. Without both, a release of the module uses the layer inside it."
+  description = "Path of the engine's layer zip (`fluxio-layer-<version>-<architecture>.zip`), of the module's own series of versions. At most one of `layer_zip`, `layer_s3` and `layer_arn`. Without both, a release of the module uses the layer inside it."
   type        = string
   default     = null
 
@@ -135,8 +135,56 @@ variable "layer_zip" {
   }
 }
 
+variable "layer_s3" {
+  description = "The same zip in a bucket of this Region, as `{ bucket, key, version }`: whoever deploys needs no copy of it. Without `version` Terraform does not see that the object has changed: give each version a key of its own. At most one of `layer_zip`, `layer_s3` and `layer_arn`."
+  type = object({
+    bucket  = string
+    key     = string
+    version = optional(string)
+  })
+  default = null
+
+  validation {
+    condition = var.layer_s3 == null || (
+      can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.layer_s3.bucket)) && try(length(var.layer_s3.key) <= 1024 && endswith(lower(var.layer_s3.key), ".zip"), false) && try(var.layer_s3.version != "", true)
+    )
+    error_message = "layer_s3 needs a bucket (its name: 3 to 63 lower-case letters, digits, dots and hyphens; not an ARN or s3:// address) and the key of a .zip in it: layer_s3 = { bucket = \"my-artifacts\", key = \"fluxio-layer-<version>-x86_64.zip\", version = \"…\" }."
+  }
+}
+
+variable "layer_parameter" {
+  description = "Name of a parameter in SSM's Parameter Store that is to hold the ARN of the engine's layer version, such as \"/fluxio/orders/layer\": other stacks read it there. Null: none is made."
+  type        = string
+  default     = null
+
+  validation {
+    condition = var.layer_parameter == null || (
+      can(regex("^/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,14}$", var.layer_parameter)) && length(coalesce(var.layer_parameter, "-")) <= 900 && !can(regex("^/?(aws|ssm)", lower(coalesce(var.layer_parameter, "-"))))
+      && (startswith(coalesce(var.layer_parameter, "-"), "/") || !strcontains(coalesce(var.layer_parameter, "-"), "/"))
+    )
+    error_message = "layer_parameter must be a name that Parameter Store takes: letters, digits, _ . -, at most 900 characters; with / between at most 15 parts it begins with /, and in no case with aws or ssm. Such as \"/fluxio/orders/layer\"."
+  }
+}
+
+variable "layers" {
+  description = "ARNs of layer versions besides the engine's, at most 4: Powertools, an OpenTelemetry collector, an extension of your monitoring. In order, and the engine's comes last: where two hold the same file, the later one's counts, so that none replaces what the engine needs. Code and layers may have 250 MB unzipped together."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(var.layers) <= 4 && length(distinct(var.layers)) == length(var.layers)
+    error_message = "layers may name at most 4 layer versions, each once: Lambda takes 5, of which one is the engine's. Put several of them into one layer."
+  }
+
+  validation {
+    condition     = alltrue([for layer in var.layers : can(regex("^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:layer:[A-Za-z0-9_-]+:[0-9]+$", layer))])
+    error_message = "layers: each must be the ARN of one version of a layer: arn:aws:lambda:<region>:<account>:layer:<name>:<version>. Is the version number at the end missing?"
+  }
+}
+
 variable "layer_arn" {
-  description = "ARN of a published layer version with the engine, of the module's own series of versions as far as its description tells. At most one of `layer_zip` and `layer_arn`. Without both, a release of the module uses the layer inside it."
+  description = "ARN of a published layer version with the engine, of the module's own series of versions as far as its description tells. At most one of `layer_zip`, `layer_s3` and `layer_arn`. Without both, a release of the module uses the layer inside it."
   type        = string
   default     = null
 
@@ -191,6 +239,18 @@ variable "memory_size" {
   validation {
     condition     = var.memory_size >= 128 && var.memory_size <= 10240 && floor(var.memory_size) == var.memory_size
     error_message = "memory_size must be a whole number of MB from 128 to 10240, Lambda's bounds."
+  }
+}
+
+variable "ephemeral_storage" {
+  description = "Size of the worker's /tmp in MB, 512 to 10240; what is above 512 costs. The steps of an environment share it, and what they leave there stays until the environment ends."
+  type        = number
+  default     = 512
+  nullable    = false
+
+  validation {
+    condition     = var.ephemeral_storage >= 512 && var.ephemeral_storage <= 10240 && floor(var.ephemeral_storage) == var.ephemeral_storage
+    error_message = "ephemeral_storage must be a whole number of MB from 512 to 10240, Lambda's bounds."
   }
 }
 

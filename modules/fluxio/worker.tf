@@ -8,7 +8,11 @@ module "layer" {
   name         = local.names.layer
   architecture = var.architecture
   layer_zip    = var.layer_zip
+  layer_s3     = var.layer_s3
   layer_arn    = var.layer_arn
+
+  parameter_name = var.layer_parameter
+  tags           = var.tags
 
   # Named only where it is asked for: see the layer's `runtimes`.
   runtimes = distinct(["python3.10", "python3.11", "python3.12", "python3.13", var.runtime])
@@ -65,7 +69,7 @@ resource "aws_lambda_function" "worker" {
   architectures = [var.architecture]
   memory_size   = var.memory_size
   timeout       = local.timing.function_timeout
-  layers        = [module.layer[0].layer_arn]
+  layers        = concat(var.layers, [module.layer[0].layer_arn]) # the engine's last: nothing replaces its files
   kms_key_arn   = var.kms_key_arn
   publish       = true # the alias needs a version
   tags          = var.tags
@@ -80,6 +84,10 @@ resource "aws_lambda_function" "worker" {
 
   environment {
     variables = merge(var.environment, local.worker_environment)
+  }
+
+  ephemeral_storage {
+    size = var.ephemeral_storage
   }
 
   tracing_config {
@@ -223,10 +231,14 @@ locals {
   not_for_an_existing_function = [
     for input, given in {
       environment             = length(var.environment) > 0
+      ephemeral_storage       = var.ephemeral_storage != 512
       "existing.role"         = var.existing.role != null
       handler                 = var.handler != "fluxio.worker.lambda_handler"
       layer_arn               = var.layer_arn != null
+      layer_parameter         = var.layer_parameter != null
+      layer_s3                = var.layer_s3 != null
       layer_zip               = var.layer_zip != null
+      layers                  = length(var.layers) > 0
       package                 = var.package != null
       package_s3              = var.package_s3 != null
       provisioned_concurrency = var.provisioned_concurrency > 0

@@ -33,6 +33,7 @@ class Existing(NamedTuple):
     package: Path
     package_s3: dict[str, str]
     layer_zip: Path
+    layer_s3: dict[str, str]
     layer_arn: str
     key_arn: str
     subnet_ids: list[str]
@@ -83,8 +84,11 @@ def values(there: Existing) -> dict[str, Sequence[Any]]:
         ],
         "package": [str(there.package), None],
         "package_s3": [None, there.package_s3],
-        "layer_zip": [str(there.layer_zip), None],
-        "layer_arn": [None, there.layer_arn],
+        "layer_zip": [str(there.layer_zip), None, None, None],
+        "layer_arn": [None, there.layer_arn, None, there.layer_arn],
+        "layer_s3": [None, None, there.layer_s3, None],
+        "layer_parameter": ["p", f"/{'p' * 450}/{'q' * 448}", None, None],
+        "layers": [[there.layer_arn], []],
         # Without python3.14, which provider 5 refuses before it sends anything.
         "runtime": [f"python3.{minor}" for minor in (10, 11, 12, 13)],
         "handler": ["h.h", f"{'h' * 60}/{'h' * 60}.{'h' * 6}"],
@@ -202,7 +206,10 @@ def root(there: Existing, shift: int = 0) -> dict[str, Any]:
         deployment = _deployment(of, at)
         if at < 2 and shift:
             other = _deployment(of, 1 - at)
-            stays = ("name", "package", "package_s3", "layer_zip", "layer_arn", "role_path")
+            stays = (
+                *("name", "package", "package_s3", "role_path"),
+                *("layer_zip", "layer_arn", "layer_s3", "layer_parameter", "layers"),
+            )
             deployment = {
                 **{name: value for name, value in other.items() if name not in stays},
                 **{name: deployment[name] for name in stays if name in deployment},

@@ -36,6 +36,7 @@ CREATES = {
     "aws_lambda_provisioned_concurrency_config": "lambda:PutProvisionedConcurrencyConfig",
     "aws_pipes_pipe": "pipes:CreatePipe",
     "aws_scheduler_schedule": "scheduler:CreateSchedule",
+    "aws_ssm_parameter": "ssm:PutParameter",
     "aws_sqs_queue": "sqs:CreateQueue",
 }
 """By type of resource, the request that makes one."""

@@ -22,6 +22,9 @@ from tests.emulator.conftest import NAME
 from tests.emulator.guarded import Principal
 from tests.emulator.recorder import Recorder, recording
 
+LAYER_KEY = "k" * 1020 + ".zip"
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html: at most 1,024 bytes."""
+
 TRUST = json.dumps(
     {
         "Version": "2012-10-17",
@@ -75,6 +78,7 @@ def make_what_is_there(aws: Principal, folder: Path) -> bounds.Existing:
 
     aws.aws("s3").create_bucket(Bucket="a" * 63)
     aws.aws("s3").put_object(Bucket="a" * 63, Key="k" * 1000, Body=zipped.read_bytes())
+    aws.aws("s3").put_object(Bucket="a" * 63, Key=LAYER_KEY, Body=engine.read_bytes())
     role, function, table = "r" * 64, "f" * 64, "t" * 255
     role_arn = aws.aws("iam").create_role(RoleName=role, AssumeRolePolicyDocument=TRUST)["Role"][
         "Arn"
@@ -103,6 +107,7 @@ def make_what_is_there(aws: Principal, folder: Path) -> bounds.Existing:
         package=zipped,
         package_s3={"bucket": "a" * 63, "key": "k" * 1000},
         layer_zip=engine,
+        layer_s3={"bucket": "a" * 63, "key": LAYER_KEY},
         layer_arn=published["LayerVersionArn"],
         key_arn=aws.aws("kms").create_key()["KeyMetadata"]["Arn"],
         subnet_ids=subnets,

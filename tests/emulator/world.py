@@ -52,6 +52,7 @@ def left_behind(aws: Callable[[str], Any]) -> list[str]:
         *(one["Name"] for one in aws("scheduler").list_schedules()["Schedules"]),
         *(one["name"] for one in aws("logs").describe_query_definitions()["queryDefinitions"]),
         *(one["Name"] for one in aws("pipes").list_pipes()["Pipes"]),
+        *(one["Name"] for one in aws("ssm").describe_parameters()["Parameters"]),
         *(one["TopicArn"] for one in aws("sns").list_topics()["Topics"]),
     ]
 

@@ -10,6 +10,7 @@ THERE = bounds.Existing(
     package=Path("p.zip"),
     package_s3={},
     layer_zip=Path("l.zip"),
+    layer_s3={},
     layer_arn="",
     key_arn="",
     subnet_ids=[],

@@ -113,3 +113,28 @@ run "an_ending_in_capitals_is_the_same_ending" {
     error_message = "Windows and some archivers write it so"
   }
 }
+
+run "with_layers_besides_the_engines_and_a_parameter" {
+  command = apply
+
+  variables {
+    layers            = ["arn:aws:lambda:eu-west-1:111122223333:layer:b:1", "arn:aws:lambda:eu-west-1:111122223333:layer:a:2"]
+    layer_parameter   = "/fluxio/orders/layer"
+    ephemeral_storage = 1024
+  }
+
+  assert {
+    condition     = aws_lambda_function.worker[0].layers == tolist(concat(var.layers, [output.layer_arn]))
+    error_message = "they come in the order given, and the engine's last: none replaces its files"
+  }
+
+  assert {
+    condition     = module.layer[0].parameter_name == output.layer_parameter && output.layer_parameter == "/fluxio/orders/layer"
+    error_message = "other stacks are told where to look"
+  }
+
+  assert {
+    condition     = aws_lambda_function.worker[0].ephemeral_storage[0].size == 1024
+    error_message = "the worker's /tmp is as large as was asked for"
+  }
+}

@@ -32,6 +32,8 @@ run "the_least_of_everything_is_accepted" {
     billing                = { max_read_units = 1, max_write_units = -1 }
     vpc                    = { subnet_ids = ["subnet-1"], security_group_ids = ["sg-1"] }
     existing               = { role = { name = "r", arn = "arn:aws:iam::123456789012:role/r" } }
+    ephemeral_storage      = 512
+    layer_parameter        = "a"
     schedules              = { a = { workflow = "R", expression = "rate(1 day)" } }
   }
 
@@ -54,6 +56,9 @@ run "the_most_of_everything_is_accepted" {
     log_retention_days   = 3653
     runtime              = "python3.13"
     architecture         = "arm64"
+    ephemeral_storage    = 10240
+    layers               = [for i in range(4) : "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:layer:extension:${i}"]
+    layer_parameter      = "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o"
     schedules            = { a2345678901234567890123 = { workflow = "_${join("", [for i in range(63) : "R"])}", expression = "cron(0/15 8-17 ? * MON-FRI 2026-2030)", timezone = "America/Argentina/ComodRivadavia", input = jsonencode({ a = format("%0239986d", 0) }), enabled = false } }
     handler              = "orders/entry.handle"
     environment          = { STRIPE_URL = "https://example.com", AWS_LAMBDA_EXEC_WRAPPER = "/opt/wrapper" }
@@ -114,6 +119,10 @@ run "too_little_of_anything_is_refused" {
     alarms               = { runs_failed = { threshold = -1 } }
     schedules            = { "" = { workflow = "", expression = "", timezone = "", input = "" } }
     run_events           = {}
+    ephemeral_storage    = 511
+    layers               = ["arn:aws:lambda:eu-west-1:123456789012:layer:extension"]
+    layer_parameter      = ""
+    layer_s3             = { bucket = "ab", key = "layer.zip" }
 
     maximum_concurrency     = 1
     reserved_concurrency    = 0
@@ -129,6 +138,7 @@ run "too_little_of_anything_is_refused" {
     var.log_level, var.composite_alarm_actions, var.log_format, var.role_path, var.vpc, var.policy_statements,
     var.existing, var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.reserved_concurrency,
     var.provisioned_concurrency, var.point_in_time_recovery, var.runbook_url, var.schedules, var.run_events,
+    var.ephemeral_storage, var.layers, var.layer_parameter, var.layer_s3,
   ]
 }
 
@@ -159,6 +169,10 @@ run "too_much_of_anything_is_refused" {
     alarms            = { oldest_nudge = { threshold = 1209601 } }
     schedules         = { a23456789012345678901234 = { workflow = "R", expression = "rate(1 day)" } }
     run_events        = { event_bus_arn = "arn:aws:events:eu-west-1:123456789012:event-bus/default", topic_arn = "arn:aws:sns:eu-west-1:123456789012:runs" }
+    ephemeral_storage = 10241
+    layers            = [for i in range(5) : "arn:aws:lambda:eu-west-1:123456789012:layer:extension:${i}"]
+    layer_parameter   = "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p"
+    layer_s3          = { bucket = "s3://artifacts", key = "layer.zip" }
 
     maximum_concurrency     = 1001
     point_in_time_recovery  = { days = 36 }
@@ -170,7 +184,7 @@ run "too_much_of_anything_is_refused" {
     var.name, var.package, var.layer_zip, var.runtime, var.memory_size, var.timeout, var.environment,
     var.inline_branches, var.park_after, var.retention_days, var.alarm_actions, var.role_path, var.vpc, var.policy_statements, var.existing,
     var.existing_function, var.billing, var.alarms, var.maximum_concurrency, var.point_in_time_recovery, var.runbook_url, var.schedules,
-    var.run_events,
+    var.run_events, var.ephemeral_storage, var.layers, var.layer_parameter, var.layer_s3,
   ]
 }
 
@@ -195,6 +209,10 @@ run "halves_and_odd_names_are_refused" {
     alarms            = { dlq_not_empty = { threshold = 0.5 } }
     schedules         = { sweep = { workflow = "R", expression = "rate(1 day)" } }
     run_events        = { event_bus_arn = "default" }
+    ephemeral_storage = 512.5
+    layers            = [for i in range(2) : "arn:aws:lambda:eu-west-1:123456789012:layer:extension:1"]
+    layer_parameter   = "/aws/fluxio"
+    layer_s3          = { bucket = "artifacts", key = "layer.tar" }
 
     maximum_concurrency     = 2.5
     reserved_concurrency    = 1.5
@@ -206,7 +224,7 @@ run "halves_and_odd_names_are_refused" {
     var.tracing, var.name, var.memory_size, var.timeout, var.environment, var.inline_branches, var.park_after, var.retention_days,
     var.role_path, var.vpc, var.policy_statements, var.existing, var.billing, var.alarms, var.maximum_concurrency,
     var.reserved_concurrency, var.provisioned_concurrency, var.point_in_time_recovery, var.runbook_url, var.schedules,
-    var.run_events,
+    var.run_events, var.ephemeral_storage, var.layers, var.layer_parameter, var.layer_s3,
   ]
 }
 
@@ -221,9 +239,11 @@ run "billing_of_the_other_mode_an_unknown_effect_and_a_queue_that_is_its_own_dlq
     alarms            = { oldest_nudge = { threshold = 59 } }
     schedules         = { nightly = { workflow = "R", expression = "cron(0 2 * * ?)" } }
     run_events        = { topic_arn = "arn:aws:sns:eu-west-1:123456789012:runs.fifo" }
+    layer_parameter   = "fluxio/layer"
+    layer_s3          = { bucket = "artifacts", key = "layer.zip", version = "" }
   }
 
-  expect_failures = [var.run_events, var.billing, var.policy_statements, var.vpc, var.existing, var.alarms, var.schedules]
+  expect_failures = [var.layer_parameter, var.layer_s3, var.run_events, var.billing, var.policy_statements, var.vpc, var.existing, var.alarms, var.schedules]
 }
 
 run "capacity_on_demand_a_sid_of_several_words_and_a_dlq_without_order_are_refused" {

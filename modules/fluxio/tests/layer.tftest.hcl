@@ -167,3 +167,120 @@ run "for_no_python_at_all_is_refused" {
 
   expect_failures = [var.name, var.runtimes, var.layer_zip]
 }
+
+run "from_a_bucket" {
+  command = plan
+
+  module {
+    source = "./modules/layer"
+  }
+
+  variables {
+    layer_zip      = null
+    layer_s3       = { bucket = "artifacts", key = "engines/fluxio-layer-0.1.9-x86_64.zip", version = "v7" }
+    parameter_name = "/fluxio/layer"
+  }
+
+  assert {
+    condition     = [aws_lambda_layer_version.engine[0].s3_bucket, aws_lambda_layer_version.engine[0].s3_key, aws_lambda_layer_version.engine[0].s3_object_version] == ["artifacts", "engines/fluxio-layer-0.1.9-x86_64.zip", "v7"] && aws_lambda_layer_version.engine[0].filename == null
+    error_message = "Lambda takes the zip from the bucket, and nothing of it is needed here"
+  }
+
+  assert {
+    condition     = aws_lambda_layer_version.engine[0].description == "fluxio engine 0.1.9"
+    error_message = "what its name tells is told of the layer"
+  }
+
+  assert {
+    condition     = aws_ssm_parameter.layer_arn[0].name == "/fluxio/layer" && output.parameter_name == "/fluxio/layer"
+    error_message = "and other stacks find it by the parameter"
+  }
+}
+
+run "from_a_bucket_and_of_another_series_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/layer"
+  }
+
+  variables {
+    layer_zip = null
+    layer_s3  = { bucket = "artifacts", key = "fluxio-layer-0.0.1-x86_64.zip" }
+  }
+
+  expect_failures = [aws_lambda_layer_version.engine]
+}
+
+run "from_a_bucket_and_for_another_processor_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/layer"
+  }
+
+  variables {
+    layer_zip = null
+    layer_s3  = { bucket = "artifacts", key = "fluxio-layer-0.1.0-arm64.zip" }
+  }
+
+  expect_failures = [aws_lambda_layer_version.engine]
+}
+
+run "from_a_bucket_and_from_a_file_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/layer"
+  }
+
+  variables {
+    layer_s3 = { bucket = "artifacts", key = "layer.zip" }
+  }
+
+  expect_failures = [aws_lambda_layer_version.engine]
+}
+
+run "from_a_bucket_and_published_already_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/layer"
+  }
+
+  variables {
+    layer_zip = null
+    layer_arn = "arn:aws:lambda:eu-west-1:123456789012:layer:fluxio:7"
+    layer_s3  = { bucket = "artifacts", key = "layer.zip" }
+  }
+
+  expect_failures = [data.aws_lambda_layer_version.published]
+}
+
+run "by_a_parameter_or_a_bucket_that_cannot_be_is_refused" {
+  command = plan
+
+  module {
+    source = "./modules/layer"
+  }
+
+  variables {
+    layer_s3       = { bucket = "Artifacts", key = "layer.zip" }
+    parameter_name = "ssm"
+  }
+
+  expect_failures = [var.layer_s3, var.parameter_name]
+}
+
+run "without_a_parameter_there_is_none" {
+  command = plan
+
+  module {
+    source = "./modules/layer"
+  }
+
+  assert {
+    condition     = length(aws_ssm_parameter.layer_arn) == 0 && output.parameter_name == null
+    error_message = "nothing is made that was not asked for"
+  }
+}

@@ -195,6 +195,19 @@ run "with_traces_a_vpc_and_rights_of_the_steps" {
   }
 }
 
+run "with_layers_besides_the_engines" {
+  command = plan
+
+  variables {
+    layers = ["arn:aws:lambda:eu-west-1:111122223333:layer:powertools:7"]
+  }
+
+  assert {
+    condition     = [for s in jsondecode(output.operator_policy_json).Statement : join(" ", sort(s.Resource)) if s.Sid == "LookAtItsLayers"] == ["arn:aws:lambda:eu-west-1:111122223333:layer:powertools:7 arn:aws:lambda:eu-west-1:123456789012:layer:orders-engine:*"]
+    error_message = "an operator may look at all of the worker's layers"
+  }
+}
+
 run "with_a_key_and_a_boundary" {
   command = plan
 

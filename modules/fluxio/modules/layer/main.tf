@@ -10,8 +10,11 @@ resource "aws_lambda_layer_version" "engine" {
 
   layer_name               = var.name
   description              = join(" ", compact(["fluxio engine", local.zip_version]))
-  filename                 = local.zip
-  source_code_hash         = filebase64sha256(local.zip)
+  filename                 = var.layer_s3 == null ? local.zip : null
+  source_code_hash         = var.layer_s3 == null ? filebase64sha256(local.zip) : null
+  s3_bucket                = try(var.layer_s3.bucket, null)
+  s3_key                   = try(var.layer_s3.key, null)
+  s3_object_version        = try(var.layer_s3.version, null)
   compatible_runtimes      = var.runtimes
   compatible_architectures = [var.architecture]
 
@@ -25,18 +28,23 @@ resource "aws_lambda_layer_version" "engine" {
     ignore_changes = [filename]
 
     precondition {
-      condition     = local.zip != null
-      error_message = "Give the engine: layer_zip (the file that `make layer` builds) or layer_arn (a published layer version). Neither is set, and only a release of the module has its layer inside."
+      condition     = local.zip != null || var.layer_s3 != null
+      error_message = "Give the engine: layer_zip (the file that `make layer` builds), layer_s3 (that file in a bucket) or layer_arn (a published layer version). None is set, and only a release of the module has its layer inside."
+    }
+
+    precondition {
+      condition     = var.layer_zip == null || var.layer_s3 == null
+      error_message = "Give the engine exactly once: layer_zip (the file that `make layer` builds) or layer_s3 (that file in a bucket). Both are set."
     }
 
     precondition {
       condition     = !can(regex("-(x86_64|arm64)[.]zip$", lower(local.zip_name))) || endswith(lower(local.zip_name), "-${var.architecture}.zip")
-      error_message = "layer_zip is ${local.zip_name} but architecture is \"${var.architecture}\": the worker could not import it. Give the zip that ends in -${var.architecture}.zip, or set architecture to match."
+      error_message = "The layer's zip is ${local.zip_name} but architecture is \"${var.architecture}\": the worker could not import it. Give the zip that ends in -${var.architecture}.zip, or set architecture to match."
     }
 
     precondition {
       condition     = !can(regex("^fluxio-layer-[0-9]", local.zip_name)) || startswith(local.zip_name, "fluxio-layer-${local.series}.")
-      error_message = "layer_zip is ${local.zip_name}, but this is version ${local.version} of the module, which takes a layer of version ${local.series}.x only: others may lay out the table differently. Give the layer zip of this version, leave layer_zip out where the module comes from a release (it has its layer inside), or take the module of the layer's version."
+      error_message = "The layer's zip is ${local.zip_name}, but this is version ${local.version} of the module, which takes a layer of version ${local.series}.x only: others may lay out the table differently. Give the layer zip of this version, leave layer_zip out where the module comes from a release (it has its layer inside), or take the module of the layer's version."
     }
   }
 }
@@ -50,8 +58,8 @@ data "aws_lambda_layer_version" "published" {
 
   lifecycle {
     precondition {
-      condition     = var.layer_zip == null
-      error_message = "Give the engine exactly once: layer_zip (the file that `make layer` builds) or layer_arn (a published layer version). Both are set."
+      condition     = var.layer_zip == null && var.layer_s3 == null
+      error_message = "Give the engine exactly once: layer_zip (the file that `make layer` builds), layer_s3 (that file in a bucket) or layer_arn (a published layer version). More than one is set."
     }
 
     postcondition {
@@ -59,4 +67,23 @@ data "aws_lambda_layer_version" "published" {
       error_message = "layer_arn is a \"${self.description}\", but this is version ${local.version} of the module, which takes a layer of version ${local.series}.x only: others may lay out the table differently. Publish the layer of this version, or take the module of the layer's version."
     }
   }
+}
+
+locals {
+  # Put together, and not read as a whole: then Terraform knows before the layer is made that this is not null, and it can be
+  # another module's `layer_arn` in the same configuration.
+  layer_arn = var.layer_arn == null ? "${aws_lambda_layer_version.engine[0].layer_arn}:${aws_lambda_layer_version.engine[0].version}" : var.layer_arn
+}
+
+# Where other stacks look the layer up, without a share in this one's state.
+resource "aws_ssm_parameter" "layer_arn" {
+  #checkov:skip=CKV2_AWS_34:an ARN is no secret, and a stack that reads it should need no key
+  #checkov:skip=CKV_AWS_337:as above
+  count = var.parameter_name == null ? 0 : 1
+
+  name        = var.parameter_name
+  description = "ARN of the layer version with the fluxio engine ${local.version}"
+  type        = "String"
+  value       = local.layer_arn
+  tags        = var.tags
 }

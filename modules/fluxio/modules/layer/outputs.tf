@@ -1,8 +1,11 @@
-# Put together, and not read as a whole: then Terraform knows before the layer is made that this is not null, and it can be
-# another module's `layer_arn` in the same configuration.
 output "layer_arn" {
   description = "ARN of the layer version, with its version number: for `layers` of a function."
-  value       = var.layer_arn == null ? "${aws_lambda_layer_version.engine[0].layer_arn}:${aws_lambda_layer_version.engine[0].version}" : var.layer_arn
+  value       = local.layer_arn
+}
+
+output "parameter_name" {
+  description = "Name of the SSM parameter that holds the layer version's ARN; null without `parameter_name`."
+  value       = one(aws_ssm_parameter.layer_arn[*].name)
 }
 
 output "version" {

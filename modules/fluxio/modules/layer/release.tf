@@ -7,7 +7,7 @@ locals {
 
   own_zip     = "${path.module}/../../layer/fluxio-layer-${local.version}-${var.architecture}.zip"
   zip         = var.layer_zip == null && fileexists(local.own_zip) ? local.own_zip : var.layer_zip
-  zip_name    = local.zip == null ? "-" : basename(local.zip)
+  zip_name    = try(basename(coalesce(try(var.layer_s3.key, null), local.zip)), "-")
   zip_version = try(regex("^fluxio-layer-([0-9].*)-(?:x86_64|arm64)[.](?:zip|ZIP)$", local.zip_name)[0], "")
 
   # Releases of one series fit together. By Semantic Versioning that is the major version, and before 1.0, when every

@@ -44,8 +44,25 @@ variable "layer_zip" {
   }
 }
 
+variable "layer_s3" {
+  description = "The same zip in a bucket of this Region, as `{ bucket, key, version }`. Without `version` Terraform does not see that the object has changed: give each version a key of its own."
+  type = object({
+    bucket  = string
+    key     = string
+    version = optional(string)
+  })
+  default = null
+
+  validation {
+    condition = var.layer_s3 == null || (
+      can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.layer_s3.bucket)) && try(length(var.layer_s3.key) <= 1024 && endswith(lower(var.layer_s3.key), ".zip"), false) && try(var.layer_s3.version != "", true)
+    )
+    error_message = "layer_s3 needs a bucket (its name: 3 to 63 lower-case letters, digits, dots and hyphens; not an ARN or s3:// address) and the key of a .zip in it: layer_s3 = { bucket = \"my-artifacts\", key = \"fluxio-layer-<version>-x86_64.zip\", version = \"…\" }."
+  }
+}
+
 variable "layer_arn" {
-  description = "ARN of a layer version that is published already: nothing is made then, only its version is checked. At most one of `layer_zip` and `layer_arn`."
+  description = "ARN of a layer version that is published already: nothing is made then, only its version is checked. At most one of `layer_zip`, `layer_s3` and `layer_arn`."
   type        = string
   default     = null
 
@@ -53,4 +70,25 @@ variable "layer_arn" {
     condition     = var.layer_arn == null || can(regex("^arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:layer:[A-Za-z0-9_-]+:[0-9]+$", var.layer_arn))
     error_message = "layer_arn must be the ARN of one version of a layer: arn:aws:lambda:<region>:<account>:layer:<name>:<version>. Is the version number at the end missing?"
   }
+}
+
+variable "parameter_name" {
+  description = "Name of a parameter in SSM's Parameter Store that is to hold the layer version's ARN, such as \"/fluxio/layer\": other stacks read it there. Null: none is made."
+  type        = string
+  default     = null
+
+  validation {
+    condition = var.parameter_name == null || (
+      can(regex("^/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,14}$", var.parameter_name)) && length(coalesce(var.parameter_name, "-")) <= 900 && !can(regex("^/?(aws|ssm)", lower(coalesce(var.parameter_name, "-"))))
+      && (startswith(coalesce(var.parameter_name, "-"), "/") || !strcontains(coalesce(var.parameter_name, "-"), "/"))
+    )
+    error_message = "parameter_name must be a name that Parameter Store takes: letters, digits, _ . -, at most 900 characters; with / between at most 15 parts it begins with /, and in no case with aws or ssm. Such as \"/fluxio/orders/layer\"."
+  }
+}
+
+variable "tags" {
+  description = "Tags for the parameter; layer versions take none."
+  type        = map(string)
+  default     = {}
+  nullable    = false
 }
