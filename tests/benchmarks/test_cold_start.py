@@ -37,11 +37,12 @@ from tests.unit.http_answers import Answers, Asked, answer
 #: Turns that are taken at the least, and at the most.
 ROUNDS = 10, 80
 
-#: Processor time of the worker's cold start, in that of the bare handler's.
-ALLOWED = 1.0
+#: Processor time of the worker's cold start, in that of the bare handler's. Where collections cost the bare
+#: handler less, the worker gains less by having fewer.
+ALLOWED = 1.0 if sys.version_info < (3, 12) else 1.05
 
 #: Bytes of bytecode that the worker may load, in those that the bare handler loads.
-ALLOWED_BYTECODE = 1.0
+ALLOWED_BYTECODE = 1.05
 
 #: Collections of garbage, in those that a bare handler has.
 ALLOWED_COLLECTIONS = 0.5

@@ -94,7 +94,6 @@ class Loop:
         self._deadline = deadline
         self._function_timeout = function_timeout
         self._trace = trace
-        self._told = Telling(metrics)
         self._hand = Hand(nudge, received, services.new_token())
         self._hand.sent_at = sent_at
         self._hand.trace = trace.fresh.text if trace.fresh else None
@@ -102,6 +101,7 @@ class Loop:
         self._plan: Plan | Problem | None = None
         self._threads = services.new_threads()
         self._attempts: dict[str, Attempt] = {}
+        self._told = Telling(metrics, self._hand, self._attempts)
         self._pid = os.getpid()
         self._inputs = Inputs(services.store, nudge.run_id)
         self._refusals = 0
@@ -211,7 +211,7 @@ class Loop:
                 "first message is sent: was the message sent by hand, or the run deleted?"
             )
         self._run = run = self._hand.recall(run)
-        self._told.fenced(run, self._hand, self._attempts)
+        self._told.fenced(run)
         self._hand.settle(run)
         for name in self._hand.released(run):
             # What it still brings is dropped; until it ends, its thread stays.
@@ -275,7 +275,7 @@ class Loop:
                 if applied or was_applied(earlier, written.run, self._hand.token):
                     before = self._run
                     self._hand.went_on(earlier.changes)
-                    self._told.wrote(earlier, before, written.run, at, self._hand, self._attempts)
+                    self._told.wrote(earlier, before, written.run, at)
                     break
         if written.applied:
             self._forget_progress(action.changes)

@@ -25,20 +25,16 @@ class Telling:
 
     Args:
         metrics: where the invocation counts and measures.
+        hand: what the holder of a message has in hand.
+        attempts: the attempts of that holder, by step.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, hand: Hand, attempts: Mapping[str, Attempt]) -> None:
         self._metrics = metrics
+        self._hand = hand
+        self._attempts = attempts
 
-    def wrote(
-        self,
-        action: Write,
-        before: Run | None,
-        run: Run,
-        now: int,
-        hand: Hand,
-        attempts: Mapping[str, Attempt],
-    ) -> None:
+    def wrote(self, action: Write, before: Run | None, run: Run, now: int) -> None:
         """Count and log what a write has brought about.
 
         Args:
@@ -46,12 +42,10 @@ class Telling:
             before: the run before it, as it was last seen.
             run: the run after it.
             now: when it was made.
-            hand: what its maker has in hand.
-            attempts: the attempts of its maker, by step.
         """
         for change in action.changes:
             if change.row.step_to is not None:
-                self._step(change, before, run, now, hand, attempts)
+                self._step(change, before, run, now)
             elif change.row.name == "open":
                 self._metrics.count("runs_started", run.workflow)
             elif change.row.run_to is not None:
@@ -81,15 +75,7 @@ class Telling:
             reason=None if error.step else error.message,
         )
 
-    def _step(
-        self,
-        change: Change,
-        before: Run | None,
-        run: Run,
-        now: int,
-        hand: Hand,
-        attempts: Mapping[str, Attempt],
-    ) -> None:
+    def _step(self, change: Change, before: Run | None, run: Run, now: int) -> None:
         assert change.step is not None
         step = run.steps[change.step]
         if change.row.name == "take_over":
@@ -107,23 +93,23 @@ class Telling:
             self._metrics.count("step_retries", run.workflow, step.name)
         if change.row.step_to is StepStatus.FAILED:
             self._metrics.count("step_failures", run.workflow, step.name)
-        outcome = hand.outcomes.get(step.name)
+        outcome = self._hand.outcomes.get(step.name)
         if outcome is None:
             return
         if isinstance(outcome, Succeeded) and outcome.transacts:
-            log("INFO", "step returned", **attempts[step.name].ids)
+            log("INFO", "step returned", **self._attempts[step.name].ids)
         if isinstance(outcome, Failed) and outcome.timed_out:
             self._metrics.count("step_timeouts", run.workflow, step.name)
         if step.started_at is not None:
             took = now - step.started_at
             self._metrics.took("step_duration", took, run.workflow, step.name)
 
-    def fenced(self, run: Run, hand: Hand, attempts: Mapping[str, Attempt]) -> None:
+    def fenced(self, run: Run) -> None:
         """Count and log the outcomes that can no longer be committed: another worker took their steps over."""
-        for name in hand.outcomes:
+        for name in self._hand.outcomes:
             step = run.steps.get(name)
             if step is not None and step.status is StepStatus.SKIPPED:
-                log("INFO", "step released", **attempts[name].ids)
-            elif step is None or step.token != hand.token:
+                log("INFO", "step released", **self._attempts[name].ids)
+            elif step is None or step.token != self._hand.token:
                 self._metrics.count("fenced_commits")
-                log("WARN", "commit fenced", **attempts[name].ids)
+                log("WARN", "commit fenced", **self._attempts[name].ids)
