@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from fluxio import Retry, StepContext, step, workflow
+from fluxio import Again, Retry, StepContext, step, workflow
 from fluxio_client import Run, RunStatus, StepStatus
 from fluxio_protocol import layout, limits
 from tests.moto.conftest import create_table
@@ -423,6 +424,60 @@ def test_a_started_run_costs_a_write_in_the_steps_transaction_and_a_message(worl
     spent(starting(HOME))
     writes, messages = spent(starting())
     assert spent(starting(HOME, HOME)) == (writes, messages + 2)
+
+
+@pytest.mark.parametrize("after", [0, 30, 300])
+def test_a_step_that_runs_again_starts_in_each_round(world: World, after: float) -> None:
+    @workflow
+    class Order:
+        @step
+        def pay(self, ctx: StepContext) -> Any:
+            ctx.start("Letter", {"street": f"round {ctx.round}"})
+            ctx.start("Letter", {"street": "chosen"}, run_id=f"letter-{ctx.round}")
+            ctx.progress({"round": ctx.round})
+            return Again(after=after) if ctx.round < 2 else "done"
+
+    world.client.start("Order", run_id="order-1")
+    pump = world.pump(Order, Letter)
+    pump.drain()
+    if after:
+        run = world.client.get("order-1")
+        assert run.steps["pay"].progress == {"round": 0}
+        assert [world.client.get(letter).result for letter in run.started["pay"]] == [
+            "sent to round 0 1",
+            "sent to chosen 1",
+        ]
+    pump.pass_time(2 * after + 5, step=10)
+    run = world.client.get("order-1")
+    ids = run.started["pay"]
+    assert ids[1::2] == ("letter-0", "letter-1", "letter-2")
+    assert [world.client.get(letter).result for letter in ids[::2]] == [
+        f"sent to round {number} 1" for number in range(3)
+    ]
+    assert run_ids(world) == sorted(["order-1", *ids])
+
+
+def test_the_end_of_many_rounds_nudges_only_what_the_last_one_started(world: World) -> None:
+    @workflow
+    class Order:
+        @step
+        def pay(self, ctx: StepContext) -> Any:
+            ctx.start("Letter", HOME["input"])
+            return Again(after=400) if ctx.round < 5 else "done"
+
+    sent: list[str] = []
+
+    class Counting(Forgetful):
+        def send_message_batch(self, **given: Any) -> Any:
+            sent.extend(json.loads(entry["MessageBody"])["run_id"] for entry in given["Entries"])
+            return self._sqs.send_message_batch(**given)
+
+    world.sqs = Counting(world.sqs)
+    world.client.start("Order", run_id="order-1")
+    pump = world.pump(Order, Letter)
+    while world.client.get("order-1").status is not RunStatus.SUCCEEDED:
+        pump.pass_time(100, step=20)
+    assert sorted({*sent} - {"order-1"}) == sorted(run for run in sent if run != "order-1")
 
 
 def test_a_started_run_is_in_the_trace_of_the_run_that_started_it(world: World) -> None:

@@ -169,7 +169,8 @@ class Watch:
             if (by := StartedBy.from_text(new.get("started_by", ""))) is not None:
                 starter = self._last.get(by.run_id, {})
                 step = starter.get("steps", {}).get(by.step, {})
-                if step.get("status") != "SUCCEEDED" or run_id not in self._started(by.run_id):
+                committed = step.get("status") == "SUCCEEDED" or step.get("round", 0) > 0
+                if not committed or run_id not in self._started(by.run_id):
                     yield f"was started by {by}, which is {step} and has started {starter}"
         elif status != before and status not in RUN_MOVES.get(before, ()):
             yield f"goes from {before} to {status}"

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from fluxio_protocol import layout
-from fluxio_protocol.new_run import NewRun, StartedBy, started_ids, started_text
+from fluxio_protocol.new_run import (
+    NewRun,
+    StartedBy,
+    started_before,
+    started_ids,
+    started_text,
+)
 
 
 def starts(*ids: str | None) -> list[NewRun]:
@@ -32,13 +38,27 @@ def test_ids_are_kept_in_few_bytes_and_read_as_they_were(
     assert started_ids(text, "order-1", "pay", 5) == tuple(new.run_id for new in made)
 
 
-def test_of_chosen_ids_that_have_no_room_the_number_is_kept() -> None:
+def test_of_what_has_no_room_the_number_is_kept() -> None:
     made = starts("a" * 60, None, "b" * 60, "c" * 60, None)
     text = started_text(made, room=100)
-    assert text == f"{'a' * 60},*,?2,*"
-    assert started_ids(text, "order-1", "pay", 5) == (
-        "a" * 60, made[1].run_id, "?", "?", made[4].run_id,
-    )  # fmt: skip
+    assert text == f"{'a' * 60},*,?3"
+    assert started_ids(text, "order-1", "pay", 5) == ("a" * 60, made[1].run_id, "?", "?", "?")
+
+
+def test_however_many_rounds_start_runs_what_is_kept_of_them_stays_short() -> None:
+    text = ""
+    for round_ in range(10_000):
+        by = StartedBy("order-1", "pay", 2 * round_, 5)
+        chosen = NewRun(f"order-1.{round_}", "W", "{}", by)
+        derived = by._replace(position=2 * round_ + 1)
+        text = started_text(
+            [chosen, NewRun(derived.derived_id(), "W", "{}", derived)], 1_000 - len(text), text
+        )
+    assert len(text) < 1_100
+    assert started_before(text) == 20_000
+    few = started_text(starts(None, "a", None, None))
+    all_ids = started_ids(few, "order-1", "pay", 5)
+    assert started_ids(few, "order-1", "pay", 5, 3) == all_ids[1:]
 
 
 def test_derived_ids_differ_by_all_that_they_are_derived_from() -> None:

@@ -24,7 +24,10 @@ WATCH_MS = 120_000
 #: than that, the sweeper sends its message, so long before.
 HOLD_MS = 120_000
 
-#: Bytes that a run's item gives to ids that its steps' code has chosen for the runs they start.
+#: Runs that one attempt of a step may start: as many as fit the transaction that completes it.
+MOST_STARTS = limits.TRANSACTION_OPERATIONS - 1
+
+#: Bytes that a run's item gives to the ids of the runs that its steps start.
 CHOSEN_BYTES = 16_384
 
 #: Bytes that a run's item has besides its input, at the most, while no worker has opened it.
@@ -95,14 +98,16 @@ class NewRun(NamedTuple):
 def started_text(runs: Sequence[NewRun], room: int = CHOSEN_BYTES, before: str = "") -> str:
     """Which runs a step has started: `*2,order-7,*` are three with derived ids, the third having been chosen.
 
-    Ids that the step's code has chosen are kept as far as they fit; of those that do not, `?2` says how many.
+    What does not fit is counted, as `?2`: ids that the step's code has chosen, and what comes after those.
     `before` is the text of those that it has started in its earlier rounds.
     """
     found = [_counted(part) for part in before.split(",") if part]
     for run in runs:
-        chosen = run.run_id != run.started_by.derived_id()
-        room -= len(run.run_id) if chosen else 0
-        mark = "*" if not chosen else run.run_id if room >= 0 else "?"
+        mark = "*" if run.run_id == run.started_by.derived_id() else run.run_id
+        if not (mark == "*" and found and found[-1][0] == "*"):
+            room -= len(mark) + 1
+        if room < 0:
+            mark = "?"
         if found and mark in ("*", "?") and found[-1][0] == mark:
             found[-1] = (mark, found[-1][1] + 1)
         else:
@@ -110,17 +115,26 @@ def started_text(runs: Sequence[NewRun], room: int = CHOSEN_BYTES, before: str =
     return ",".join(mark if times == 1 else f"{mark}{times}" for mark, times in found)
 
 
-def started_ids(text: str, run_id: str, step: str, created_at: int) -> tuple[str, ...]:
-    """The ids that `started_text` wrote; "?" for one that was not kept."""
+def started_ids(
+    text: str, run_id: str, step: str, created_at: int, last: int | None = None
+) -> tuple[str, ...]:
+    """The ids that `started_text` wrote; "?" for one that was not kept.
+
+    Args:
+        text: what was written.
+        run_id: the run.
+        step: its step.
+        created_at: when the run was started.
+        last: only so many, from the end; None: all.
+    """
     ids: list[str] = []
+    first, position = 0 if last is None else started_before(text) - last, 0
     for part in text.split(","):
         mark, times = _counted(part)
-        if mark not in ("*", "?"):
-            ids.append(part)
-            continue
-        for _ in range(times):
-            by = StartedBy(run_id, step, len(ids), created_at)
+        for at in range(max(position, first), position + times):
+            by = StartedBy(run_id, step, at, created_at)
             ids.append(by.derived_id() if mark == "*" else mark)
+        position += times
     return tuple(ids)
 
 

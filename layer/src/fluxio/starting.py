@@ -11,7 +11,14 @@ from fluxio_protocol import layout
 from fluxio_protocol.clock import WATCHDOG_MS
 from fluxio_protocol.duration import YEAR, in_seconds
 from fluxio_protocol.errors import FluxioError, InvalidInput
-from fluxio_protocol.new_run import NewRun, StartedBy, input_text, workflow_of
+from fluxio_protocol.new_run import (
+    MOST_STARTS,
+    NewRun,
+    StartedBy,
+    input_text,
+    started_ids,
+    workflow_of,
+)
 from fluxio_protocol.queue import Nudge
 from fluxio_protocol.run import Run
 
@@ -78,20 +85,19 @@ def nudges(run: Run, hand: Hand, now: int) -> tuple[Nudge, ...]:
     have died between its write and its messages. SQS drops the second message of a run within five minutes;
     what is older than that the sweeper has found.
     """
-    if not run.started_texts:
+    again = hand.received > 1
+    if not run.started_texts or not (again or hand.started):
         return ()
     found: list[Nudge] = []
-    for step, ids in run.started.items():
+    for step, text in run.started_texts.items():
         by = run.steps.get(step)
         if by is None:
             continue
-        if (
-            by.ended_at is None
-        ):  # between two rounds: the sweeper finds what another worker has started
-            ids = tuple(run_id for run_id in ids if run_id in hand.started)
-        elif by.token != hand.token and (hand.received < 2 or by.ended_at + WATCHDOG_MS < now):
-            continue
-        for run_id in ids:
+        # A step that runs again and again may have started thousands; those of its last round are the question.
+        ids = started_ids(text, run.run_id, step, run.created_at, MOST_STARTS)
+        own = [run_id for run_id in ids if run_id in hand.started]
+        lost = again and by.ended_at is not None and by.ended_at + WATCHDOG_MS >= now
+        for run_id in ids if lost and by.token != hand.token else own:
             new = hand.started.get(run_id)
             if run_id in hand.nudged or run_id == "?" or (new is not None and new.waits_for_sweep):
                 continue
