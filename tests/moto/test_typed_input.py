@@ -341,3 +341,18 @@ def test_names_that_kwargs_lose_are_in_the_log_and_their_values_are_not(
     assert (line["level"], line["names"]) == ("WARN", ["flag", "secret", "status"])
     assert (line["step"], line["run_id"]) == ("join", run.run_id)
     assert "4111" not in str(log_lines())
+
+
+def test_a_predicate_is_given_what_the_inputs_type_adds(world: World) -> None:
+    class Order(BaseModel):
+        express: bool = True
+
+    @workflow(name="Adds", input=Order)
+    class Adds:
+        @step(when=lambda express: express)
+        def send(self) -> dict[str, bool]:
+            return {"sent": True}
+
+    world.client.start("Adds", {}, run_id="a")
+    world.pump(Adds).drain()
+    assert world.client.get("a").result == {"sent": True}

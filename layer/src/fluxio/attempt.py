@@ -169,8 +169,8 @@ class Attempt(NamedTuple):
             except BindingError as error:
                 # Told here: a step's own code may raise one as well, and that is a failure like any other.
                 return self._raised(error)._replace(unbound=True, refused=error.signals)
-            when = self.definition.when
-            if when is not None and not when.holds(self.given, context, self.cls):
+            when, defaults = self.definition.when, self.definition.defaults(given.input)
+            if when is not None and not when.holds(given, context, self.cls, defaults):
                 return Declined()
             value = _run_code(self, arguments)
             if isinstance(value, Again):

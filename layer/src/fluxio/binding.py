@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from types import MappingProxyType, UnionType
+from typing import Any, NamedTuple, TypeVar
 
 from fluxio import scope
 from fluxio.conversion import Converter
@@ -67,7 +67,7 @@ class Signature:
             DefinitionError: there is no `self`, or parameters that cannot be bound by name; or what is called
                 returns a coroutine or a generator.
         """
-        if _is_deferred(function) or _is_deferred(vars(type(function)).get("__call__")):
+        if is_deferred(function) or is_deferred(vars(type(function)).get("__call__")):
             raise DefinitionError(
                 f"{where}: a step is a plain method. Of a coroutine, call asyncio.run(…) inside it; of a "
                 "generator, return list(…)."
@@ -246,7 +246,24 @@ class Signature:
             kind = self.type_of(name)
         except BindingError:
             return True
-        return kind is Any or kind is None or type(None) in typing.get_args(kind)
+        return any(
+            one is None
+            or one in (Any, object, type(None))
+            or isinstance(one, TypeVar)
+            or (typing.get_origin(one) is typing.Literal and None in typing.get_args(one))
+            for one in _alternatives(kind)
+        )
+
+    def takes(self, kind: type, name: str) -> bool:
+        """Whether a parameter may be a value of a class, as far as its annotation tells."""
+        try:
+            annotated = self.type_of(name)
+        except BindingError:
+            return True
+        classes = [typing.get_origin(one) or one for one in _alternatives(annotated)]
+        return any(
+            one is Any or not isinstance(one, type) or issubclass(kind, one) for one in classes
+        )
 
     def _bind_signals(self, signals: Mapping[str, Any], lapsed: frozenset[str]) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
@@ -309,6 +326,19 @@ class Signature:
         return f"nothing supplies the parameter {name!r}: {sources} {known}. {remedy}{whole}{self.hint}"
 
 
+def _alternatives(kind: Any) -> Iterator[Any]:
+    """The types that a type is a union of: itself, if it is none."""
+    if hasattr(kind, "__value__"):  # `type Maybe = …`
+        yield from _alternatives(kind.__value__)
+    elif typing.get_origin(kind) is typing.Annotated:
+        yield from _alternatives(typing.get_args(kind)[0])
+    elif typing.get_origin(kind) in (typing.Union, UnionType):
+        for one in typing.get_args(kind):
+            yield from _alternatives(one)
+    else:
+        yield kind
+
+
 class _Supplied:
     """What input and outputs supply by name."""
 
@@ -327,7 +357,7 @@ class _Supplied:
                 suppliers[name] = step
 
 
-def _is_deferred(function: Any) -> bool:
+def is_deferred(function: Any) -> bool:
     """Whether a call only makes what has still to be run."""
     return (
         inspect.iscoroutinefunction(function)

@@ -6,12 +6,14 @@ tests; each error names the workflow, the step and the remedy.
 
 from __future__ import annotations
 
+import sys
 import typing
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 from functools import cache
 from graphlib import CycleError
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar, overload
 
 from fluxio import marks, scope, supply
@@ -25,7 +27,7 @@ from fluxio.steps import check_name, check_plain
 from fluxio.steps import step as step
 from fluxio_protocol import layout
 from fluxio_protocol.duration import YEAR, Duration, in_seconds
-from fluxio_protocol.edge import FAILED
+from fluxio_protocol.edge import FIRST_OF
 from fluxio_protocol.errors import InvalidInput
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.new_run import DEFINITION
@@ -239,13 +241,12 @@ def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
         for signal in definition.awaits:
             if signal in steps:
                 raise DefinitionError(
-                    f"{name}.{step_name}: awaits names {signal!r}, which is a step of {name}: depend on "
-                    "it, or give the signal another name."
+                    f"{name}.{step_name}: waits for the signal {signal!r}, which is a step of {name}: depend "
+                    "on it, or give the signal another name."
                 )
-    _check_soft_parameters(name, steps)
     _check_signals(name, steps)
     try:
-        _ = Graph({step_name: Node(step.depends_on) for step_name, step in steps.items()}).waves
+        waves = Graph({step_name: Node(step.depends_on) for step_name, step in steps.items()}).waves
     except CycleError as error:
         # graphlib lists each step before one that waits for it
         circle = " -> ".join(reversed(error.args[1]))
@@ -253,6 +254,7 @@ def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
             f"{name}: the steps depend on each other in a circle: {circle} "
             "(read '->' as 'depends on'). Remove one of these dependencies."
         ) from None
+    _check_possible(name, steps, chain(*waves))
     graph = Graph({step_name: step.node for step_name, step in steps.items() if not step.retired})
     for step_name, names in graph.dependents.items():
         if len(names) > MAX_DEPENDENTS:
@@ -264,24 +266,41 @@ def _check_graph(name: str, steps: dict[str, StepDefinition]) -> Graph:
     return graph
 
 
-def _check_soft_parameters(name: str, steps: dict[str, StepDefinition]) -> None:
-    """A parameter that a step need not supply takes None, or has a default."""
-    for step_name, definition in steps.items():
-        handled = {s for edge in definition.edges if edge.kind == FAILED for s in edge.sources}
-        for parameter in definition.signature.required:
-            if parameter not in definition.soft - handled:
-                continue
-            if not definition.signature.takes_none(parameter):
-                raise DefinitionError(
-                    f"{name}.{step_name}: the parameter {parameter!r} is None if the step {parameter} has not "
-                    f"succeeded. Annotate it with `… | None`, or give it a default."
-                )
+def _check_possible(name: str, steps: dict[str, StepDefinition], order: Iterable[str]) -> None:
+    """A step that needs another one both to have succeeded and to have failed would be skipped in each run."""
+    # By step: those that must have succeeded for it to begin, and those that must have failed.
+    succeeded: dict[str, set[str]] = {}
+    failed: dict[str, set[str]] = {}
+    for step_name in order:
+        definition = steps[step_name]
+        plain = [dep for dep in definition.depends_on if dep not in definition.soft]
+        needs = [*plain, *definition.handled]  # what has failed has begun, too
+        succeeded[step_name] = {*plain}.union(*(succeeded[dep] for dep in needs))
+        failed[step_name] = {*definition.handled}.union(*(failed[dep] for dep in needs))
+        if both := sorted(succeeded[step_name] & failed[step_name]):
+            raise DefinitionError(
+                f"{name}.{step_name}: can never run: by its edges, and those of the steps it depends on, "
+                f"{both[0]!r} must have succeeded and must have failed. Where one of two ways leads to a step, "
+                "name them in any_of(…) or maybe(…)."
+            )
+        for edge in definition.edges:
+            for late in edge.sources if edge.kind == FIRST_OF else ():
+                if before := sorted(succeeded[late] & {*edge.sources}):
+                    raise DefinitionError(
+                        f"{name}.{step_name}: first_of({', '.join(edge.sources)}): {late!r} begins once "
+                        f"{before[0]!r} has succeeded, which releases it. Take it out of first_of."
+                    )
 
 
 def _check_signals(name: str, steps: dict[str, StepDefinition]) -> None:
     """The first timeout of a signal that is over ends it for all steps, so all must say the same of it."""
     known: dict[str, tuple[str, SignalTimeout | None]] = {}
     for step_name, definition in steps.items():
+        # pydantic takes longer to import than all else of a cold start: only what needs none is checked now.
+        for problem in definition.signal_problems(
+            f"{name}.{step_name}", imported="pydantic" in sys.modules
+        ):
+            raise DefinitionError(problem)
         for signal in definition.awaits:
             edge = definition.signals.get(signal)
             timeout = edge.timeout if edge else None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from fluxio import marks
+from fluxio.binding import RESERVED
 from fluxio.errors import DefinitionError
 from fluxio_protocol import edge, layout
 from fluxio_protocol.duration import YEAR, Duration, in_seconds
@@ -36,9 +38,35 @@ class TimerEdge(NamedTuple):
     timer: Timer
 
 
+class Unusable(NamedTuple):
+    """What stands in `depends_on` for an edge that cannot be used: `@step` says so, and of which step."""
+
+    problem: str
+
+
 _MISSING: Any = object()
 
+#: What a signal's `type` may be mistaken for: a payload, a timeout, a name.
+_NO_TYPES = (str, bytes, int, float, timedelta, list, tuple, dict, set)
 
+_Of = ParamSpec("_Of")
+_Made = TypeVar("_Made")
+
+
+def _told_by_step(make: Callable[_Of, _Made]) -> Callable[_Of, _Made]:
+    """Leave an error to `@step`, which knows the workflow and the step: here, neither has a name yet."""
+
+    @wraps(make)
+    def made(*args: _Of.args, **kwargs: _Of.kwargs) -> _Made:
+        try:
+            return make(*args, **kwargs)
+        except DefinitionError as error:
+            return cast("_Made", Unusable(str(error)))
+
+    return made
+
+
+@_told_by_step
 def maybe(step: StepLike) -> Edge:
     """Wait until a step has ended, whether it succeeded, was skipped, or failed and that is handled.
 
@@ -48,11 +76,12 @@ def maybe(step: StepLike) -> Edge:
         step: its name, or the method itself.
 
     Raises:
-        DefinitionError: it is neither.
+        DefinitionError: (by `@step`) it is neither.
     """
     return Edge(edge.MAYBE, (_name(step, "maybe"),))
 
 
+@_told_by_step
 def failed(step: StepLike, *errors: type[BaseException] | str) -> Edge:
     """Run only if a step has failed for good, its retries used up. That handles the failure: the run goes on.
 
@@ -64,7 +93,7 @@ def failed(step: StepLike, *errors: type[BaseException] | str) -> Edge:
             "TimeoutError" (an attempt took too long), "WorkerLost", "SignalTimeout" and "StepDeadline".
 
     Raises:
-        DefinitionError: an argument is none of these.
+        DefinitionError: (by `@step`) an argument is none of these.
     """
     names = []
     for error in errors:
@@ -80,6 +109,7 @@ def failed(step: StepLike, *errors: type[BaseException] | str) -> Edge:
     return Edge(edge.FAILED, (_name(step, "failed"),), tuple(names))
 
 
+@_told_by_step
 def any_of(*steps: StepLike) -> Edge:
     """Wait until all of these steps have ended; one of them at least must have succeeded.
 
@@ -87,11 +117,12 @@ def any_of(*steps: StepLike) -> Edge:
         steps: their names, or the methods themselves: two or more.
 
     Raises:
-        DefinitionError: they are fewer, or something else.
+        DefinitionError: (by `@step`) they are fewer, or something else.
     """
     return _group(edge.ANY_OF, steps)
 
 
+@_told_by_step
 def first_of(*steps: StepLike) -> Edge:
     """Wait until the first of these steps has succeeded; the others are skipped, or stopped where they run.
 
@@ -101,11 +132,12 @@ def first_of(*steps: StepLike) -> Edge:
         steps: their names, or the methods themselves: 2 to 20.
 
     Raises:
-        DefinitionError: they are fewer or more, or something else.
+        DefinitionError: (by `@step`) they are fewer or more, or something else.
     """
     return _group(edge.FIRST_OF, steps)
 
 
+@_told_by_step
 def timer(
     after: Duration | None = None,
     *,
@@ -120,13 +152,14 @@ def timer(
     Args:
         after: seconds, or a timedelta; or as `days`, `hours`, `minutes` and `seconds`. At most a year.
         at: where the time stands instead: "input" or the name of a step in `depends_on`, and the fields
-            inside, as in "order.ship_at". It is a text in ISO 8601 (UTC, unless it says otherwise), or seconds
-            since 1970; one that is past is no wait. If it is no time, the step fails.
+            inside, as in "order.ship_at"; not a step in `maybe` and the like, which may have no output. It is a
+            text in ISO 8601 (UTC, unless it says otherwise), or seconds since 1970; a past one is no wait.
+            If it is no time, the step fails.
 
     Raises:
-        DefinitionError: both or neither are given, or the wait is not above 0 and at most a year.
+        DefinitionError: (by `@step`) both or neither are given, or the wait is not above 0 and at most a year.
     """
-    parts = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    parts = _sum(days=days, hours=hours, minutes=minutes, seconds=seconds)
     if at is not None:
         if after is not None or parts:
             raise DefinitionError("timer: pass a duration or `at`, not both.")
@@ -138,10 +171,16 @@ def timer(
         return TimerEdge(Timer(None, at))
     if after is not None and parts:
         raise DefinitionError("timer: pass one duration, not two.")
+    if after is None and not parts:
+        raise DefinitionError(
+            "timer: pass how long to wait, as in timer(days=30), or at which time, as in "
+            "timer(at='order.ship_at')."
+        )
     wait = parts if after is None else after
     return TimerEdge(Timer(milliseconds(wait, "timer: the duration"), None))
 
 
+@_told_by_step
 def signal(
     name: str, type: Any = None, timeout: Duration | None = None, default: Any = _MISSING
 ) -> SignalEdge:
@@ -156,16 +195,28 @@ def signal(
         default: what is bound when the timeout is over. Without one, the step fails with SignalTimeout.
 
     Raises:
-        DefinitionError: the name cannot be a signal's, the timeout is out of bounds, a default has no timeout
-            or is no JSON.
+        DefinitionError: (by `@step`) the name cannot be a signal's, the type is none, the timeout is out of
+            bounds, a default has no timeout, is no JSON, is too long, or does not fit the parameter.
     """
     try:
         layout.check_signal(name)
     except InvalidInput as error:
-        raise DefinitionError(f"signal: {error}") from None
+        raise DefinitionError(str(error)) from None
+    if name in RESERVED:
+        raise DefinitionError(
+            f"signal({name!r}): a parameter of that name means something else. Rename the signal."
+        )
+    if isinstance(type, _NO_TYPES):
+        raise DefinitionError(
+            f"signal({name!r}): type is {type!r}, which is no type. Pass a class, such as dict or a pydantic "
+            "model, or leave it out."
+        )
     if timeout is None:
         if default is not _MISSING:
-            raise DefinitionError(f"signal({name!r}): a default needs a timeout.")
+            raise DefinitionError(
+                f"signal({name!r}): the default is bound when a timeout is over, and there is none. Pass "
+                "timeout=… as well, or leave the default out."
+            )
         return SignalEdge(name, type)
     text = None
     if default is not _MISSING:
@@ -175,7 +226,8 @@ def signal(
             raise DefinitionError(str(error)) from None
         if not layout.fits_inline(text):
             raise DefinitionError(
-                f"signal({name!r}): the default takes more than {layout.INLINE_BYTES} bytes of JSON."
+                f"signal({name!r}): the default takes more than {layout.INLINE_BYTES} bytes of JSON. Pass a "
+                "short one, such as None, and let the step supply what it stands for."
             )
     return SignalEdge(
         name, type, SignalTimeout(milliseconds(timeout, f"signal({name!r}): timeout"), text)
@@ -194,18 +246,40 @@ def milliseconds(of: Any, where: str) -> int:
         raise DefinitionError(f"{where} {error}.") from None
 
 
+def _sum(**parts: float) -> timedelta:
+    for name, of in parts.items():
+        if type(of) not in (int, float):
+            raise DefinitionError(f"timer: {name} is {of!r}; pass a number of {name}.")
+    try:
+        return timedelta(**parts)
+    except (ValueError, OverflowError):
+        given = ", ".join(f"{name}={of!r}" for name, of in parts.items() if of)
+        raise DefinitionError(
+            f"timer({given}) is no duration; pass one of at most a year."
+        ) from None
+
+
 def _group(kind: str, steps: tuple[StepLike, ...]) -> Edge:
     names = tuple(_name(step, kind) for step in steps)
     if len(names) < 2 or len({*names}) < len(names):
-        raise DefinitionError(f"{kind}: pass two steps or more, each once; not {names}.")
+        given = ", ".join(map(repr, names))
+        raise DefinitionError(f"{kind}({given}): pass two steps or more, each once.")
     if kind == edge.FIRST_OF and len(names) > MAX_FIRST_OF:
         raise DefinitionError(
-            f"{kind}: {len(names)} steps; at most {MAX_FIRST_OF}, which the first releases in one write."
+            f"{kind}: {len(names)} steps; at most {MAX_FIRST_OF}, since the first to succeed releases the "
+            "others in one write. Divide them into groups, each with a step behind it."
         )
     return Edge(kind, names)
 
 
 def _name(step: Any, where: str) -> str:
+    if isinstance(step, Unusable):
+        raise DefinitionError(step.problem)
+    if isinstance(step, (Edge, SignalEdge, TimerEdge)):
+        raise DefinitionError(
+            f"{where}: an edge, a signal or a timer cannot stand in another edge. Pass steps, and let a step "
+            "of its own wait for the rest."
+        )
     found = step if isinstance(step, str) else getattr(marks.of(step), "name", None)
     if not isinstance(found, str) or found == INPUT:
         raise DefinitionError(

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 from fluxio import marks, scope
 from fluxio.binding import ALL_THERE, RESERVED, Signature, Soft
 from fluxio.conversion import Converter
-from fluxio.edges import SignalEdge, TimerEdge, milliseconds
+from fluxio.edges import SignalEdge
 from fluxio.errors import BindingError, DefinitionError
 from fluxio.retry import Retry
+from fluxio.waits import MAX_AWAITS as MAX_AWAITS
+from fluxio.waits import Dependency, define_awaits, define_deadline, define_dependencies
 from fluxio.when import When
-from fluxio_protocol import encoding, layout
+from fluxio_protocol import encoding
 from fluxio_protocol.duration import Duration, in_seconds
 from fluxio_protocol.edge import FAILED, Edge
 from fluxio_protocol.errors import InvalidInput
 from fluxio_protocol.node import Node, Timer
-from fluxio_protocol.timeouts import INPUT
-
-#: An entry of `depends_on`.
-Dependency: TypeAlias = str | Callable[..., Any] | Edge | SignalEdge | TimerEdge
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: A step's name becomes a part of message ids, which SQS limits to 128 characters.
 MAX_STEP_NAME = 40
-
-#: Signals that one step may await: its claim asks for each of them in one expression.
-MAX_AWAITS = 100
 
 #: Seconds an attempt may take at most; a Lambda function's own limit is 900.
 #: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -39,6 +35,9 @@ MAX_TIMEOUT = 900
 
 #: Seconds an attempt may take where the step does not say, or less if the function's timeout is shorter.
 DEFAULT_TIMEOUT = 60
+
+#: Types of parameters that a signal's default is held against without pydantic, unless it does not fit.
+_PLAIN = (str, int, float, bool, list, dict)
 
 
 class StepDefinition(NamedTuple):
@@ -87,6 +86,51 @@ class StepDefinition(NamedTuple):
         """The steps that it depends on and that need not have succeeded."""
         return frozenset(source for edge in self.edges for source in edge.sources)
 
+    @property
+    def handled(self) -> frozenset[str]:
+        """The steps whose failures it handles."""
+        return frozenset(one for edge in self.edges if edge.kind == FAILED for one in edge.sources)
+
+    def bound(self, workflow: str) -> Iterator[tuple[str, Signature]]:
+        """What is called with values bound by name, and what errors call it."""
+        yield f"{workflow}.{self.name}", self.signature
+        if self.when is not None:
+            yield f"{workflow}.{self.name}: when", self.when.signature
+
+    def signal_problems(self, where: str, imported: bool = True) -> Iterator[str]:
+        """Types of signals that cannot be checked, and defaults that do not fit the step's parameter.
+
+        Args:
+            where: what errors call the step.
+            imported: whether pydantic may be imported, which some types need to be checked.
+        """
+        for name, edge in self.signals.items():
+            if imported and edge.type not in (None, Any):
+                try:
+                    _ = signal_converter(edge.type, name).adapter
+                except BindingError as error:
+                    yield f"{where}: signal({name!r}): {error}"
+            text = edge.timeout.default if edge.timeout else None
+            if text is not None and (problem := self._default_problem(name, text, imported)):
+                yield (
+                    f"{where}: the default of signal({name!r}) does not fit the parameter {name!r}: {problem} "
+                    "Pass another default, or change the annotation."
+                )
+
+    def _default_problem(self, name: str, text: str, imported: bool) -> str | None:
+        default = json.loads(text)
+        if name not in self.signature.parameters or name not in self.signature.annotations:
+            return None
+        if default is None:
+            takes = self.signature.takes_none(name)
+            return None if takes else "it is None, and the annotation takes no None."
+        try:
+            if imported or self.signature.type_of(name) in _PLAIN:
+                self.signature.converter(name).convert(default)
+        except BindingError as error:
+            return str(error)
+        return None
+
     def bind(
         self,
         input: Mapping[str, Any],
@@ -104,6 +148,14 @@ class StepDefinition(NamedTuple):
         Raises:
             BindingError: see `Signature.bind`; or the run's input does not fit the workflow's type.
         """
+        if self.input is not None and not self.depends_on:
+            self.input.convert(input)
+        self._check_signals(signals or {}, soft)
+        defaults = self.defaults(input)
+        return self.signature.bind(input, outputs, context, signals, earlier, defaults, soft)
+
+    def defaults(self, input: Any) -> Callable[[], Mapping[str, Any]]:
+        """What the type of the workflow's input adds to one that leaves it out, once that is asked for."""
         check = self.input
 
         @cache
@@ -116,10 +168,7 @@ class StepDefinition(NamedTuple):
                 return {}
             return tree if isinstance(tree, dict) else {}
 
-        if check is not None and not self.depends_on:
-            check.convert(input)
-        self._check_signals(signals or {}, soft)
-        return self.signature.bind(input, outputs, context, signals, earlier, defaults, soft)
+        return defaults
 
     def _check_signals(self, signals: Mapping[str, Any], soft: Soft) -> None:
         """Hold payloads against the types that their signals say they have."""
@@ -127,7 +176,9 @@ class StepDefinition(NamedTuple):
         for name, edge in self.signals.items():
             if edge.type is None or name not in signals or name in soft.lapsed:
                 continue
-            converter = _signal_converter(edge.type, name)
+            converter = signal_converter(edge.type, name)
+            if edge.type is not Any:
+                _ = converter.adapter  # a type that cannot be checked is not the payload's fault
             try:
                 converter.convert(signals[name])
             except BindingError as error:
@@ -140,7 +191,8 @@ class StepDefinition(NamedTuple):
             )
 
 
-def _signal_converter(kind: Any, name: str) -> Converter:
+def signal_converter(kind: Any, name: str) -> Converter:
+    """What holds a payload against the type that its signal says it has."""
     return Converter(kind, name, "the payload", "Send one that does.")
 
 
@@ -276,13 +328,13 @@ def _define_step(
 ) -> StepDefinition:
     retry, timeout = arguments["retry"], arguments["timeout"]
     check_name(name, where)
-    waits = _define_dependencies(arguments["depends_on"], where)
-    awaits = _define_awaits(arguments["awaits"], where)
+    waits = define_dependencies(arguments["depends_on"], where)
+    awaits = define_awaits(arguments["awaits"], where)
     if twice := {*awaits} & waits.signals.keys():
         raise DefinitionError(
-            f"{where}: the signals {sorted(twice)} stand in awaits and in depends_on."
+            f"{where}: the signals {sorted(twice)} stand in awaits and in depends_on. Take them out of awaits."
         )
-    deadline = arguments["deadline"]
+    deadline = define_deadline(arguments["deadline"], waits, where)
     if type(retry) is int:
         try:
             retry = Retry(retry)
@@ -305,88 +357,11 @@ def _define_step(
         timeout=timeout,
         isolated=bool(arguments["isolated"]),
         signature=Signature.of(function, where, names),
-        awaits=_define_awaits([*awaits, *waits.signals], where),
+        awaits=define_awaits([*awaits, *waits.signals], where),
         edges=waits.edges,
         signals=MappingProxyType(waits.signals),
         timer=waits.timer,
-        deadline=None if deadline is None else milliseconds(deadline, f"{where}: deadline"),
+        deadline=deadline,
         when=When.of(arguments["when"], where, names),
         retired=bool(arguments["retired"]),
     )
-
-
-class _Waits(NamedTuple):
-    """What stands in `depends_on`."""
-
-    steps: tuple[str, ...]
-    edges: tuple[Edge, ...]
-    signals: dict[str, SignalEdge]
-    timer: Timer | None
-
-
-def _define_dependencies(depends_on: Any, where: str) -> _Waits:
-    listed = isinstance(depends_on, (list, tuple, set, frozenset))
-    steps: list[str] = []
-    edges: list[Edge] = []
-    signals: dict[str, SignalEdge] = {}
-    timers: list[Timer] = []
-    for one in depends_on if listed else [depends_on]:
-        found = one if isinstance(one, (str, Edge, SignalEdge, TimerEdge)) else marks.of(one)
-        if not listed or not isinstance(found, (str, Edge, SignalEdge, TimerEdge, StepDefinition)):
-            raise DefinitionError(
-                f"{where}: depends_on is {depends_on!r}; pass a list of step names, or of methods marked with "
-                '@step: depends_on=["…"]. It may have maybe(…), failed(…), any_of(…), first_of(…), timer(…) '
-                "and signal(…), too."
-            )
-        if isinstance(found, Edge):
-            steps += found.sources
-            edges.append(found)
-        elif isinstance(found, SignalEdge):
-            if found.name in signals:
-                raise DefinitionError(f"{where}: depends_on names the signal {found.name!r} twice.")
-            signals[found.name] = found
-        elif isinstance(found, TimerEdge):
-            timers.append(found.timer)
-        else:
-            steps.append(found if isinstance(found, str) else found.name)
-    if len({*steps}) < len(steps):
-        raise DefinitionError(f"{where}: depends_on names a step twice: {steps}.")
-    if len(timers) > 1:
-        raise DefinitionError(f"{where}: depends_on has {len(timers)} timers; it can have one.")
-    timer = timers[0] if timers else None
-    if timer is not None and timer.at is not None:
-        source = timer.at.partition(".")[0]
-        if source != INPUT and source not in steps:
-            raise DefinitionError(
-                f"{where}: timer(at={timer.at!r}) begins with {source!r}, which is neither 'input' nor a step "
-                "in its depends_on."
-            )
-        if any(edge.kind == FAILED and source in edge.sources for edge in edges):
-            raise DefinitionError(
-                f"{where}: timer(at={timer.at!r}): {source!r} stands in failed(…), so it has no output."
-            )
-    return _Waits(tuple(steps), tuple(edges), signals, timer)
-
-
-def _define_awaits(awaits: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(awaits, (list, tuple)):
-        raise DefinitionError(
-            f'{where}: awaits is {awaits!r}; pass a list of names of signals: awaits=["…"].'
-        )
-    for name in awaits:
-        try:
-            layout.check_signal(name)
-        except InvalidInput as error:
-            raise DefinitionError(f"{where}: awaits: {error}") from None
-        if name in RESERVED:
-            raise DefinitionError(
-                f"{where}: awaits names {name!r}: a parameter of that name means something else. Rename it."
-            )
-    if len({*awaits}) < len(awaits):
-        raise DefinitionError(f"{where}: awaits names a signal twice: {list(awaits)}.")
-    if len(awaits) > MAX_AWAITS:
-        raise DefinitionError(
-            f"{where}: awaits names {len(awaits)} signals; at most {MAX_AWAITS} fit the condition of one "
-            "write. Let several steps await them, or send what they bring in fewer signals."
-        )
-    return tuple(awaits)

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fluxio.binding import RESERVED
+from fluxio.binding import CONTEXT, RESERVED, Signature
 from fluxio.errors import BindingError
-from fluxio_protocol.edge import ANY_OF, FAILED, FIRST_OF
+from fluxio_protocol.edge import ANY_OF, FIRST_OF
+from fluxio_protocol.run import Failure
 
 if TYPE_CHECKING:
     from fluxio.steps import StepDefinition
@@ -54,22 +55,14 @@ def check(
     outputs = {name: _source(name, step.signature.returned) for name, step in steps.items()}
     given = _Source(None, None, {}) if input is None else _source(None, input)
     for name, step in steps.items():
-        where = f"{workflow}.{name}"
-        for parameter in step.signature.parameters:
-            # One named like a retired step is supplied by older graphs.
-            like = steps.get(parameter)
-            if like and not like.retired and parameter not in step.depends_on:
-                yield Finding(
-                    f"{where}: the parameter {parameter!r} is named like a step it does not depend on. "
-                    f"Add {parameter!r} to depends_on, or rename the parameter.",
-                    refuse=True,
-                )
-        failures = {one for edge in step.edges if edge.kind == FAILED for one in edge.sources}
-        sources = [given, *(outputs[dep] for dep in step.depends_on if dep not in failures)]
-        yield from _perhaps_missing(where, step, sources)
+        sources = [given, *(outputs[dep] for dep in step.depends_on if dep not in step.handled)]
         further = [outputs[each] for each in _further_back(name, steps)]
-        yield from _missing(where, step, sources, further, input, strict)
-        yield from _hidden(where, step, sources, strict)
+        for where, signature in step.bound(workflow):
+            yield from _of_no_dependency(where, step, signature, steps)
+            yield from _of_failures(where, step, signature)
+            yield from _perhaps_missing(where, step, signature, sources)
+            yield from _missing(where, step, signature, sources, further, input, strict)
+            yield from _hidden(where, step, signature, sources, strict)
 
 
 def supplied_by(kind: Any) -> list[str] | None:
@@ -78,9 +71,35 @@ def supplied_by(kind: Any) -> list[str] | None:
     return None if types is None else sorted(types)
 
 
+def _of_no_dependency(
+    where: str, step: StepDefinition, signature: Signature, steps: Mapping[str, StepDefinition]
+) -> Iterator[Finding]:
+    for parameter in signature.parameters:
+        # One named like a retired step is supplied by older graphs.
+        like = steps.get(parameter)
+        if like and not like.retired and parameter not in step.depends_on:
+            yield Finding(
+                f"{where}: the parameter {parameter!r} is named like a step it does not depend on. "
+                f"Add {parameter!r} to depends_on, or rename the parameter.",
+                refuse=True,
+            )
+
+
+def _of_failures(where: str, step: StepDefinition, signature: Signature) -> Iterator[Finding]:
+    """Parameters that receive a `Failure` and say that they take something else."""
+    for name in signature.parameters:
+        if name in step.handled and not signature.takes(Failure, name):
+            yield Finding(
+                f"{where}: the parameter {name!r} receives why the step {name} failed. Annotate it with "
+                "fluxio.Failure, or leave it out.",
+                refuse=True,
+            )
+
+
 def _missing(
     where: str,
     step: StepDefinition,
+    signature: Signature,
     sources: list[_Source],
     further: list[_Source],
     input: Any,
@@ -89,10 +108,10 @@ def _missing(
     supplied = {*RESERVED, *step.depends_on, *step.awaits}
     supplied |= {name for source in sources for name in source.types or ()}
     silent = [source.title for source in sources if source.types is None]
-    for name in step.signature.parameters:
+    for name in signature.parameters:
         if name in supplied:
             continue
-        required = name in step.signature.required
+        required = name in signature.required
         if silent:
             if strict:
                 yield Finding(
@@ -109,24 +128,33 @@ def _missing(
         yield Finding(
             f"{where}: nothing supplies the parameter {name!r}: neither the workflow's input "
             f"({getattr(input, '__name__', input)}) nor a step in depends_on has it. "
-            f"{remedy}{step.signature.hint}",
+            f"{remedy}{signature.hint}",
             refuse=required,
         )
 
 
-def _perhaps_missing(where: str, step: StepDefinition, sources: list[_Source]) -> Iterator[Finding]:
+def _perhaps_missing(
+    where: str, step: StepDefinition, signature: Signature, sources: list[_Source]
+) -> Iterator[Finding]:
     """Parameters that only steps supply which need not have succeeded, and that take no None."""
+    for name in signature.required:
+        if name in step.soft - step.handled and not signature.takes_none(name):
+            yield Finding(
+                f"{where}: the parameter {name!r} is None if the step {name} has not succeeded. Annotate it "
+                "with `… | None`, or give it a default.",
+                refuse=True,
+            )
     if not step.soft or any(source.types is None for source in sources):
         return
     having = {
         name: {source.step for source in sources if name in (source.types or ())}
-        for name in step.signature.required
+        for name in signature.required
         if name not in RESERVED and name not in step.depends_on and name not in step.awaits
     }
     for name, found in having.items():
         groups = (edge.sources for edge in step.edges if edge.kind in (ANY_OF, FIRST_OF))
         sure = found - step.soft or any(found.issuperset(group) for group in groups)
-        if found and not sure and not step.signature.takes_none(name):
+        if found and not sure and not signature.takes_none(name):
             steps = ", ".join(sorted(one for one in found if one))
             yield Finding(
                 f"{where}: only {steps} supplies the parameter {name!r}, and need not have succeeded. Annotate "
@@ -150,11 +178,15 @@ def _remedy(name: str, sources: Iterable[_Source], further: Iterable[_Source]) -
 
 
 def _hidden(
-    where: str, step: StepDefinition, sources: list[_Source], strict: bool
+    where: str,
+    step: StepDefinition,
+    signature: Signature,
+    sources: list[_Source],
+    strict: bool,
 ) -> Iterator[Finding]:
     """Names of the input that an output hides: surely with another value where the types differ."""
     given, *outputs = sources
-    for name in step.signature.parameters:
+    for name in signature.parameters:
         if name in step.depends_on or name in step.awaits or name not in (given.types or ()):
             continue
         for output in outputs:
@@ -185,14 +217,19 @@ def annotation_problems(workflow: str, steps: Mapping[str, StepDefinition]) -> I
     To be asked when all modules have been imported: an annotation may name what stands further below.
     """
     for name, step in steps.items():
-        for parameter in step.signature.parameters:
-            if parameter == "ctx" or parameter not in step.signature.annotations:
-                continue
-            try:
-                if step.signature.type_of(parameter) is not Any:
-                    _ = step.signature.converter(parameter).adapter
-            except BindingError as error:
-                yield f"{workflow}.{name}: {error}"
+        for where, signature in step.bound(workflow):
+            for parameter in signature.parameters:
+                # What is no value of JSON is not converted.
+                if parameter in step.handled or parameter == CONTEXT:
+                    continue
+                if parameter not in signature.annotations:
+                    continue
+                try:
+                    if signature.type_of(parameter) is not Any:
+                        _ = signature.converter(parameter).adapter
+                except BindingError as error:
+                    yield f"{where}: {error}"
+        yield from step.signal_problems(f"{workflow}.{name}")
 
 
 def _source(step: str | None, kind: Any) -> _Source:
