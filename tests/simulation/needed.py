@@ -5,6 +5,7 @@ Written without a look at `fluxio_protocol.edge`, so that a mistake there is not
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -38,10 +39,20 @@ def needed(graph: Graph, name: str, steps: Steps) -> bool | None:
     return all(answers)
 
 
-def handled(graph: Graph, name: str, error: str) -> bool:
-    """Whether an edge handles a step's failure with an error of this type."""
+def failure(step: Mapping[str, Any]) -> tuple[str, set[str]]:
+    """The type of a step's error, and all types that it is known to be of."""
+    if step.get("final"):
+        found = step["error_type"], step["error_bases"]
+    else:
+        error = json.loads(step["error"])
+        found = error["type"], error.get("is", [])
+    return found[0], {found[0], *found[1]}
+
+
+def handled(graph: Graph, name: str, types: set[str]) -> bool:
+    """Whether an edge handles a step's failure with an error of these types."""
     return any(
-        kind == "failed" and name in sources and (not errors or error in errors)
+        kind == "failed" and name in sources and (not errors or not types.isdisjoint(errors))
         for node in graph.nodes.values()
         for kind, sources, errors in node.edges
     )

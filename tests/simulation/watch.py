@@ -24,7 +24,7 @@ from fluxio_protocol.graph import Graph
 from fluxio_protocol.new_run import StartedBy, started_ids
 from fluxio_protocol.run_item import SIGNALS, sealed_places
 from tests.simulation.holds import Holds
-from tests.simulation.needed import beaten, handled, needed, over, waited_for, winners
+from tests.simulation.needed import beaten, failure, handled, needed, over, waited_for, winners
 
 OPEN = ("PENDING", "RUNNING")
 #: Where a run may go from where; of FAILED and WAITING, only by an operator's redrive.
@@ -281,16 +281,19 @@ class Watch:
         else:
             # Where steps report how far they are, they say which attempt they are.
             reported = json.loads(new.get("progress", "0"))
-            if new.get("progress") != old.get("progress") and reported != new["attempt"]:
+            of = {old["attempt"], new["attempt"]} if "round" in new else {new["attempt"]}
+            told = not new.get("final") and new.get("progress") != old.get("progress")
+            if told and reported not in of:
                 yield f"has the progress of attempt {reported} in attempt {new['attempt']}"
             counted, released = new.get("completed_deps"), done.intersection(deps)
             if "schema" not in run and counted != len(released):
                 yield f"counts {counted} of {sorted(released)}"
             if "schema" not in run and new["total_deps"] != len(deps):
                 yield f"waits for {new['total_deps']} of {deps}"
-        again = new.get("round", 0) != old.get("round", 0)
+        again = "round" in new and new["round"] != old.get("round", 0)
         if again:
             self.rounds[run_id, name] += 1
+            self.counted_from[run_id, name] = old["attempt"]
             if new["round"] != old.get("round", 0) + 1 or before != "RUNNING":
                 yield f"goes from round {old.get('round', 0)} to {new['round']} of {before}"
             if (run_id, name, old["attempt"]) not in self.holds.asked_again:
@@ -299,8 +302,8 @@ class Watch:
                 yield "is run again by another claim than its last"
         elif before == "RUNNING" and status in ("PENDING", "FAILED"):
             final = bool(new.get("final"))
-            error = new["error_type"] if final else json.loads(new["error"])["type"]
-            if status == "FAILED" and final is not handled(graph, name, error):
+            error, types = failure(new) if status == "FAILED" else ("", set[str]())
+            if status == "FAILED" and final is not handled(graph, name, types):
                 yield f"has failed with {error}, and that is {'' if final else 'not '}final"
             lost = status == "FAILED" and error == "WorkerLost"
             if lost and (broken := self.holds.broken((run_id, name, old["attempt"]))):
@@ -383,12 +386,12 @@ class Watch:
         """A step fails unclaimed only if something did not come in time for it."""
         graph, now = self.graph(run_id), self.aws.clock.at
         node, final = graph.nodes[name], bool(new.get("final"))
-        error = new["error_type"] if final else json.loads(new["error"])["type"]
+        error, types = failure(new)
         start = waited_for(graph, name, run["steps"], run)
         if start is None or needed(graph, name, run["steps"]) is not True:
             yield f"has failed for {error} before the steps before it had ended"
             return
-        if final is not handled(graph, name, error):
+        if final is not handled(graph, name, types):
             yield f"has failed with {error}, and that is {'' if final else 'not '}final"
         lapsed = [s for s in node.awaits if isinstance(run.get(f"signal:{s}"), dict)]
         waits = [of.after for s, of in node.timeouts.items() if s in lapsed and of.default is None]

@@ -409,7 +409,7 @@ class Loop:
             return
         self._hand.started |= {new.run_id: new for new in outcome.starts}
         if isinstance(outcome, RunAgain):
-            log("DEBUG", "step asks to be run again", **attempt.ids)
+            log("INFO", "step asks to be run again", **attempt.ids)
             self._hand.outcomes[context.step] = outcome
             return
         ended = Succeeded(outcome.text, outcome.operations, starts=outcome.starts)

@@ -6,7 +6,7 @@ from typing import Any
 
 from fluxio.testing.death import Death
 from fluxio.testing.platform import make_client
-from fluxio_protocol.errors import RunEnded, RunNotFound, SignalExists
+from fluxio_protocol.errors import RunEnded, RunNotFound, SignalExists, SignalLapsed
 from tests.simulation.schedules.drawing import Weather
 from tests.simulation.schedules.faults import Faults
 from tests.simulation.schedules.hub import Hub, Process
@@ -134,7 +134,7 @@ class Actors:
                         client.signal(run_id, name, payload)
                         hub.figures["signals"] += 1
                         return
-                except (RunEnded, SignalExists):
+                except (RunEnded, SignalExists, SignalLapsed):
                     return
                 except Exception as error:  # noqa: BLE001 - it may be called again
                     hub.say(f"{process.name}: signal raised {type(error).__name__}")

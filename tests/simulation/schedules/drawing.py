@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from inspect import Parameter
+from types import MappingProxyType
 from typing import Any
 
 from fluxio import Retry, StepContext, step, workflow
@@ -213,6 +214,7 @@ def define(
     timeout: float | None,
     body: Callable[..., Any],
     name: str = NAME,
+    extras: Mapping[str, Any] = MappingProxyType({}),
 ) -> WorkflowDefinition:
     """The class that a user would have written."""
 
@@ -224,12 +226,16 @@ def define(
         this, ctx, rest = inspect.signature(run).parameters.values()
         required = [Parameter(one, Parameter.KEYWORD_ONLY) for one in plan.requires]
         run.__signature__ = inspect.Signature([this, ctx, *required, rest])  # type: ignore[attr-defined]
+        extra = extras.get(plan.name)
+        awaits = () if extra is not None and extra.signal_timeout else plan.awaits
         decorated = step(
-            depends_on=plan.depends_on,
+            depends_on=plan.depends_on if extra is None else extra.depends_on(plan),
+            when=extra.predicate() if extra is not None else None,
+            deadline=extra.deadline if extra is not None else None,
             retry=plan.retry,
             timeout=plan.timeout,
             isolated=plan.isolated,
-            awaits=plan.awaits,
+            awaits=awaits,
             retired=plan.retired,
         )
         return decorated(run)

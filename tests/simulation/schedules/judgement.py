@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fluxio.retry import ATTEMPTS_UNDER_CRASHES
 from fluxio.testing.platform import make_client
 from tests.simulation.schedules.actors import SKEW
+from tests.simulation.schedules.language import UNSURE
 
 if TYPE_CHECKING:
     from tests.simulation.schedules.schedule import Schedule
@@ -85,10 +86,16 @@ def _undue_failure(schedule: Schedule, run: Any) -> Iterator[str]:
     if found is None or found.status != "FAILED":
         yield f"{run.run_id} failed for a step that did not: {run.error}"
         return
+    if found.error.type in ("SignalTimeout", "StepDeadline"):
+        if not schedule.watch.lapses[run.run_id, found.name]:
+            yield f"{run.run_id} failed for {run.error}, and nothing has lapsed"
+        return
     attempts = schedule.plans[found.name].retry.max + 1
     had = found.attempt - schedule.watch.counted_from.get((run.run_id, found.name), 0)
     key = (run.run_id, found.name, found.attempt)
     end = schedule.steps.ends.get(key)
+    if found.error.message == UNSURE:
+        end = "raised"
     if found.error.type == "WorkerLost":
         if had < max(attempts, ATTEMPTS_UNDER_CRASHES):
             yield f"{key} was given up too early"
@@ -100,8 +107,9 @@ def _wrong_result(schedule: Schedule, run: Any) -> Iterator[str]:
     if run.status != "SUCCEEDED":
         return
     leaves = schedule.watch.graph(run.run_id).leaves
-    outputs = {name: run.steps[name].output for name in leaves}
-    expected = outputs if len(leaves) > 1 else outputs[leaves[0]]
+    steps = run.steps
+    outputs = {n: steps[n].output for n in leaves if steps[n].status == "SUCCEEDED"}
+    expected = outputs if len(leaves) > 1 else outputs.get(leaves[0])
     if run.result != expected:
         yield f"{run.run_id} has the result {run.result} instead of {expected}"
 
@@ -121,5 +129,6 @@ def _wrong_ledger(schedule: Schedule, run: Any) -> Iterator[str]:
         if plan.transacts and plan.name in run.steps:
             item = schedule.aws.ledger.items.get((run.run_id, plan.name), {})
             counted = int(item.get("times", {"N": "0"})["N"])
-            if counted != schedule.watch.commits[run.run_id, plan.name]:
+            at = run.run_id, plan.name
+            if counted != schedule.watch.commits[at] + schedule.watch.rounds[at]:
                 yield f"{run.run_id} {plan.name} took effect {counted} times"

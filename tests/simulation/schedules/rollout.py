@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from fluxio import Retry
@@ -34,8 +35,16 @@ class Code:
     definitions: dict[str, WorkflowDefinition]
 
     @classmethod
-    def of(cls, plans: Plans, timeout: float | None, body: Body, *names: str) -> Code:
-        return cls(plans, {name: define(plans.values(), timeout, body, name) for name in names})
+    def of(
+        cls,
+        plans: Plans,
+        timeout: float | None,
+        body: Body,
+        *names: str,
+        extras: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Code:
+        made = {name: define(plans.values(), timeout, body, name, extras) for name in names}
+        return cls(plans, made)
 
     @property
     def workflows(self) -> Workflows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fluxio.testing.aws import Aws
@@ -30,6 +30,7 @@ from tests.simulation.schedules.drawing import (
 from tests.simulation.schedules.faults import Faults
 from tests.simulation.schedules.hub import Branches, Hub, Process, virtual_alarm
 from tests.simulation.schedules.judgement import judge, lost_innocently
+from tests.simulation.schedules.language import Extra, draw_language
 from tests.simulation.schedules.rollout import Code, Rollout, draw_rollout
 from tests.simulation.schedules.steps import Steps
 from tests.simulation.schedules.transcript import shown
@@ -68,6 +69,9 @@ class Schedule:
             plans = draw_failures(seed, plans)
         if poison:
             weather, plans = poison
+        self.extras: Mapping[str, Extra] = {}
+        if not poison:
+            plans, self.extras = draw_language(seed, weather, plans)
         plans = draw_starts(seed, plans)
         self.weather = weather
         self.poison = [plan.name for plan in plans if plan.kills]
@@ -78,13 +82,13 @@ class Schedule:
             self.aws.queue.max_receive_count = 10_000  # nobody would find what is there
         self.plans = {plan.name: plan for plan in plans}
         self.rollout: Rollout | None = None
-        if not (haste or poison):
+        if not (haste or poison or self.extras):
             self.rollout = draw_rollout(seed, self.plans, weather.timeout, body, self.aws.clock.at)
         if self.rollout:
             self.codes = [self.rollout.old, self.rollout.new]
             self.plans = self.rollout.old.plans | self.rollout.new.plans
         else:
-            self.codes = [Code.of(self.plans, weather.timeout, body, NAME)]
+            self.codes = [Code.of(self.plans, weather.timeout, body, NAME, extras=self.extras)]
         definitions = [one for code in self.codes for one in code.definitions.values()]
         self.watch = Watch(self.aws, definitions, SKEW)
         self.watch.on_status.append(self._sees)
@@ -93,7 +97,7 @@ class Schedule:
         self.watch.on_takeover = self.faults.comes_back
         self.actors = Actors(self.hub, self.faults, weather, self.watch)
         self.actors.hurry(haste)
-        self.steps = Steps(self.hub, self.faults, weather, self.watch)
+        self.steps = Steps(self.hub, self.faults, weather, self.watch, self.extras)
         self.run_ids = [f"r{number}" for number in range(weather.runs)]
         self.problems = self.hub.problems
         self.figures = self.hub.figures
@@ -105,7 +109,9 @@ class Schedule:
         """What it tries besides the weather: what a rollout changes, or "poison", or "haste"."""
         if self.rollout:
             return self.rollout.kind
-        return "poison" if self.poison else "haste" if self.haste else ""
+        if self.poison:
+            return "poison"
+        return "language" if self.extras else "haste" if self.haste else ""
 
     def run(self) -> Schedule:
         """Begin, and go on until everything has come to its end or a promise is broken."""
@@ -120,6 +126,9 @@ class Schedule:
             self.problems += judge(self)
         self.figures["schedules"] += 1
         self.figures["rollouts"] += self.rollout is not None
+        self.figures["with the language"] += bool(self.extras)
+        for what in ("skips", "lapses", "rounds"):
+            self.figures[what] += sum(getattr(self.watch, what).values())
         self.figures["poisoned"] += bool(self.poison)
         self.figures["takeovers"] += self.watch.takeovers
         self.figures["archives"] += self.watch.archives

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from fluxio import StepContext
+from fluxio import Again, StepContext
 from fluxio.errors import StepTimeout
 from fluxio.testing.aws import Aws
 from fluxio.testing.death import Death
@@ -14,6 +15,7 @@ from fluxio_protocol.new_run import StartedBy
 from tests.simulation.schedules.drawing import StepPlan, Weather
 from tests.simulation.schedules.faults import Faults
 from tests.simulation.schedules.hub import Hub
+from tests.simulation.schedules.language import PLAIN, Extra
 from tests.simulation.watch import Watch
 
 Attempt = tuple[str, str, int]
@@ -27,9 +29,18 @@ class Steps:
         faults: what happens to them.
         weather: how often.
         watch: how long an attempt may take.
+        extras: what the steps are besides.
     """
 
-    def __init__(self, hub: Hub, faults: Faults, weather: Weather, watch: Watch) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        faults: Faults,
+        weather: Weather,
+        watch: Watch,
+        extras: Mapping[str, Extra] = MappingProxyType({}),
+    ) -> None:
+        self._extras = extras
         self._hub = hub
         self._faults = faults
         self._weather = weather
@@ -41,7 +52,7 @@ class Steps:
         #: Whether the code that kills its process has been mended.
         self.mended = False
 
-    def run(self, plan: StepPlan, ctx: StepContext, given: Mapping[str, Any]) -> dict[str, Any]:
+    def run(self, plan: StepPlan, ctx: StepContext, given: Mapping[str, Any]) -> Any:
         """The code of every step."""
         hub, rng, task = self._hub, self._hub.rng, self._hub.current
         key = (ctx.run_id, plan.name, ctx.attempt)
@@ -83,6 +94,13 @@ class Steps:
             raise RuntimeError(f"planned for attempt {ctx.attempt}")
         if plan.transacts:
             ctx.transact(_count(ctx.run_id, plan.name))
+        extra = self._extras.get(plan.name, PLAIN)
+        if ctx.state is not None and ctx.state["after"] != ctx.round - 1:
+            problems = hub.problems
+            problems.append(f"{key} has the state {ctx.state} in round {ctx.round}")
+        if ctx.round < extra.rounds:
+            text = "s" * (900 if extra.long_state else 1)
+            return Again(extra.after, {"after": ctx.round, "text": text})
         if plan.starts and self._watch.run(ctx.run_id).get("started_by") is None:
             self._start(plan, ctx)
         output: dict[str, Any] = dict.fromkeys((f"by_{plan.name}", *plan.says), ctx.attempt)
@@ -100,11 +118,15 @@ class Steps:
         """It is given what was committed, and of its own run."""
         problems, run_id = self._hub.problems, key[0]
         for dep in self._watch.graph(run_id).depends_on[plan.name]:
-            committed = self._watch.run(run_id)["steps"][dep]["attempt"]
-            if given.get(f"by_{dep}") != int(committed):
+            step = self._watch.run(run_id)["steps"][dep]
+            committed = int(step["attempt"]) if step["status"] == "SUCCEEDED" else None
+            if given.get(f"by_{dep}") != committed:
                 problems.append(f"{key} was given {given}, but {dep} committed {committed}")
         for signal in plan.awaits:
-            if given.get(signal, {}).get(f"by_{signal}") != run_id:
+            if isinstance(self._watch.run(run_id).get(f"signal:{signal}"), dict):
+                if given[signal] is not None:
+                    problems.append(f"{key} was given {given}, not the default of {signal}")
+            elif given.get(signal, {}).get(f"by_{signal}") != run_id:
                 problems.append(f"{key} was given {given}, not what the signal {signal} brought")
         if given["of"] != run_id:
             problems.append(f"{key} was given another run's input")
