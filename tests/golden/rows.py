@@ -92,7 +92,7 @@ CHANGES: dict[str, Change] = {
     "give_up_handled": to.give_up_handled(RUN, MINE, "token", FAILURE, NOW),
     "skip": to.skip(RUN, PENDING, "token", NOW),
     "release": to.release(RUN, RUNNING, NOW),
-    "default_signal": to.default_signal("later", "null", NOW),
+    "default_signal": to.default_signal("later", "null", PENDING, NOW),
     "seal": to.seal(("before",), 2, "0-1"),
     "finish": to.finish(("result", "{}"), NOW),
     "fail_run": to.fail_run(FAILURE, NOW),

@@ -116,6 +116,7 @@ def check_effects(row: Transition, before: layout.Item, after: layout.Item, run:
 BREAKING: dict[Guard, list[dict[str, Any]]] = {
     Guard.FENCE: [{"mine__token": "another"}, {"mine__attempt": 3}, {"mine__token": None}],
     Guard.ATTEMPT: [{"mine__attempt": 3}],
+    Guard.SINCE_SEEN: [{"mine__since": NOW - 1_000}],
     Guard.STEP_SEEN: [{"mine__attempt": 3}, {"mine__attempt": None}],
     Guard.BARRIER: [{"mine__completed_deps": 0}, {"mine__total_deps": 2}],
     Guard.SEALS_SEEN: [{"archives": 2}, {"archives": None}],

@@ -43,6 +43,8 @@ class Change(NamedTuple):
     record: str = ""
     #: The step's status as the caller knows it; the guard STEP_SEEN asks for it.
     step_seen: StepStatus | None = None
+    #: The step whose clocks were over, and from when on they count; the guard SINCE_SEEN asks for it.
+    clock_of: tuple[str, int | None] = ("", None)
     #: The signals that have not come in time: what takes the place of the payload.
     lapsed: Mapping[str, Mapping[str, str | int]] = MappingProxyType({})
     #: In a run of schema 1: steps whose `completed_deps` this change counts up.
@@ -277,6 +279,7 @@ def lapse(
         failure,
         lapsed=lapsed,
         signals=signals,
+        clock_of=(step.name, step.since),
     )
     if handled:
         return change
@@ -286,10 +289,11 @@ def lapse(
     return change._replace(values=values, record="")
 
 
-def default_signal(name: str, default: str, now: int) -> Change:
-    """Bind a signal's default from here on, because it has not come in time."""
+def default_signal(name: str, default: str, step: Step, now: int) -> Change:
+    """Bind a signal's default from here on, because it has not come in time for a step."""
     lapsed = {name: layout.lapsed_signal(now, default)}
-    return Change(TABLE["default_signal"], lapsed=lapsed, signals=(name,))
+    clock_of = (step.name, step.since)
+    return Change(TABLE["default_signal"], lapsed=lapsed, signals=(name,), clock_of=clock_of)
 
 
 def again(

@@ -200,6 +200,11 @@ def _change_signals(made: Expression, change: Change) -> None:
     if Guard.PAYLOAD_SEEN in guards:
         for name, text in change.payloads.items():
             made.require(f"{made.path(layout.signal_attribute(name))}={made.value(text)}")
+    if Guard.SINCE_SEEN in guards:
+        step, since = change.clock_of
+        path = made.path("steps", step, "since")
+        known = f"attribute_not_exists({path})" if since is None else f"{path}={made.value(since)}"
+        made.require(known)
     for name, instead in change.lapsed.items():
         made.set(made.path(layout.signal_attribute(name)), made.value(dict(instead)))
 

@@ -76,6 +76,8 @@ class Guard(Enum):
     RUN_SEEN = "run_seen"
     #: The step's status and attempt are those the caller saw.
     STEP_SEEN = "step_seen"
+    #: The step's clocks count from when the caller saw that they do: no redrive has begun them anew in between.
+    SINCE_SEEN = "since_seen"
     #: The signals' payloads are those the caller saw: none was sent anew in between.
     PAYLOAD_SEEN = "payload_seen"
     #: The step's `redriven_at` is what the caller saw: no redrive has given it its attempts again in between,
@@ -231,7 +233,7 @@ TABLE: Mapping[str, Transition] = {
             _RUNNING,
             step_from=frozenset({_STEP.PENDING}),
             step_to=_STEP.FAILED,
-            guards=frozenset({_G.STEP_SEEN, _G.SEALS_SEEN, _G.UNSIGNALLED}),
+            guards=frozenset({_G.STEP_SEEN, _G.SINCE_SEEN, _G.SEALS_SEEN, _G.UNSIGNALLED}),
             drops=_CLAIM,
         ),
         # An edge handles the failure: it is final, and the run goes on.
@@ -256,7 +258,7 @@ TABLE: Mapping[str, Transition] = {
             _RUNNING,
             step_from=frozenset({_STEP.PENDING}),
             step_to=_STEP.FAILED,
-            guards=frozenset({_G.STEP_SEEN, _G.SEALS_SEEN, _G.UNSIGNALLED}),
+            guards=frozenset({_G.STEP_SEEN, _G.SINCE_SEEN, _G.SEALS_SEEN, _G.UNSIGNALLED}),
             final=True,
         ),
         # --- a step is not needed. One that may have begun is released by the first of a `first_of`, in the
@@ -294,7 +296,7 @@ TABLE: Mapping[str, Transition] = {
             guards=frozenset({_G.UNTAKEN, _G.SEALS_SEEN, _G.RUN_SEEN}),
         ),
         # It has not arrived in time: its default takes its place.
-        Transition("default_signal", _RUNNING, guards=frozenset({_G.UNSIGNALLED})),
+        Transition("default_signal", _RUNNING, guards=frozenset({_G.UNSIGNALLED, _G.SINCE_SEEN})),
         # --- an operator sends a run on that failed or was parked
         Transition("redrive", STOPPED, _RUN.RUNNING, guards=frozenset({_G.OPENED, _G.END_SEEN})),
         Transition("restart", STOPPED, _RUN.PENDING, guards=frozenset({_G.UNOPENED, _G.END_SEEN})),

@@ -81,7 +81,7 @@ def _lapse(run: Run, step: Step, hand: Hand, plan: Plan, now: int) -> Write:
     of = clocks(run, step, node)
     signal = next((name for at, name in of.signals if at <= now), None)
     if signal is not None and (default := node.timeouts[signal].default) is not None:
-        return Write((to.default_signal(signal, default, now),))
+        return Write((to.default_signal(signal, default, step, now),))
     gone = next((name for name in run.awaiting(step.name) if name in run.lapsed), None)
     if signal is not None or gone is not None:
         name = signal or gone or ""
