@@ -73,8 +73,8 @@ def due_while_at_work(run: Run, hand: Hand, plan: Plan, now: int) -> list[str]:
         for name, until in _waits(run, hand, plan, now).items()
         if until <= now + HOLD
         and (name, run.steps[name].attempt + 1) not in hand.sent
-        # A step that is put back after an attempt keeps its message.
-        and (run.steps[name].untouched or name != hand.nudge.step)
+        # The step that this message names has this message, which waits for the worker, too.
+        and name != hand.nudge.step
     ]
 
 
