@@ -11,7 +11,9 @@ from tests.simulation.workflows import (
     ApartDiamond,
     Approval,
     Chain,
+    Choice,
     Diamond,
+    Fallback,
     Flaky,
     FlakyAtOnce,
     FlakyBranch,
@@ -23,7 +25,10 @@ from tests.simulation.workflows import (
     NumberedBranches,
     OrderFulfillment,
     Outbox,
+    Polls,
+    Race,
     Reporting,
+    Timed,
     Transfer,
     TransferBranches,
     Tree,
@@ -51,6 +56,9 @@ class Case:
     ledger: tuple[tuple[str, int], ...] = ()
     #: Whether a caller whose `start` failed or died calls it again with the same run id.
     start_again: bool = True
+    #: Steps that do not succeed though the run does, and what becomes of them; and those of which one succeeds.
+    ends: tuple[tuple[str, str], ...] = ()
+    one_of: tuple[str, ...] = ()
     #: The step that fails for good, and its run with it.
     fails: str | None = None
     #: Whether the sweeper runs.
@@ -88,6 +96,53 @@ def _cases() -> list[Case]:
             one,
             {"left": {"l": 1}, "right": {"r": 1}},
             together=False,
+        ),
+        Case(
+            "a choice of two branches",
+            Choice,
+            one,
+            {"audited": None, "waved": True},
+            ends=(("audit", "SKIPPED"), ("file_audit", "SKIPPED")),
+        ),
+        Case(
+            "a choice of two branches, a nudge each",
+            Choice,
+            {"number": 11},
+            {"audited": True, "waved": None},
+            0,
+            ends=(("wave_through", "SKIPPED"),),
+        ),
+        Case(
+            "a failure that is handled",
+            Fallback,
+            one,
+            {"cleared": "1 by cheque after ConnectionError"},
+            ends=(("pay", "FAILED"), ("apologise", "SKIPPED")),
+        ),
+        Case("the first of three", Race, one, {"bought": 1}, one_of=("one", "two", "three")),
+        Case(
+            "the first of three, a nudge each",
+            Race,
+            one,
+            {"bought": 1},
+            0,
+            one_of=("one", "two", "three"),
+        ),
+        Case("rounds", Polls, one, {"seen": [0, 1, 2], "last": 1}),
+        Case(
+            "timers and timeouts",
+            Timed,
+            one,
+            {"end": "1 by nobody"},
+            ends=(("ship", "FAILED"),),
+        ),
+        Case(
+            "timers and timeouts, a nudge each",
+            Timed,
+            one,
+            {"end": "1 by nobody"},
+            0,
+            ends=(("ship", "FAILED"),),
         ),
         Case("signals, early", Approval, one, approved, signals=signals, early=True),
         Case("signals when all waits for them", Approval, one, approved, signals=signals),

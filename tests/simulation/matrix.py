@@ -170,8 +170,18 @@ class Trial:
                 yield f"step {step} has started {runs}"
         for name in self.definition.steps:
             times = self.watch.commits[RUN_ID, name]
+            ends = dict(self.case.ends).get(name)
+            if ends is not None:
+                if times or run.steps[name].status != ends:
+                    yield f"step {name} is {run.steps[name].status} instead of {ends}"
+                continue
+            if name in self.case.one_of:
+                continue
             if times != (fails is None or run.steps[name].status == "SUCCEEDED"):
                 yield f"step {name} was committed {times} times"
+        won = [name for name in self.case.one_of if self.watch.commits[RUN_ID, name]]
+        if len(won) != bool(self.case.one_of):
+            yield f"{won} have succeeded, and one was to"
         for account, balance in self.case.ledger:
             item = self.aws.ledger.items.get((account, "account"), {"balance": {"N": "0"}})
             if item["balance"]["N"] != str(balance):

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from fluxio import Retry, StepContext, step, workflow
+from fluxio import (
+    Again,
+    Failure,
+    Retry,
+    StepContext,
+    any_of,
+    failed,
+    first_of,
+    maybe,
+    signal,
+    step,
+    timer,
+    workflow,
+)
 from fluxio.testing.aws import Aws
 
 LONG = "x" * 600
@@ -434,3 +447,115 @@ class Approval:
     @step(depends_on=["pay", "both"])
     def end(self, paid: int, payer: str, sum: int) -> dict:
         return {"end": f"{payer} {paid} {sum}"}
+
+
+@workflow
+class Choice:
+    """Two branches of which one is needed, and a join that takes either."""
+
+    @step
+    def choose(self, number: int) -> dict:
+        return {"large": number > 10}
+
+    @step(depends_on=[choose], when=lambda large: large)
+    def audit(self, large: bool) -> dict:
+        return {"audited": True}
+
+    @step(depends_on=[choose], when=lambda large: not large, isolated=True)
+    def wave_through(self, large: bool) -> dict:
+        return {"waved": True}
+
+    @step(depends_on=[audit])
+    def file_audit(self, audited: bool) -> dict:
+        return {"filed": audited}
+
+    @step(depends_on=[any_of(audit, wave_through), maybe(file_audit)])
+    def close(self, audited: bool | None = None, waved: bool | None = None) -> dict:
+        return {"audited": audited, "waved": waved}
+
+
+@workflow
+class Fallback:
+    """A step fails for good, and others are there for that."""
+
+    @step(retry=Retry(1, initial=0))
+    def pay(self, number: int) -> dict:
+        raise ConnectionError("on purpose")
+
+    @step(depends_on=[failed(pay, ConnectionError)])
+    def pay_by_cheque(self, pay: Failure, number: int) -> dict:
+        return {"paid": f"{number} by cheque after {pay.type}"}
+
+    @step(depends_on=[failed(pay, ValueError)])
+    def apologise(self) -> dict:
+        raise AssertionError
+
+    @step(depends_on=[any_of(pay, pay_by_cheque), maybe(apologise)])
+    def clear(self, paid: str) -> dict:
+        return {"cleared": paid}
+
+
+@workflow
+class Race:
+    """The first of three is enough."""
+
+    @step(timeout=20)
+    def one(self, number: int) -> dict:
+        return {"price": number}
+
+    @step(timeout=20)
+    def two(self, number: int) -> dict:
+        return {"price": number}
+
+    @step(timeout=20, retry=Retry(1, initial=1))
+    def three(self, number: int, ctx: StepContext) -> dict:
+        if ctx.attempt == 1:
+            raise ConnectionError("on purpose")
+        return {"price": number}
+
+    @step(depends_on=[first_of(one, two, three)])
+    def buy(self, price: int) -> dict:
+        return {"bought": price}
+
+
+@workflow
+class Polls:
+    """Rounds at once, rounds that wait, and one that fails in between; the state is long."""
+
+    @step(timeout=20)
+    def page(self, number: int, ctx: StepContext) -> dict | Again:
+        seen = ctx.state or []
+        return Again(state=[*seen, ctx.round]) if ctx.round < 3 else {"seen": seen}
+
+    @step(depends_on=[page], timeout=20, retry=Retry(3, initial=1))
+    def poll(self, seen: list, ctx: StepContext) -> dict | Again:
+        if ctx.attempt == 2:
+            raise ConnectionError("on purpose")
+        if ctx.round < 2:
+            return Again(after=5, state={"round": ctx.round, "text": LONG})
+        return {"seen": seen, "last": ctx.state["round"]}
+
+
+@workflow
+class Timed:
+    """A timer, a signal that does not come and has a default, and one that fails for that."""
+
+    @step
+    def ask(self, number: int) -> dict:
+        return {"asked": number}
+
+    @step(depends_on=[ask, timer(5)])
+    def remind(self, asked: int) -> dict:
+        return {"reminded": asked}
+
+    @step(depends_on=[ask, signal("approved", timeout=20, default="nobody")])
+    def decide(self, approved: str) -> dict:
+        return {"by": approved}
+
+    @step(depends_on=[ask, signal("paid", timeout=30)])
+    def ship(self, paid: dict) -> dict:
+        raise AssertionError
+
+    @step(depends_on=[failed(ship, "SignalTimeout"), remind, decide])
+    def end(self, reminded: int, by: str) -> dict:
+        return {"end": f"{reminded} by {by}"}

@@ -56,8 +56,9 @@ def due_steps(run: Run, hand: Hand, plan: Plan, now: int) -> list[Step]:
 
 
 def at_work(run: Run, hand: Hand) -> bool:
-    """Whether the holder of a message has claimed, or ended, a step of the run."""
-    return any(step.token == hand.token for step in run.steps.values())
+    """Whether the holder of a message has claimed a step of the run."""
+    steps = run.steps.values()
+    return any(step.token == hand.token and step.name not in hand.passed for step in steps)
 
 
 def sees_to(run: Run, step: Step, hand: Hand, plan: Plan, working: bool) -> bool:

@@ -113,7 +113,8 @@ def _next(
     if nudges:
         return Send(tuple(nudges))
     if taken:
-        return Write(tuple(taken[:fitting]), kept=tuple(kept))
+        later = message.waits(run, hand, plan, now)
+        return Write(tuple(taken[:fitting]), kept=(*kept, *later))
     if begin:
         return Execute(begin)
     if hand.running:

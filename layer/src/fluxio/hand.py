@@ -11,6 +11,9 @@ from fluxio_protocol.new_run import NewRun
 from fluxio_protocol.queue import Nudge
 from fluxio_protocol.run import Failure, Run, Step, StepStatus
 
+#: Rows by which a step ends whose writer has not claimed it.
+_WITHOUT_A_CLAIM = frozenset({"skip", "lapse", "lapse_handled", "give_up_handled"})
+
 
 class Succeeded(NamedTuple):
     """An attempt returned."""
@@ -96,8 +99,11 @@ class Hand:
     began_at: dict[str, int] = field(default_factory=dict)
     #: Milliseconds that the attempts took on average that ended last, side by side with others; 0: none has.
     took: int = 0
-    #: Ready steps that this holder has kept back, to run them when there are threads, or to nudge them.
+    #: Steps that this holder sees to, though others have released them: ready ones that it runs when there are
+    #: threads, or nudges; and those that waited for a time when it took others.
     kept: set[str] = field(default_factory=set)
+    #: Steps that this holder has ended without claiming them.
+    passed: set[str] = field(default_factory=set)
     #: The attempt of each step that was begun here last.
     begun: dict[str, int] = field(default_factory=dict)
     #: The signals' payloads that a step was given here, as they stood in the run item.
@@ -191,11 +197,16 @@ class Hand:
                 self.fenced = True
 
     def went_on(self, changes: Sequence[Change]) -> None:
-        """Drop the outcomes of steps whose next rounds a write has begun under the same claims."""
+        """Take in what a write of this holder's has brought about, besides what the run shows."""
         for change in changes:
-            if change.row.name == "again_here" and change.step is not None:
+            if change.step is None:
+                continue
+            if change.row.name == "again_here":
+                # The next round has begun, under the same claim.
                 self.outcomes.pop(change.step, None)
                 self.begun.pop(change.step, None)
+            elif change.row.name in _WITHOUT_A_CLAIM:
+                self.passed.add(change.step)
 
     def released(self, run: Run) -> list[str]:
         """The steps that run here and are not needed any more: another one of a `first_of` was first."""

@@ -48,12 +48,12 @@ def nudge(run: Run, name: str, occasion: str = "") -> Nudge:
 
 def wait_until(run: Run, hand: Hand, plan: Plan, now: int, kept: int) -> int:
     """Until when to wait for a running step: one overruns, another may begin, or `kept` steps must go."""
-    waits = _waits(run, hand, plan, now).values()
+    times = waits(run, hand, plan, now).values()
     spread = [claims.spread_at(hand, plan, kept, now)] if kept else []
-    return min([*hand.running.values(), *waits, *spread])
+    return min([*hand.running.values(), *times, *spread])
 
 
-def _waits(run: Run, hand: Hand, plan: Plan, now: int) -> dict[str, int]:
+def waits(run: Run, hand: Hand, plan: Plan, now: int) -> dict[str, int]:
     """The steps that this holder sees to and that wait for a time, with that time."""
     working = claims.at_work(run, hand)
     found: dict[str, int] = {}
@@ -70,7 +70,7 @@ def due_while_at_work(run: Run, hand: Hand, plan: Plan, now: int) -> list[str]:
     """The steps that wait for a time which may come while this worker is busy: other workers get nudges."""
     return [
         name
-        for name, until in _waits(run, hand, plan, now).items()
+        for name, until in waits(run, hand, plan, now).items()
         if until <= now + HOLD
         and (name, run.steps[name].attempt + 1) not in hand.sent
         # The step that this message names has this message, which waits for the worker, too.
@@ -81,7 +81,7 @@ def due_while_at_work(run: Run, hand: Hand, plan: Plan, now: int) -> list[str]:
 def put_back(run: Run, hand: Hand, plan: Plan, now: int) -> Action | None:
     """Put the message back while something it answers for is unfinished."""
     held = {
-        name: until for name, until in _waits(run, hand, plan, now).items() if until <= now + HOLD
+        name: until for name, until in waits(run, hand, plan, now).items() if until <= now + HOLD
     }
     gone_on_with = _gone_on_with(run, hand, plan)
     for step in run.steps.values():
