@@ -81,10 +81,14 @@ def winners(graph: Graph, steps: Steps) -> Iterator[tuple[str, list[str]]]:
                 yield name, [one for one in sources if steps[one]["status"] == "SUCCEEDED"]
 
 
-def waited_for(graph: Graph, name: str, steps: Steps, run: Mapping[str, Any]) -> int | None:
+def waits_since(graph: Graph, name: str, steps: Steps, run: Mapping[str, Any]) -> int | None:
+    """From when on a step's timeouts count; None if steps before it have not ended."""
+    since = steps[name].get("since")
+    return edges_in(graph, name, steps, run) if since is None else int(since)
+
+
+def edges_in(graph: Graph, name: str, steps: Steps, run: Mapping[str, Any]) -> int | None:
     """When the steps before a step had all ended; None if they have not."""
-    if steps[name].get("since") is not None:
-        return int(steps[name]["since"])
     before = graph.nodes[name].depends_on
     if not before:
         return int(run.get("opened_at", run["created_at"]))

@@ -24,7 +24,16 @@ from fluxio_protocol.graph import Graph
 from fluxio_protocol.new_run import StartedBy, started_ids
 from fluxio_protocol.run_item import SIGNALS, sealed_places
 from tests.simulation.holds import Holds
-from tests.simulation.needed import beaten, failure, handled, needed, over, waited_for, winners
+from tests.simulation.needed import (
+    beaten,
+    edges_in,
+    failure,
+    handled,
+    needed,
+    over,
+    waits_since,
+    winners,
+)
 
 OPEN = ("PENDING", "RUNNING")
 #: Where a run may go from where; of FAILED and WAITING, only by an operator's redrive.
@@ -341,7 +350,7 @@ class Watch:
         self.claimed_at[run_id, name, attempt] = now
         self.holds.leases[run_id, name, attempt] = new["lease_until"]
         node = self.graph(run_id).nodes[name]
-        start = waited_for(self.graph(run_id), name, run["steps"], run)
+        start = edges_in(self.graph(run_id), name, run["steps"], run)
         timer = node.timer.after if node.timer and node.timer.after else 0
         if start is not None and start + timer > now + 2 * self.skew:
             yield f"was claimed {start + timer - now} ms before its timer was over"
@@ -387,7 +396,7 @@ class Watch:
         graph, now = self.graph(run_id), self.aws.clock.at
         node, final = graph.nodes[name], bool(new.get("final"))
         error, types = failure(new)
-        start = waited_for(graph, name, run["steps"], run)
+        start = waits_since(graph, name, run["steps"], run)
         if start is None or needed(graph, name, run["steps"]) is not True:
             yield f"has failed for {error} before the steps before it had ended"
             return

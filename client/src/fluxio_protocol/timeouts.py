@@ -42,10 +42,12 @@ def clocks(run: Run, step: Step, node: Node) -> Clocks:
     """What a step waits for that comes with time, if the steps before it have ended."""
     if not node.has_clock:
         return _NONE
-    start = started(run, step, node)
-    if start is None:
+    since = edges_in(run, node)
+    if since is None:
         return _NONE
-    timer, unread, problem = _timer(run, step, node, start)
+    timer, unread, problem = _timer(run, step, node, since)
+    # A redrive begins a step's timeouts anew. Its timer has been waited for.
+    start = since if step.since is None else step.since
     missing = [
         (start + node.timeouts[name].after, name)
         for name in run.awaiting(step.name)
@@ -55,10 +57,8 @@ def clocks(run: Run, step: Step, node: Node) -> Clocks:
     return Clocks(timer, unread, problem, tuple(sorted(missing)), deadline)
 
 
-def started(run: Run, step: Step, node: Node) -> int | None:
-    """From when on a step's clocks count; None if that is not known."""
-    if step.since is not None:
-        return step.since
+def edges_in(run: Run, node: Node) -> int | None:
+    """When all that a step depends on had ended; None if that is not known."""
     if not node.depends_on:
         return run.created_at if run.opened_at is None else run.opened_at
     ended = [run.steps[name].ended_at for name in node.depends_on]
