@@ -25,6 +25,7 @@ def render() -> str:
         "is in the [README](../../README.md#what-a-step-may-rely-on), what becomes of a run in "
         "[states.md](states.md).",
         *_package("fluxio"),
+        *_package("fluxio.testing"),
         *_package("fluxio_client"),
         "## Settings",
         "Environment variables that stand in for arguments that are not given.",
@@ -56,6 +57,8 @@ def _package(name: str) -> Iterator[str]:
             yield from _function(one)
         elif isinstance(one, griffe.Class):
             yield from _class(one)
+        elif isinstance(one, griffe.Attribute):
+            yield prose(_meaning(one))
     yield f"### Errors of {name}"
     yield (
         "What each one means. The message of an error says where it was, and what to do next. "

@@ -75,17 +75,12 @@ def check(folder: Path) -> Check:
     return check
 
 
-@pytest.fixture
-def run_pytest() -> Callable[..., str]:
-    """Runs the tests of a folder in a process of its own, as a user does, and returns what it prints."""
-
-    def run(folder: Path, *options: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "."],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout + done.stderr
-
-    return run
+def run_in(folder: Path, *options: str) -> str:
+    """Run the tests of a folder in a process of its own, as a user does; returns what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "."],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout + done.stderr

@@ -149,6 +149,7 @@ def test_every_error_that_is_raised_is_explained() -> None:
         for name in first_cells(table)
     }
     explained = first_cells(section(page, "Errors of fluxio"))
+    explained += first_cells(section(page, "Errors of fluxio.testing"))
     explained += first_cells(section(page, "Errors of fluxio_client"))
 
     assert {"DefinitionError", "RunNotFound", "TransactError"} <= raised

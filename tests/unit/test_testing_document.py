@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fluxio.testing import TestedRun
 from fluxio.testing.history import STRIKES
+from tests.unit.conftest import run_in
 
 PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
 (SHOWN,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
 
-RunPytest = Callable[..., str]
+pytestmark = pytest.mark.once
 
 
 def uncounted(text: str) -> str:
@@ -33,19 +33,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_the_tests_of_the_page_pass(folder: Path, run_pytest: RunPytest) -> None:
-    said = run_pytest(
-        folder, "test_orders.py", "--ignore=test_crashes.py", "--ignore=test_mended.py"
-    )
-
-    tests = (folder / "test_orders.py").read_text().count("\ndef test_")
-    assert f"{tests} passed" in said, said
+@pytest.fixture(scope="module")
+def said(folder: Path) -> str:
+    """What pytest prints of all of them."""
+    return run_in(folder)
 
 
-def test_the_crash_test_fails_as_the_page_shows(folder: Path, run_pytest: RunPytest) -> None:
-    said = run_pytest(folder, "--ignore=test_orders.py", "--ignore=test_mended.py")
+def test_the_tests_of_the_page_pass_but_for_the_one_that_is_to_fail(
+    folder: Path, said: str
+) -> None:
+    tests = "".join(path.read_text() for path in folder.glob("test_*.py")).count("\ndef test_")
 
-    assert "1 failed" in said, said
+    assert f"1 failed, {tests - 1} passed" in said, said
+    assert "FAILED test_crashes.py::" in said
+
+
+def test_the_crash_test_fails_as_the_page_shows(said: str) -> None:
     lines = [line.strip() for line in SHOWN.splitlines() if line.strip() not in ("", "…")]
     printed = {line.removeprefix("E").strip() for line in said.splitlines()}
     printed = {line.removeprefix("fluxio.testing.errors.NotCrashSafe: ") for line in printed}
@@ -53,10 +56,7 @@ def test_the_crash_test_fails_as_the_page_shows(folder: Path, run_pytest: RunPyt
     assert [line for line in lines if uncounted(line) not in printed] == [], said
 
 
-def test_the_mended_step_passes_at_every_point(folder: Path, run_pytest: RunPytest) -> None:
-    said = run_pytest(folder, "--ignore=test_orders.py", "--ignore=test_crashes.py")
-
-    assert "1 passed" in said, said
+def test_the_mended_step_passes_at_every_point(said: str) -> None:
     (printed,) = re.findall(r"`(crash_everywhere\(Mended\): .*)`", PAGE)
     assert uncounted(printed) in uncounted(said)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fluxio import Retry, StepContext, process, step, workflow
+from fluxio import Again, Retry, StepContext, process, signal, step, timer, workflow
 from fluxio.testing import (
     CODE,
     Fluxio,
@@ -240,6 +240,60 @@ class TestTime:
 
         with pytest.raises(InvalidInput, match="advance: the duration is -1"):
             run.advance(-1)
+
+
+class TestAllThatAWorkflowMayWaitFor:
+    """Nothing here knows what a workflow is made of; that all of it goes on is shown with some of it."""
+
+    @workflow
+    class Waits:
+        @step
+        def begin(self) -> dict:
+            return {"n": 1}
+
+        @step(depends_on=["begin", timer(timedelta(days=30))])
+        def rest(self, n: int) -> dict:
+            return {"rested": n}
+
+        @step(
+            depends_on=[
+                "begin",
+                signal("approved", timeout=timedelta(days=2), default={"by": "nobody"}),
+            ]
+        )
+        def decide(self, approved: dict) -> dict:
+            return {"by": approved["by"]}
+
+        @step(depends_on=["rest", "decide"])
+        def poll(self, by: str, ctx: StepContext) -> Any:
+            return Again(after=timedelta(hours=1)) if ctx.round < 3 else {"by": by}
+
+    @workflow
+    class Polls:
+        @step
+        def poll(self, after: int) -> Any:
+            return Again(after=after)
+
+    def test_passes_in_order(self, fluxio: Fluxio) -> None:
+        run = fluxio.run(self.Waits)
+
+        assert run.result == {"by": "nobody"}
+        days = [(of, round(at / 86_400, 3)) for at, of, _ in told(run, "step began")]
+        assert days[:3] == [("begin", 0), ("decide", 2), ("rest", 30)]
+        assert [at for of, at in days[4:]] == sorted({at for of, at in days[4:]})
+        assert timedelta(days=30, hours=2) <= run.elapsed < timedelta(days=30, hours=4)
+
+    def test_is_stopped_on_the_way(self, fluxio: Fluxio) -> None:
+        run = fluxio.start(self.Waits, signals={"approved": later({"by": "lee"}, days=1)})
+        run.advance(days=29)
+        assert (run.steps["decide"].output, run.steps["rest"].executions) == ({"by": "lee"}, 0)
+
+        assert run.advance(days=1).steps["rest"].executions == 1
+
+    @pytest.mark.parametrize("after", [0, 60])
+    def test_never_ends_if_a_step_is_run_again_for_ever(self, fluxio: Fluxio, after: int) -> None:
+        with pytest.raises(NeverEnds, match="its step poll has been tried 1,000 times; mock it"):
+            fluxio.run(self.Polls, {"after": after})
 
 
 class TestSignals:

@@ -107,8 +107,8 @@ def crash_everywhere(
     """Run a workflow once for every point at which a worker can die, be cut off or be doubled.
 
     The points are before and after each call of the worker to DynamoDB and SQS, and before and after the code
-    of each step. At each of them the worker *dies*; is *cut off*, by Lambda's timeout; is *doubled*, because
-    its message is delivered to a second worker at that moment; or is *overtaken*: it stands still until its
+    of each step. At each of them the worker dies; is cut off, by Lambda's timeout; is doubled, because
+    its message is delivered to a second worker at that moment; or is overtaken: it stands still until its
     lease has expired and a second worker has done the work, and then goes on. It prints how many points there
     were.
 

@@ -11,7 +11,8 @@ class Event:
 
     Attributes:
         at: seconds since the test's run was started.
-        what: "step began", "step returned", "step raised", "step timed out", "worker died", "run SUCCEEDED", …
+        what: "step began", "step returned", "step raised", "step timed out", "worker died
+            before", "run SUCCEEDED", …
         run_id: the run that it was about; None if it was about none.
         step: the step, if it was about one.
         attempt: the step's attempt, from 1.

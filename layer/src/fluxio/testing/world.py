@@ -37,8 +37,8 @@ FUNCTION_TIMEOUT = 900
 #: Milliseconds between two sweeps, and before a run is due at which sweeps begin to look at it.
 MINUTE, EARLY = 60_000, 120_000
 
-#: Invocations, and calls to AWS, after which a run counts as one that never ends.
-MANY_INVOCATIONS, MANY_CALLS = 10_000, 100_000
+#: Attempts of one step, invocations, and calls to AWS, after which a run counts as one that never ends.
+MANY_ATTEMPTS, MANY_INVOCATIONS, MANY_CALLS = 1_000, 10_000, 100_000
 
 #: Sweeps in a row that find a run due and change nothing of it, after which it counts as one that never ends.
 IDLE_SWEEPS = 3
@@ -297,6 +297,9 @@ class World:
         self._arrivals[which] += 1
         time = self._arrivals[which]  # an attempt that ends before its code is one, too
         about = *which, context.attempt
+        if context.attempt > MANY_ATTEMPTS:
+            tries = f"its step {context.step} has been tried {MANY_ATTEMPTS:,} times; mock it"
+            raise _Halt(NeverEnds(self._endless(f"and {tries}, if it is meant to go on for long")))
         self._pass("before", context, time)
         self.executions[which] += 1
         self.tell("step began", *about)
