@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from fluxio.local.aws import TABLE, LocalAws
+from fluxio.local.clock import LocalClock
 from fluxio.local.endpoint import ADDRESS, LARGEST_REQUEST, queue_url
+from fluxio.local.state import State
 from fluxio_client import FluxioClient, RunStatus
 from fluxio_protocol.aws_call import make_lean
 from tests.local.world import KEY, client
@@ -165,12 +169,32 @@ def test_another_service_is_refused_in_its_own_protocol(service: str, port: int)
         calls[service](client(service, port))
 
 
-def test_a_message_that_arrives_ends_a_long_poll(aws: LocalAws, port: int) -> None:
-    sqs = client("sqs", port)
-    backend = Backend(client("dynamodb", port), sqs, TABLE, queue_url(port), queue_url(port))
+def test_errors_of_sqs_have_the_codes_that_callers_go_by(port: int) -> None:
+    with pytest.raises(ClientError) as caught:
+        client("sqs", port).receive_message(QueueUrl=queue_url(port, "none.fifo"))
+    assert caught.value.response["Error"]["Code"] == "AWS.SimpleQueueService.NonExistentQueue"
+
+
+def test_a_long_poll_without_messages_takes_its_time(aws: LocalAws, backend: Backend) -> None:
     before = aws.clock.now()
     assert backend.receive(wait=2) == []
-    assert aws.clock.now() >= before + 2000
-    backend.send("g", "1")
-    assert len(backend.receive(wait=20)) == 1
-    assert aws.clock.now() < before + 3000
+    assert before + 2000 <= aws.clock.now() < before + 3000
+
+
+def test_a_message_that_arrives_ends_a_long_poll(tmp_path: Path) -> None:
+    waits = threading.Event()
+
+    def nap(condition: threading.Condition, _: float) -> None:
+        waits.set()
+        condition.wait(30)  # nothing but a message ends it
+
+    aws = LocalAws(State(tmp_path / "other.sqlite"), LocalClock(), 120, nap=nap)
+    at = Backend(aws.dynamodb, aws.sqs, TABLE, aws.queue.url, aws.dead_letters.url)
+    found: list[Any] = []
+    poll = threading.Thread(target=lambda: found.extend(at.receive(wait=20)))
+    poll.start()
+    assert waits.wait(20)
+    at.send("g", "1")
+    poll.join(20)
+    assert [message["Body"] for message in found] == ["g/1"]
+    aws.close()

@@ -56,7 +56,7 @@ class Rounds:
         return {"paper": "red"}
 
     @step(depends_on=[maybe(wrap)])
-    def poll(self, ctx: StepContext, wrap: dict | None = None) -> Again:
+    def poll(self, ctx: StepContext, wrap: dict | None) -> Again:
         if HERE:
             seen.append((ctx.round, ctx.state, wrap))
         return Again(after=600, state={"page": ctx.round + 1})
