@@ -49,6 +49,14 @@ def test_a_folder_that_is_not_there_and_a_port_that_is_taken_are_said(
     assert "--port" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("table", ["payments", "payments=", "=id", "t=a,b,c", "t=a,", "fluxio=id"])
+def test_a_table_that_cannot_be_made_is_said(
+    table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["dev", str(tmp_path), "--table", table]) == ExitCode.USAGE
+    assert f"--table {table!r}" in capsys.readouterr().err or table == "fluxio=id"
+
+
 def test_it_looks_at_python_files_and_the_manifest_alone(tmp_path: Path) -> None:
     for name in ("flow.py", "entry_points.txt", "sub/more.py", "data.json", ".fluxio/x.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

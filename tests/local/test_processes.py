@@ -25,21 +25,26 @@ MANIFEST = "[fluxio.workflows]\nFlow = flow:Flow\n"
 FLOW = """
 import time
 from pathlib import Path
+import boto3
 from fluxio import step, workflow
 
 @workflow
 class Flow:
     @step
-    def first(self, marks: str) -> dict:
+    def first(self, marks: str, ctx) -> dict:
         Path(marks, "first").touch(exist_ok=False)
+        payment = {"order_id": {"S": ctx.run_id}, "amount": {"N": "7"}}
+        ctx.transact({"Put": {"TableName": "payments", "Item": payment}})
         return {"first": "done"}
 
     @step(depends_on=["first"])
-    def second(self, marks: str) -> str:
+    def second(self, marks: str, ctx) -> str:
         if not Path(marks, "second").exists():
             Path(marks, "second").touch()
             time.sleep(600)
-        return "VERSION 1"
+        key = {"order_id": {"S": ctx.run_id}}
+        paid = boto3.client("dynamodb").get_item(TableName="payments", Key=key)["Item"]
+        return f"VERSION 1: {paid['amount']['N']} paid"
 """
 
 PATIENCE = 30.0
@@ -58,7 +63,7 @@ class Dev:
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("AWS_", "FLUXIO_"))
-        }
+        } | {"HOME": str(self.folder)}
         self._processes.append(
             subprocess.Popen(
                 [
@@ -69,6 +74,7 @@ class Dev:
                     str(self.folder),
                     "--port=0",
                     "--json",
+                    "--table=payments=order_id",
                     *options,
                 ],
                 stdin=subprocess.PIPE,
@@ -154,6 +160,7 @@ def test_a_run_goes_on_in_a_second_process_after_a_kill_in_mid_run(
     assert ready["put_back"] == ["second of r-1"]
     ended: Run = client_of(ready).wait("r-1", timeout=PATIENCE)
     assert ended.status is RunStatus.SUCCEEDED
+    assert ended.result == "VERSION 1: 7 paid"
     assert ended.created_at == started.created_at
     assert {step.name: step.attempt for step in ended.steps.values()} == {"first": 1, "second": 2}
 
@@ -177,7 +184,7 @@ def test_a_change_of_a_file_restarts_it_and_callers_hardly_notice(dev: Dev, tmp_
     dev.process.stdin.write("p marks\nc\n")  # at the prompt of the debugger
     dev.process.stdin.flush()
     ended = fluxio.wait("r-1", timeout=PATIENCE)
-    assert ended.result == "VERSION 2"
+    assert ended.result == "VERSION 2: 7 paid"
     dev.process.send_signal(2)
     out, _ = dev.process.communicate(timeout=PATIENCE)
     assert repr(str(tmp_path)) in out

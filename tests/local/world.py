@@ -33,7 +33,7 @@ class Time:
 
 def services(path: Path, time: Time, clock: LocalClock) -> LocalAws:
     """The services on a state."""
-    return LocalAws(State(path), clock, 120, time.monotonic, time.nap)
+    return LocalAws(State(path), clock, 120, monotonic=time.monotonic, nap=time.nap)
 
 
 #: Reading the descriptions of the services takes longer than all else.

@@ -39,6 +39,15 @@ def dev(
     inline_branches: Annotated[
         int, typer.Option(help="The module's input `inline_branches`.", min=0, max=20)
     ] = 10,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--table",
+            metavar="NAME=KEY[,KEY]",
+            help="A DynamoDB table of your own, for ctx.transact and boto3 in steps, with the attributes of "
+            "its key; repeatable.",
+        ),
+    ] = None,
     start: Annotated[
         str | None, typer.Option(metavar="WORKFLOW", help="Start a run of it when all is ready.")
     ] = None,
@@ -74,6 +83,7 @@ def dev(
         workers=workers,
         timeout=timeout,
         inline_branches=inline_branches,
+        tables=dict(map(_table, table or [])),
         start=start,
         input=given,
         json=session.json,
@@ -81,6 +91,23 @@ def dev(
     code = serve(options, session.note, reset)
     if code:
         raise typer.Exit(code)
+
+
+def _table(given: str) -> tuple[str, tuple[str, ...]]:
+    """The name of a table, and the attributes of its key.
+
+    Raises:
+        InvalidInput: they are not there, or it is the table with the runs.
+    """
+    name, _, keys = given.partition("=")
+    found = tuple(key.strip() for key in keys.split(","))
+    if not name or not all(found) or len(found) > 2:
+        raise InvalidInput(
+            f"--table {given!r}: write NAME=HASH, or NAME=HASH,RANGE with the attributes of the table's key."
+        )
+    if name == "fluxio":
+        raise InvalidInput("--table fluxio: the table with the runs has this name. Choose another.")
+    return name, found
 
 
 def require_engine(name: str) -> None:

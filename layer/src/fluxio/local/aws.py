@@ -10,9 +10,10 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from fluxio.local.state import State, Statement, to_json
 from fluxio.testing.clients import Call
 from fluxio.testing.dynamodb import CLIENT_TOKEN_MS, DynamoDB, Key
 from fluxio.testing.sqs import SQS, FifoQueue, Message
+from fluxio.testing.table import key_of
 from fluxio_protocol.layout import INDEXES
 
 TABLE, QUEUE, DEAD_LETTERS = "fluxio", "fluxio.fifo", "fluxio-dlq.fifo"
@@ -40,6 +42,7 @@ class LocalAws:
         state: where they keep what is in them.
         clock: theirs.
         function_timeout: seconds an invocation of the worker may take.
+        tables: tables of the user's own, and the attributes of their keys.
         monotonic: seconds of a clock that nothing sets; for tests.
         nap: waits on a condition for at most so many seconds; for tests.
     """
@@ -49,6 +52,7 @@ class LocalAws:
         state: State,
         clock: LocalClock,
         function_timeout: int,
+        tables: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
         monotonic: Callable[[], float] = time.monotonic,
         nap: Callable[[threading.Condition, float], object] = threading.Condition.wait,
     ) -> None:
@@ -64,6 +68,8 @@ class LocalAws:
         self._dynamodb = DynamoDB(clock)
         self._sqs = SQS(clock, lambda: str(uuid4()))
         self.table = self._dynamodb.create_table(TABLE, INDEXES)
+        for name, keys in tables.items():
+            self._dynamodb.create_table(name, keys=keys)
         self.dead_letters = self._sqs.create_queue(DEAD_LETTERS)
         self.queue = self._sqs.create_queue(
             QUEUE, function_timeout + VISIBILITY_MARGIN, self.dead_letters
@@ -82,12 +88,13 @@ class LocalAws:
         now = self.clock.now()
         self._state.commit(journal.forgotten(now - CLIENT_TOKEN_MS))
         gone: list[Statement] = []
-        for item in self._state.items(TABLE):
-            key = item["pk"]["S"], item["sk"]["S"]
-            if int(item.get("ttl", {}).get("N", now)) < now // 1000:
-                gone.append(journal.item_changed(TABLE, key, None))
-            else:
-                self.table.items[key] = item
+        for name, table in self._dynamodb.tables.items():
+            for item in self._state.items(name):
+                key = key_of(item, table)
+                if name == TABLE and int(item.get("ttl", {}).get("N", now)) < now // 1000:
+                    gone.append(journal.item_changed(name, key, None))
+                else:
+                    table.items[key] = item
         self._state.commit(gone)
         for queue in (self.queue, self.dead_letters):
             name = self._names[queue.url]
@@ -147,7 +154,7 @@ class LocalAws:
     # --- changes
 
     def _item_changed(self, table: str, key: Key, _: Any, new: dict[str, Any] | None) -> None:
-        self._changed.append(journal.item_changed(table, (key[0], key[1]), new))
+        self._changed.append(journal.item_changed(table, key, new))
         for watcher in self.watchers:
             watcher(key, new)
 

@@ -90,13 +90,18 @@ def environment(port: int, access_key: str) -> dict[str, str]:
     }
 
 
-def environment_of_steps(port: int, access_key: str) -> dict[str, str]:
-    """With what set fluxio's own clients get here, and no others: a step's may speak to AWS itself."""
-    return {
+def environment_of_steps(port: int, access_key: str, own_tables: bool) -> dict[str, str]:
+    """With what set fluxio's own clients get here, and with tables of the user's every client of DynamoDB.
+
+    All else that a step speaks to is AWS itself, with the credentials that it has.
+    """
+    url = f"http://{ADDRESS}:{port}/{access_key}"
+    found = {
         "FLUXIO_TABLE_NAME": TABLE,
         "FLUXIO_QUEUE_URL": queue_url(port),
-        settings.ENDPOINT_URL: f"http://{ADDRESS}:{port}/{access_key}",
+        settings.ENDPOINT_URL: url,
     }
+    return found | {"AWS_ENDPOINT_URL_DYNAMODB": url} if own_tables else found
 
 
 class Endpoint:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ class Options:
         workers: how many messages are handled at a time.
         timeout: seconds that an invocation may take.
         inline_branches: branches of a fan-out in one invocation.
+        tables: tables of the user's own, and the attributes of their keys.
         start: a workflow to start a run of.
         input: that run's input.
         json: whether to speak to a script.
@@ -30,6 +32,7 @@ class Options:
     workers: int = 4
     timeout: int = 120
     inline_branches: int = 10
+    tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     start: str | None = None
     input: Any = None
     json: bool = False
@@ -40,4 +43,6 @@ class Options:
     @classmethod
     def from_json(cls, text: str) -> Options:
         parts = json.loads(text)
-        return cls(**parts | {"folder": Path(parts["folder"]), "state": Path(parts["state"])})
+        paths = {name: Path(parts[name]) for name in ("folder", "state")}
+        tables = {name: tuple(keys) for name, keys in parts["tables"].items()}
+        return cls(**parts | paths | {"tables": tables})

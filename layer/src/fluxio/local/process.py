@@ -57,16 +57,19 @@ class Process:
         port = listening.getsockname()[1]
         state = State(options.state)
         self.environment = environment(port, state.access_key)
-        os.environ.update(environment_of_steps(port, state.access_key))
+        os.environ.update(environment_of_steps(port, state.access_key, bool(options.tables)))
         for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
             os.environ.setdefault(name, self.environment["AWS_DEFAULT_REGION"])
+        if not _has_credentials():
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+                os.environ[name] = self.environment[name]
         os.environ["LAMBDA_TASK_ROOT"] = str(options.folder)
         sys.path.insert(0, str(options.folder))
         self._clock = LocalClock()
         vars(alarm)["monotonic"] = (
             self._clock.monotonic
         )  # timeouts of steps stand still with the clock
-        self._aws = LocalAws(state, self._clock, options.timeout)
+        self._aws = LocalAws(state, self._clock, options.timeout, options.tables)
         store = Store(self._aws.dynamodb, TABLE)
         self._narrator = Narrator(
             store.read, (lambda _: None) if options.json else sys.stdout.write
@@ -224,6 +227,17 @@ def _traceback(error: BaseException) -> str:
     ]
     told.stack = traceback.StackSummary.from_list(own)
     return "".join(told.format()).rstrip()
+
+
+def _has_credentials() -> bool:
+    """Whether steps may have credentials of AWS; without any, no client of an SDK makes a call at all."""
+    named = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE")
+    containers = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    files = {"AWS_SHARED_CREDENTIALS_FILE": "credentials", "AWS_CONFIG_FILE": "config"}
+    return any(name in os.environ for name in (*named, *containers)) or any(
+        Path(os.environ.get(name, f"~/.aws/{file}")).expanduser().exists()
+        for name, file in files.items()
+    )
 
 
 def _write_exports(state: Path, variables: dict[str, str]) -> Path:

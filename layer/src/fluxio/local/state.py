@@ -17,7 +17,7 @@ import os
 import secrets
 import sqlite3
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,10 @@ from typing import Any
 from fluxio_protocol.errors import SettingError
 
 #: The form of the file; one of another form is not read.
-FORM = 1
+FORM = 2
 
 _TABLES = """
-CREATE TABLE items (table_name TEXT, pk TEXT, sk TEXT, item TEXT, PRIMARY KEY (table_name, pk, sk));
+CREATE TABLE items (table_name TEXT, key TEXT, item TEXT, PRIMARY KEY (table_name, key));
 CREATE TABLE messages (
     position INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT, message_id TEXT, content TEXT,
     UNIQUE (queue, message_id)
@@ -151,10 +151,10 @@ class State:
 # --- statements of changes
 
 
-def item_changed(table: str, key: tuple[str, str], item: dict[str, Any] | None) -> Statement:
+def item_changed(table: str, key: Sequence[str], item: dict[str, Any] | None) -> Statement:
     if item is None:
-        return "DELETE FROM items WHERE table_name = ? AND pk = ? AND sk = ?", (table, *key)
-    return "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?)", (table, *key, to_json(item))
+        return "DELETE FROM items WHERE table_name = ? AND key = ?", (table, to_json(key))
+    return "INSERT OR REPLACE INTO items VALUES (?, ?, ?)", (table, to_json(key), to_json(item))
 
 
 def message_changed(queue: str, message_id: str, content: dict[str, Any] | None) -> Statement:
@@ -189,9 +189,9 @@ def forgotten(before: int) -> list[Statement]:
     ]
 
 
-def to_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+def to_json(value: Any) -> str:
     """JSON as the services' protocols have it: bytes are base64."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=default or _bytes)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_bytes)
 
 
 def _bytes(value: Any) -> str:
