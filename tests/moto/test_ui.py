@@ -12,6 +12,7 @@ import pytest
 from fluxio import StepContext, step, workflow
 from fluxio_client.cli.session import Session
 from fluxio_protocol import limits
+from fluxio_protocol.store import Store
 from tests.moto.cli import make_command
 from tests.moto.pages import Pages, text_of
 from tests.moto.pump import World
@@ -101,21 +102,25 @@ def test_the_overview_says_by_how_much_the_sweep_is_late(world: World, pages: Pa
     assert "2 h 55 min overdue" in pages.text("/")
 
 
-def test_a_list_is_filtered_by_its_address_and_paged(world: World, pages: Pages) -> None:
-    for number in range(52):
+def test_a_list_is_filtered_by_its_address_and_paged_to_its_end(
+    world: World, pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fluxio_client.ui.runs.LIMIT", 2)
+    for number in range(5):
         world.client.start("Quick", None, f"q-{number}")
         world.clock.advance(1)
+    path: str | None = "/runs?workflow=Quick"
+    seen = []
 
-    first = pages.get("/runs?workflow=Quick")
-    assert "q-51" in first.text
-    assert "q-1<" not in first.text
-    (following,) = [link for link in links(first.text) if "page=" in link]
+    while path:
+        page = pages.get(path)
+        seen.append(re.findall(r">(q-\d+)<", page.text))
+        assert 'value="Quick"' in page.text  # what was asked for stays in the form
+        following = [link for link in links(page.text) if "page=" in link]
+        path = following[0].replace("&amp;", "&") if following else None
 
-    second = pages.get(following.replace("&amp;", "&"))
-
-    assert re.findall(r">(q-\d+)<", second.text) == ["q-1", "q-0"]
-    assert "fluxio list Quick --page" in text_of(second.text)
-    assert 'value="Quick"' in second.text  # what was asked for stays in the form
+    assert seen == [["q-4", "q-3"], ["q-2", "q-1"], ["q-0"]]
+    assert "fluxio list Quick --page" in text_of(page.text)
 
 
 @pytest.mark.parametrize(
@@ -496,6 +501,32 @@ def test_a_page_reads_as_much_as_it_says(
     assert reads.units == units
     if "live=1" not in path:
         assert f"{len(calls)} read{'' if len(calls) == 1 else 's'} of the table" in answer.text
+
+
+def test_an_archive_of_steps_is_read_once_for_all_looks(
+    world: World, pages: Pages, reads: Reads
+) -> None:
+    """A run of many steps keeps those that ended long ago in items of their own."""
+    start(world, "r-1", signalled=True)
+    run = world.client.get("r-1")
+    item = world.run_item("r-1")
+    records = {name: record["S"] for name, record in item["steps"]["M"].items() if "S" in record}
+    Store(world.dynamodb, world.table_name).payloads.put_archive(
+        "r-1", 1, {"take": records["take"]}, run.created_at
+    )
+    world.dynamodb.update_item(
+        TableName=world.table_name,
+        Key={"pk": {"S": "r-1"}, "sk": {"S": "run"}},
+        UpdateExpression="SET archives=:one, sealed=:first REMOVE steps.take",
+        ExpressionAttributeValues={":one": {"N": "1"}, ":first": {"S": "0"}},
+    )
+
+    first = pages.text("/runs/r-1/steps/take")
+    assert "Attempts 1" in first
+    reads.calls.clear()
+    pages.get("/runs/r-1")
+
+    assert reads.calls == ["GetItem consistent"]
 
 
 def test_a_first_look_at_a_run_takes_less_than_60_kilobytes(world: World, pages: Pages) -> None:

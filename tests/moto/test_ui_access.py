@@ -442,7 +442,7 @@ def test_the_one_time_address_is_no_argument_of_the_browsers_process(
     assert not file.exists()
 
 
-def test_the_server_lets_in_who_has_the_address_and_believes_no_proxy(
+def test_the_server_lets_in_who_has_the_address_and_nobody_else(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over a real socket: what the tests above do not pass through."""

@@ -12,14 +12,23 @@ from fluxio_client.cli.layers import Layout, lay_out
 from fluxio_client.cli.moments import length
 from fluxio_client.cli.printable import cut, one_line, printable
 from fluxio_client.cli.waiting import state_of
+from fluxio_protocol.edge import ANY_OF, FAILED, FIRST_OF, MAYBE, NEEDS
 from fluxio_protocol.graph import Graph
+from fluxio_protocol.node import Node
 from fluxio_protocol.run import Run, StepStatus
 
 #: Width of a character of the two sizes of monospaced text, with some room for fonts that are wider.
 NAME_CHARACTER, DETAIL_CHARACTER = 8.0, 6.8
 
-#: Characters of an error's type that stand in a box.
+#: Characters of an error's type, or of a condition, that stand in a box.
 WIDEST_DETAIL = 40
+
+#: What edges ask, in words.
+_ASKS = {
+    MAYBE: "whatever becomes of {}",
+    ANY_OF: "if any of {} succeeds",
+    FIRST_OF: "with the first of {} that succeeds",
+}
 
 LINE = 15.0
 PADDING = 12.0
@@ -56,7 +65,8 @@ class Detail(NamedTuple):
 
 def _detail(name: str, graph: Graph, run: Run | None, now: int) -> Detail:
     step = run.steps.get(name) if run else None
-    more = [
+    more = [cut(line, WIDEST_DETAIL) for line in conditions(graph.nodes[name])]
+    more += [
         f"{'had' if run and signal in run.signals_json else 'awaits'} {signal}"
         for signal in graph.awaits.get(name, ())
     ]
@@ -77,6 +87,41 @@ def _detail(name: str, graph: Graph, run: Run | None, now: int) -> Detail:
     # What waits for a signal has the look of WAITING, so it is a class of its own.
     group = "signal" if state.look is SIGNAL else state.word
     return Detail((stands, *more), state.look, printable(f"{name}, {stands}{error}"), group)
+
+
+def conditions(node: Node) -> list[str]:
+    """What a step asks besides that all steps before it have succeeded, in words."""
+    found = []
+    for edge in node.edges:
+        sources = ", ".join(edge.sources)
+        if edge.kind == FAILED:
+            errors = f" with {', '.join(edge.errors)}" if edge.errors else ""
+            found.append(f"if {sources} fails{errors}")
+        elif edge.kind in _ASKS:
+            found.append(_ASKS[edge.kind].format(sources))
+    if node.when:
+        found.append("when its condition holds")
+    if node.timer and node.timer.after is not None:
+        found.append(f"{length(node.timer.after / 1000)} later")
+    elif node.timer:
+        found.append(f"at the time in {node.timer.at}")
+    found += [f"{name} within {length(of.after / 1000)}" for name, of in node.timeouts.items()]
+    if node.deadline is not None:
+        found.append(f"done within {length(node.deadline / 1000)}")
+    return found
+
+
+def _is_soft(graph: Graph, above: str, name: str) -> bool:
+    """Whether an edge asks otherwise than that the step above has succeeded."""
+    return any(above in edge.sources for edge in graph.nodes[name].edges if edge.kind != NEEDS)
+
+
+def _is_taken(run: Run | None, above: str, name: str) -> bool:
+    """Whether a run has gone along an edge: the step above has ended, and neither of the two was skipped."""
+    if run is None or above not in run.steps or not run.steps[above].settled:
+        return False
+    ends = (run.steps[above], run.steps.get(name))
+    return not any(one and one.status is StepStatus.SKIPPED for one in ends)
 
 
 def mermaid(graph: Graph, run: Run | None = None, now: int = 0) -> str:
@@ -131,8 +176,9 @@ def svg(graph: Graph, title: str, run: Run | None = None, now: int = 0) -> str:
         f'<text class="name" x="{width / 2:.1f}" y="{PADDING + LINE:.1f}">{escape(printable(title))}</text>',
         f'<g transform="translate({indent:.1f} {head:.1f})">',
     ]
-    for points in layout.edges.values():
-        parts.append(f'<path class="edge" marker-end="url(#tip)" d="{_curve(points)}"/>')
+    for (above, name), points in layout.edges.items():
+        dashes = ' stroke-dasharray="5 4"' if _is_soft(graph, above, name) else ""
+        parts.append(f'<path class="edge"{dashes} marker-end="url(#tip)" d="{_curve(points)}"/>')
     for name, box in layout.boxes.items():
         detail = details[name]
         colours = f' fill="{detail.look.fill}" stroke="{detail.look.line}" stroke-width="1.5"'
@@ -166,10 +212,11 @@ def svg_for_page(
         f'role="group" aria-label={quoteattr(printable(label))}>',
         PAGE_TIPS,
     ]
-    for (above, _), points in layout.edges.items():
-        settled = run is not None and above in run.steps and run.steps[above].settled
-        kind, tip = ("edge taken", "tip-taken") if settled else ("edge", "tip")
-        parts.append(f'<path class="{kind}" marker-end="url(#{tip})" d="{_curve(points)}"/>')
+    for (above, name), points in layout.edges.items():
+        taken = _is_taken(run, above, name)
+        looks = "edge" + " soft" * _is_soft(graph, above, name) + " taken" * taken
+        tip = "tip-taken" if taken else "tip"
+        parts.append(f'<path class="{looks}" marker-end="url(#{tip})" d="{_curve(points)}"/>')
     for name, box in layout.boxes.items():
         detail = details[name]
         parts.append(f'<g class="{state_class(detail.group, detail.look)}">')

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 
 from fluxio_client.cli import bill
 from fluxio_client.cli.costing import costing
-from fluxio_client.cli.drawing import svg_for_page
+from fluxio_client.cli.drawing import conditions, svg_for_page
 from fluxio_client.cli.failures import NotFound
 from fluxio_client.cli.prices import AS_OF, REGION
 from fluxio_client.cli.printable import printable_json
@@ -115,7 +115,8 @@ def step(site: Site, request: Request) -> Response:
         row=_row(found, found.steps[name], graph, now),
         deps=graph.depends_on.get(name, ()) if graph else (),
         dependents=graph.dependents.get(name, ()) if graph else (),
-        kind=graph.nodes[name].kind if graph and name in graph.nodes else None,
+        node=graph.nodes.get(name) if graph else None,
+        conditions=conditions(graph.nodes[name]) if graph and name in graph.nodes else [],
         output=Payload.of_step(found.steps[name]),
         awaited=set(found.awaiting(name)),
         related=related(found),
