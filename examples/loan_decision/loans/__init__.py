@@ -1,0 +1,1 @@
+"""A loan is assessed; a large one waits for an approval, and then it is paid out or declined."""
