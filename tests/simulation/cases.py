@@ -28,6 +28,7 @@ from tests.simulation.workflows import (
     Polls,
     Race,
     Reporting,
+    Rounds,
     Timed,
     Transfer,
     TransferBranches,
@@ -89,6 +90,15 @@ def _cases() -> list[Case]:
             {"shipped": 1},
             others=(Letter,),
             started=started,
+        ),
+        Case(
+            "runs that each round of a step starts, one of which fails once",
+            Rounds,
+            one,
+            {"polled": 1},
+            sweeps=True,  # between two rounds it finds what a dead worker has started
+            others=(Letter,),
+            started=(("poll", tuple({"sent": f"round {number}"} for number in range(3))),),
         ),
         Case(
             "steps that report, one of which fails once",

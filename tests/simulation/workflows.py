@@ -336,6 +336,20 @@ class Outbox:
         return {"shipped": paid}
 
 
+@workflow
+class Rounds:
+    """A step that runs again, at once and later, and starts a run in each round; one round is tried twice."""
+
+    @step(retry=Retry(3, initial=2))
+    def poll(self, number: int, ctx: StepContext) -> Any:
+        ctx.start("Letter", {"to": f"round {ctx.round}"})
+        if ctx.attempt == 2:
+            raise ConnectionError("on purpose")
+        if ctx.round < 2:
+            return Again(after=5 * ctx.round)
+        return {"polled": number}
+
+
 def _add(account: str, amount: int) -> dict[str, Any]:
     return {
         "Update": {
