@@ -194,7 +194,7 @@ def test_nothing_that_the_runtime_brings_is_in_the_zip(
 def test_what_is_for_tests_and_for_a_browser_is_in_the_wheels_and_not_in_the_zip(
     zips: dict[str, Path], architecture: str
 ) -> None:
-    """`fluxio.testing` and the pages of `fluxio ui` come with pip; no function carries them."""
+    """`fluxio.testing`, `fluxio dev` and the pages of `fluxio ui` come with pip; no function carries them."""
     for wheel, file in zip(
         layer.wheels(),
         ("fluxio_client/ui/templates/base.html", "fluxio/testing/dynamodb.py"),
@@ -205,7 +205,7 @@ def test_what_is_for_tests_and_for_a_browser_is_in_the_wheels_and_not_in_the_zip
     with zipfile.ZipFile(zips[architecture]) as archive:
         names = archive.namelist()
     assert "python/fluxio/worker.py" in names
-    assert not [name for name in names if name.startswith("python/fluxio/testing/")]
+    assert not [name for name in names if re.match(r"python/fluxio/(testing|local)/", name)]
     assert not [name for name in names if re.match(r"python/fluxio-.*entry_points", name)]
     assert not [name for name in names if name.startswith("python/fluxio_client/ui/")]
 

@@ -18,8 +18,8 @@ from fluxio.local.options import Options
 from fluxio.local.process import INTERRUPTED, UNUSABLE
 from fluxio_protocol.errors import InvalidInput, SettingError
 
-#: Seconds between two looks at the files.
-LOOK = 0.3
+#: Seconds between two looks at the files; in a large folder, so many times what a look takes.
+LOOK, LOOKS = 0.3, 20
 
 #: A process that ends by itself within so many seconds is not started again before a file has changed.
 AT_ONCE = 5.0
@@ -114,12 +114,15 @@ class _Supervisor:
 
     def _watch(self, process: subprocess.Popen[bytes], seen: watch.Snapshot) -> list[str]:
         """Wait until a file has changed, the process has ended, or this one is to end."""
+        pause = LOOK
         while process.poll() is None and not self._is_ending():
             try:
-                process.wait(LOOK)
+                process.wait(pause)
             except subprocess.TimeoutExpired:
+                began = time.monotonic()
                 if changed := self._changes(seen):
                     return changed
+                pause = max(LOOK, LOOKS * (time.monotonic() - began))
         return []
 
     def _changes(self, seen: watch.Snapshot) -> list[str]:
