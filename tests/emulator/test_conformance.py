@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from uuid import uuid4
 
 import boto3
@@ -28,7 +29,8 @@ def backend(ministack: Emulator) -> Iterator[Backend]:
     name = f"conformance-{uuid4().hex[:8]}"
     conformance.create_table(dynamodb, name)
     queue_url, dlq_url = conformance.create_queues(sqs, name)
-    yield Backend(dynamodb, sqs, name, queue_url, dlq_url)
+    other = partial(conformance.create_other_table, dynamodb)
+    yield Backend(dynamodb, sqs, name, queue_url, dlq_url, other)
     dynamodb.delete_table(TableName=name)
     sqs.delete_queue(QueueUrl=queue_url)
     sqs.delete_queue(QueueUrl=dlq_url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -38,7 +39,8 @@ def backend(aws: dict[str, Any]) -> Backend:
     name = f"conformance-{next(_numbers)}"
     conformance.create_table(aws["dynamodb"], name)
     queue_url, dlq_url = conformance.create_queues(aws["sqs"], name)
-    return Backend(aws["dynamodb"], aws["sqs"], name, queue_url, dlq_url)
+    other = partial(conformance.create_other_table, aws["dynamodb"])
+    return Backend(aws["dynamodb"], aws["sqs"], name, queue_url, dlq_url, other)
 
 
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__)

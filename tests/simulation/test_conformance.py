@@ -15,7 +15,12 @@ pytestmark = pytest.mark.once
 def backend() -> Backend:
     aws = Aws()
     return Backend(
-        aws.dynamodb.client(), aws.sqs.client(), Aws.TABLE, aws.queue.url, aws.dead_letters.url
+        aws.dynamodb.client(),
+        aws.sqs.client(),
+        Aws.TABLE,
+        aws.queue.url,
+        aws.dead_letters.url,
+        lambda name, keys: aws.dynamodb.create_table(name, keys=keys),
     )
 
 

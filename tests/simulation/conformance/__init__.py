@@ -13,6 +13,14 @@ from tests.simulation.conformance import (  # noqa: F401 - each adds its checks 
     transactions,
 )
 from tests.simulation.conformance.backend import CHECKS, Backend, Check, run
-from tests.simulation.conformance.resources import create_queues, create_table
+from tests.simulation.conformance.resources import create_other_table, create_queues, create_table
 
-__all__ = ["CHECKS", "Backend", "Check", "create_queues", "create_table", "run"]
+__all__ = [
+    "CHECKS",
+    "Backend",
+    "Check",
+    "create_other_table",
+    "create_queues",
+    "create_table",
+    "run",
+]

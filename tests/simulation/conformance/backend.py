@@ -22,6 +22,8 @@ class Backend:
     table: str
     queue_url: str
     dlq_url: str
+    #: Makes a table of the user's: its name, and the attributes of its key; None: there can be none.
+    new_table: Callable[[str, tuple[str, ...]], object] | None = None
     _numbers: Any = field(default_factory=count)
 
     def fresh(self, name: str = "c") -> str:

@@ -35,6 +35,16 @@ def create_table(dynamodb: Any, name: str, **more: Any) -> None:
     )
 
 
+def create_other_table(dynamodb: Any, name: str, keys: tuple[str, ...]) -> None:
+    """A table of the user's, with a key of strings of its own."""
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=_schema(*keys),
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+    )
+
+
 def create_queues(sqs: Any, name: str) -> tuple[str, str]:
     """The queue and its dead-letter queue: their URLs."""
     dlq_url: str = sqs.create_queue(QueueName=f"{name}-dlq.fifo", Attributes={"FifoQueue": "true"})[
@@ -60,8 +70,8 @@ def create_queues(sqs: Any, name: str) -> tuple[str, str]:
     return queue_url, dlq_url
 
 
-def _schema(hash_key: str, range_key: str) -> list[dict[str, str]]:
+def _schema(*keys: str) -> list[dict[str, str]]:
     return [
-        {"AttributeName": hash_key, "KeyType": "HASH"},
-        {"AttributeName": range_key, "KeyType": "RANGE"},
+        {"AttributeName": key, "KeyType": kind}
+        for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
     ]

@@ -37,6 +37,32 @@ def a_transaction_does_all_or_nothing_and_says_why(at: Backend) -> None:
 
 
 @check
+def a_transaction_writes_to_tables_with_other_keys(at: Backend) -> None:
+    if at.new_table is None:
+        pytest.skip("it has fluxio's table alone")
+    run, payments, days = at.fresh(), at.fresh("payments"), at.fresh("days")
+    at.new_table(payments, ("order_id",))
+    at.new_table(days, ("shop", "day"))
+    at.put(run, status="RUNNING")
+    one, two = {"order_id": {"S": "o-1"}}, {"shop": {"S": "a"}, "day": {"S": "2030-01-02"}}
+    add = {
+        "UpdateExpression": "ADD cents :n",
+        "ExpressionAttributeValues": {":n": {"N": "5"}},
+    }
+    for _ in range(2):
+        at.dynamodb.transact_write_items(
+            TransactItems=[
+                {"Update": at.updating(run, "SET done=:yes", yes="y")},
+                {"Update": {"TableName": payments, "Key": one, **add}},
+                {"Update": {"TableName": days, "Key": two, **add}},
+            ]
+        )
+    for table, key in ((payments, one), (days, two)):
+        answer = at.dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)
+        assert answer["Item"] == {**key, "cents": {"N": "10"}}
+
+
+@check
 def a_refused_transaction_brings_the_item_of_the_run(at: Backend) -> None:
     old = at.put(run := at.fresh(), status="SUCCEEDED")
     updating = at.updating(
