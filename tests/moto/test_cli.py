@@ -322,11 +322,12 @@ def test_the_keys_of_a_run_as_json_stay_as_they_are(fluxio: Command, world: Worl
     assert list(record) == [
         "run_id", "workflow", "status", "created_at", "created_at_ms", "ended_at", "ended_at_ms",
         "duration_s", "error", "version", "parked", "wake_at", "wake_at_ms", "deadline", "deadline_ms",
-        "signals", "started_by", "not_before", "not_before_ms", "steps",
+        "signals", "lapsed", "started_by", "not_before", "not_before_ms", "steps",
     ]  # fmt: skip
     assert list(record["steps"][0]) == [
         "name", "status", "attempt", "depends_on", "awaits", "waiting", "started_at", "started_at_ms",
-        "ended_at", "ended_at_ms", "duration_s", "ran_in", "error", "progress", "started",
+        "ended_at", "ended_at_ms", "duration_s", "ran_in", "error", "handled", "handled_by", "skipped_because",
+        "round", "deadline", "deadline_ms", "progress", "started",
     ]  # fmt: skip
 
 

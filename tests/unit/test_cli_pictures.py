@@ -12,13 +12,13 @@ import pytest
 
 from fluxio_client import Failure, Run, RunStatus, Step, StepStatus
 from fluxio_client.cli.colours import SIGNAL
-from fluxio_client.cli.drawing import mermaid, svg, svg_for_page
+from fluxio_client.cli.drawing import svg, svg_for_page
 from fluxio_client.cli.layers import Layout, lay_out
+from fluxio_client.cli.mermaid import mermaid
 from fluxio_client.cli.timeline import BLOCKS, PLAIN, bars
 from fluxio_client.cli.tree import rows, run_lines
-from fluxio_protocol.edge import ANY_OF, FAILED, Edge
 from fluxio_protocol.graph import Graph
-from fluxio_protocol.node import Node, Timer
+from fluxio_protocol.node import Node
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 START = 1_800_000_000_000
@@ -154,7 +154,7 @@ def test_the_svg_is_xml_whatever_an_error_says() -> None:
 def test_states_stand_in_words_so_that_colour_is_not_needed() -> None:
     text = svg(DIAMOND, "Order", diamond())
 
-    for word in ("SUCCEEDED", "RUNNING", "PENDING", "awaits approved"):
+    for word in ("SUCCEEDED", "RUNNING", "PENDING", "awaits signal approved"):
         assert word in text
 
 
@@ -278,45 +278,6 @@ def test_the_tree_fits_its_width_and_says_what_it_waits_for(width: int) -> None:
     text = " ".join(" ".join(lines).replace("│", " ").split())
     assert "attempt 2 failed: E: it failed it failed" in text
     assert "next attempt in 5.00 s" in text
-
-
-CONDITIONAL = Graph(
-    {
-        "pay": Node(),
-        "refund": Node(("pay",), edges=(Edge(FAILED, ("pay",), ("Declined",)),)),
-        "invoice": Node(("pay",), ("approved",), when=True, timer=Timer(60_000)),
-        "close": Node(("refund", "invoice"), edges=(Edge(ANY_OF, ("refund", "invoice")),)),
-    }
-)
-
-
-def test_what_a_step_asks_of_those_before_it_stands_in_its_box() -> None:
-    for text in (svg(CONDITIONAL, "Order"), svg_for_page(CONDITIONAL, "Order")):
-        assert "if pay fails with Declined" in text
-        assert "when its condition holds" in text
-        assert "1 min later" in text
-        assert "if any of refund, invoice succeeds" in text
-
-
-def test_edges_that_ask_otherwise_are_dashed() -> None:
-    assert svg(CONDITIONAL, "Order").count("stroke-dasharray") == 3
-    assert svg(DIAMOND, "Order").count("stroke-dasharray") == 0
-    assert svg_for_page(CONDITIONAL, "Order").count('class="edge soft') == 3
-
-
-def test_the_way_of_a_run_leads_past_what_was_skipped() -> None:
-    steps = [
-        step("pay", StepStatus.SUCCEEDED, 0, 10),
-        step("refund", StepStatus.SKIPPED),
-        step("invoice", StepStatus.SUCCEEDED, 10, 20),
-        step("close", StepStatus.RUNNING, 20),
-    ]
-    run = replace(diamond(), steps={one.name: one for one in steps})
-
-    text = svg_for_page(CONDITIONAL, "Order", run, NOW, lambda name: f"/{name}")
-
-    assert text.count(' taken" marker-end') == 2  # pay to invoice, invoice to close
-    assert 'class="state-skipped"' in text
 
 
 def test_what_leads_from_a_box_and_what_is_written_in_it_is_escaped() -> None:

@@ -71,10 +71,7 @@ def _change_of_signal(run: Run, name: str, text: str, replace: bool, now: int) -
             return to.keep_signal(name, inline)
         return to.signal(name, inline, now)
     if name in run.lapsed:
-        raise SignalLapsed(
-            f"the signal {name} of run {run.run_id} came too late: its timeout was over, and the run has "
-            "gone on without it."
-        )
+        raise SignalLapsed(_too_late(run, name))
     waiting = [step for step in run.steps.values() if name in step.awaits]
     taken = [s.name for s in waiting if s.status not in (StepStatus.PENDING, StepStatus.FAILED)]
     if replace and not taken:
@@ -95,6 +92,22 @@ def _change_of_signal(run: Run, name: str, text: str, replace: bool, now: int) -
         f"the signal {name} of run {run.run_id} came before, with another payload, and that one stands. "
         f"{remedy} To send a run more than one, let its steps await signals of different names."
     )
+
+
+def _too_late(run: Run, name: str) -> str:
+    """What a sender is told whose signal has lapsed."""
+    head = f"the signal {name} of run {run.run_id} came too late: its timeout was over"
+    if name in run.signals_json:
+        return (
+            f"{head}, its default was taken, and the run has gone on with that. If the default is wrong for "
+            "it, start another run."
+        )
+    if run.status in STOPPED:
+        return (
+            f"{head}, and the run is {run.status}. Redrive it (`fluxio redrive {run.run_id}`): a step that "
+            "failed for want of the signal waits for it anew; then send it again."
+        )
+    return f"{head}, the step that waited for it has failed, and the run goes on from that."
 
 
 def _check_awaited(run: Run, name: str) -> None:

@@ -23,6 +23,7 @@ _LOOKS = {
     "COMPENSATED": Look("yellow", "#fff3bf", "#e67700"),
     "CANCELLED": Look("yellow", "#fff9db", "#a87a00"),
     "SKIPPED": Look("dim", "#f1f3f5", "#868e96"),
+    "HANDLED": Look("yellow", "#fff4e6", "#b85c00"),
     "LOST": Look("bold red", "#f1f3f5", "#c92a2a"),
 }
 #: A status of a later version of fluxio.

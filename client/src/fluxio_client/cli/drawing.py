@@ -1,191 +1,85 @@
-"""Pictures of a workflow: Mermaid, and SVG without anything that draws it."""
+"""Pictures of a workflow or a run in SVG, without anything that draws it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from fluxio_client.cli.colours import PLAIN, SIGNAL, UNKNOWN, Look, is_known
+from fluxio_client.cli.colours import PLAIN, SIGNAL, Look, is_known, look
 from fluxio_client.cli.layers import Layout, lay_out
-from fluxio_client.cli.moments import length
-from fluxio_client.cli.printable import cut, one_line, printable
-from fluxio_client.cli.waiting import state_of
-from fluxio_protocol.edge import ANY_OF, FAILED, FIRST_OF, MAYBE, NEEDS
+from fluxio_client.cli.legend import Entry, legend
+from fluxio_client.cli.picture import GATES, Arrow, Box, Course, Picture, picture_of
+from fluxio_client.cli.printable import printable
+from fluxio_client.cli.waiting import HANDLED
+from fluxio_protocol.edge import FAILED, MAYBE
 from fluxio_protocol.graph import Graph
-from fluxio_protocol.node import Node
-from fluxio_protocol.run import Run, StepStatus
+from fluxio_protocol.run import Run
 
 #: Width of a character of the two sizes of monospaced text, with some room for fonts that are wider.
 NAME_CHARACTER, DETAIL_CHARACTER = 8.0, 6.8
 
-#: Characters of an error's type, or of a condition, that stand in a box.
-WIDEST_DETAIL = 40
-
-#: What edges ask, in words.
-_ASKS = {
-    MAYBE: "whatever becomes of {}",
-    ANY_OF: "if any of {} succeeds",
-    FIRST_OF: "with the first of {} that succeeds",
-}
-
 LINE = 15.0
 PADDING = 12.0
+MARK_LINE = 19.0
+GATE_HEIGHT = 20.0
+
+#: The diamond of a `when` stands on its box: its height above the box.
+ABOVE = 20.0
+
+#: Of the legend: the width of a sample, and the height of a line.
+SAMPLE, LEGEND_LINE = 76.0, 22.0
 
 STYLE = (
     "text{font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:#212529;"
     "text-anchor:middle}.name{font-size:13px;font-weight:600}.detail{font-size:11px}"
-    ".edge{fill:none;stroke:#868e96;stroke-width:1.5}"
-)
-ARROW_TIP = (
-    '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-    'orient="auto"><path d="M0 0L8 4L0 8z" fill="#868e96"/></marker></defs>'
-)
-
-#: Those of a page, where a stylesheet colours them and an arrow may be thicker than another.
-PAGE_TIPS = "<defs>{}</defs>".format(
-    "".join(
-        f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="10" markerHeight="10" '
-        f'markerUnits="userSpaceOnUse" orient="auto"><path class="{looks}" d="M0 0L8 4L0 8z"/></marker>'
-        for name, looks in (("tip", "tip"), ("tip-taken", "tip taken"))
-    )
+    ".edge{fill:none;stroke:#868e96;stroke-width:1.5}.tip{fill:#868e96}"
+    ".edge.taken{stroke:#343a40;stroke-width:2.2}.tip.taken{fill:#343a40}"
+    ".edge.maybe{stroke-dasharray:6 4}"
+    ".edge.failure{stroke:#b85c00;stroke-dasharray:9 3 2 3}.tip.failure{fill:#b85c00}"
+    ".label{font-size:11px;fill:#8f4700}.label-ground{fill:#fff}"
+    ".gate,.when{fill:#fff;stroke:#495057;stroke-width:1.5}"
+    ".mark{stroke:none;fill:#e9ecef}.mark.signal{fill:#f4e3fa}.mark.timer{fill:#dbeefd}"
+    ".state-waiting .mark,.state-running .mark.timer{fill:#fff}"
+    ".edge.untaken,.label.untaken{opacity:.35}.gate-untaken{opacity:.45}"
+    ".state-skipped{opacity:.6}.state-skipped .box{stroke-dasharray:4 3}"
+    ".key{font-size:11px;text-anchor:start}"
 )
 
 
-class Detail(NamedTuple):
-    """What a box says below its name."""
+@dataclass(frozen=True)
+class _Drawn:
+    """A picture with its places."""
 
-    lines: tuple[str, ...]
-    look: Look
-    tooltip: str
-    #: What steps of the same look have in common; "" for one that is not of a run.
-    group: str
-
-
-def _detail(name: str, graph: Graph, run: Run | None, now: int) -> Detail:
-    step = run.steps.get(name) if run else None
-    more = [cut(line, WIDEST_DETAIL) for line in conditions(graph.nodes[name])]
-    more += [
-        f"{'had' if run and signal in run.signals_json else 'awaits'} {signal}"
-        for signal in graph.awaits.get(name, ())
-    ]
-    if kind := graph.unknown.get(name):
-        more.append(f"unknown: {kind}")
-    if run is None or step is None:
-        return Detail(tuple(more), UNKNOWN if kind else PLAIN, printable(name), "")
-    state = state_of(run, step, graph, now)
-    parts = [state.word]
-    if step.attempt > 1:
-        parts.append(f"{step.attempt} attempts")
-    if step.duration is not None:
-        parts.append(length(step.duration))
-    if step.status is StepStatus.FAILED and step.error:
-        more.insert(0, cut(one_line(step.error.type), WIDEST_DETAIL))
-    error = one_line(f": {step.error.type}: {step.error.message}") if step.error else ""
-    stands = " · ".join(parts)
-    # What waits for a signal has the look of WAITING, so it is a class of its own.
-    group = "signal" if state.look is SIGNAL else state.word
-    return Detail((stands, *more), state.look, printable(f"{name}, {stands}{error}"), group)
-
-
-def conditions(node: Node) -> list[str]:
-    """What a step asks besides that all steps before it have succeeded, in words."""
-    found = []
-    for edge in node.edges:
-        sources = ", ".join(edge.sources)
-        if edge.kind == FAILED:
-            errors = f" with {', '.join(edge.errors)}" if edge.errors else ""
-            found.append(f"if {sources} fails{errors}")
-        elif edge.kind in _ASKS:
-            found.append(_ASKS[edge.kind].format(sources))
-    if node.when:
-        found.append("when its condition holds")
-    if node.timer and node.timer.after is not None:
-        found.append(f"{length(node.timer.after / 1000)} later")
-    elif node.timer:
-        found.append(f"at the time in {node.timer.at}")
-    found += [f"{name} within {length(of.after / 1000)}" for name, of in node.timeouts.items()]
-    if node.deadline is not None:
-        found.append(f"done within {length(node.deadline / 1000)}")
-    return found
-
-
-def _is_soft(graph: Graph, above: str, name: str) -> bool:
-    """Whether an edge asks otherwise than that the step above has succeeded."""
-    return any(above in edge.sources for edge in graph.nodes[name].edges if edge.kind != NEEDS)
-
-
-def _is_taken(run: Run | None, above: str, name: str) -> bool:
-    """Whether a run has gone along an edge: the step above has ended, and neither of the two was skipped."""
-    if run is None or above not in run.steps or not run.steps[above].settled:
-        return False
-    ends = (run.steps[above], run.steps.get(name))
-    return not any(one and one.status is StepStatus.SKIPPED for one in ends)
-
-
-def mermaid(graph: Graph, run: Run | None = None, now: int = 0) -> str:
-    """A Mermaid flowchart; of a run with its states as of a moment."""
-    # Ids of its own: a step may be called `end`, which ends a chart.
-    ids = {name: f"s{at}" for at, name in enumerate(graph.depends_on)}
-    lines = ["flowchart TD"]
-    classes: dict[str, list[str]] = {}
-    looks: dict[str, Look] = {}
-    for name in graph.depends_on:
-        detail = _detail(name, graph, run, now)
-        # Signals are boxes of their own, so they are not said twice.
-        text = [name, *(detail.lines[:1] if detail.group else ())]
-        if kind := graph.unknown.get(name):
-            text.append(f"unknown: {kind}")
-        lines.append(f'    {ids[name]}["{"<br/>".join(map(_label, text))}"]')
-        if detail.group:
-            group = "unknown" if detail.look is UNKNOWN else detail.group.lower()
-            classes.setdefault(group, []).append(ids[name])
-            looks[group] = detail.look
-    signals = sorted({signal for names in graph.awaits.values() for signal in names})
-    for at, signal in enumerate(signals):
-        lines.append(f'    g{at}(["signal {_label(signal)}"])')
-    for name, deps in graph.depends_on.items():
-        lines += [f"    {ids[dep]} --> {ids[name]}" for dep in deps]
-    for name, awaited in graph.awaits.items():
-        lines += [f"    g{signals.index(signal)} -.-> {ids[name]}" for signal in awaited]
-    for group, members in classes.items():
-        fill, line = looks[group].fill, looks[group].line
-        lines.append(f"    classDef {group} fill:{fill},stroke:{line},color:#212529")
-        lines.append(f"    class {','.join(members)} {group}")
-    return "\n".join(lines) + "\n"
-
-
-def _label(text: str) -> str:
-    """Text within quotes; Mermaid takes entities for what would end them or be HTML."""
-    return printable(text).replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;")
+    picture: Picture
+    layout: Layout
+    legend: list[Entry]
+    #: What of the picture is left of 0, and how far it goes to the right and down.
+    left: float
+    right: float
+    bottom: float
 
 
 def svg(graph: Graph, title: str, run: Run | None = None, now: int = 0) -> str:
     """An SVG of boxes and arrows; of a run in the colours of its states, which stand there in words too."""
-    details, layout = _drawn(graph, run, now)
-    width = max(layout.width, len(title) * NAME_CHARACTER + 2 * PADDING)
-    indent, head = (width - layout.width) / 2, 2 * PADDING + LINE
-    height = layout.height + head
+    drawn = _drawn(graph, run, now)
+    inner = drawn.right - drawn.left
+    width = max(inner, len(title) * NAME_CHARACTER + 2 * PADDING)
+    indent, head = (width - inner) / 2 - drawn.left, 2 * PADDING + LINE
+    height = drawn.bottom + head
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}"',
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label={quoteattr(printable(title))}>',
         f"<style>{STYLE}</style>",
-        ARROW_TIP,
         f'<rect width="{width:.0f}" height="{height:.0f}" rx="8" fill="#ffffff"/>',
         f'<text class="name" x="{width / 2:.1f}" y="{PADDING + LINE:.1f}">{escape(printable(title))}</text>',
         f'<g transform="translate({indent:.1f} {head:.1f})">',
+        *_content(drawn, inline=True),
+        "</g>",
+        "</svg>",
     ]
-    for (above, name), points in layout.edges.items():
-        dashes = ' stroke-dasharray="5 4"' if _is_soft(graph, above, name) else ""
-        parts.append(f'<path class="edge"{dashes} marker-end="url(#tip)" d="{_curve(points)}"/>')
-    for name, box in layout.boxes.items():
-        detail = details[name]
-        colours = f' fill="{detail.look.fill}" stroke="{detail.look.line}" stroke-width="1.5"'
-        rect, *texts = _box(name, detail, box, colours)
-        parts.append(f"<g><title>{escape(detail.tooltip)}</title>{rect}")
-        parts += [*texts, "</g>"]
-    return "\n".join([*parts, "</g>", "</svg>"]) + "\n"
+    return "\n".join(parts) + "\n"
 
 
 def svg_for_page(
@@ -196,7 +90,7 @@ def svg_for_page(
     href: Callable[[str], str] | None = None,
 ) -> str:
     """The same picture as a part of a page, whose stylesheet colours it: by `state-…` of a box, and by `taken`
-    of an arrow that the run has gone along.
+    and `untaken` of arrows that the run has gone along, or will not.
 
     Args:
         graph: what is drawn.
@@ -205,26 +99,15 @@ def svg_for_page(
         now: the moment that they are shown as of.
         href: where the box of a step leads to.
     """
-    details, layout = _drawn(graph, run, now)
-    size = f"{layout.width:.0f} {layout.height:.0f}"
+    drawn = _drawn(graph, run, now)
+    width, height = f"{drawn.right - drawn.left:.0f}", f"{drawn.bottom:.0f}"
     parts = [
-        f'<svg class="graph" width="{layout.width:.0f}" height="{layout.height:.0f}" viewBox="0 0 {size}"',
+        f'<svg class="graph" width="{width}" height="{height}" viewBox="{drawn.left:.0f} 0 {width} {height}"',
         f'role="group" aria-label={quoteattr(printable(label))}>',
-        PAGE_TIPS,
+        *_content(drawn, inline=False, href=href),
+        "</svg>",
     ]
-    for (above, name), points in layout.edges.items():
-        taken = _is_taken(run, above, name)
-        looks = "edge" + " soft" * _is_soft(graph, above, name) + " taken" * taken
-        tip = "tip-taken" if taken else "tip"
-        parts.append(f'<path class="{looks}" marker-end="url(#{tip})" d="{_curve(points)}"/>')
-    for name, box in layout.boxes.items():
-        detail = details[name]
-        parts.append(f'<g class="{state_class(detail.group, detail.look)}">')
-        parts.append(f"<title>{escape(detail.tooltip)}</title>")
-        drawn = _box(name, detail, box, "")
-        parts += [f"<a href={quoteattr(href(name))}>", *drawn, "</a>"] if href else drawn
-        parts.append("</g>")
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return "\n".join(parts) + "\n"
 
 
 def state_class(word: str, look: Look) -> str:
@@ -236,36 +119,185 @@ def state_class(word: str, look: Look) -> str:
     return f"state-{word.lower()}" if is_known(word) else "state-unknown"
 
 
-def _drawn(graph: Graph, run: Run | None, now: int) -> tuple[dict[str, Detail], Layout]:
-    details = {name: _detail(name, graph, run, now) for name in graph.depends_on}
-    return details, lay_out(graph, {name: _size(name, one) for name, one in details.items()})
+def _drawn(graph: Graph, run: Run | None, now: int) -> _Drawn:
+    picture = picture_of(graph, run, now)
+    sizes = {name: _size(name, box) for name, box in picture.boxes.items()}
+    for name, gate in picture.gates.items():
+        sizes[name] = (len(gate.text) * DETAIL_CHARACTER + 2 * PADDING, GATE_HEIGHT)
+    pointed = {name for name, box in picture.boxes.items() if box.when}
+    layout = lay_out(Graph.of_steps(picture.depends_on), sizes, pointed | {*picture.gates})
+    entries = legend(picture)
+    left, right = 0.0, layout.width
+    for pair, arrow in picture.arrows.items():
+        if arrow.label:
+            middle, half = _label_at(layout.edges[pair])[0], _label_width(arrow.label) / 2
+            left, right = min(left, middle - half - 4), max(right, middle + half + 4)
+    bottom = layout.height
+    if entries:
+        widest = max(len(entry.text) for entry in entries) * DETAIL_CHARACTER
+        more = max(0.0, SAMPLE + widest + 4 * PADDING - (right - left))
+        left, right = left - more / 2, right + more / 2
+        bottom += LEGEND_LINE * len(entries) + PADDING
+    return _Drawn(picture, layout, entries, left, right, bottom)
+
+
+def _content(
+    drawn: _Drawn, inline: bool, href: Callable[[str], str] | None = None
+) -> Iterator[str]:
+    """Everything but the frame; colours of states are written into it, or left to a stylesheet."""
+    picture, layout = drawn.picture, drawn.layout
+    used = {_arrow_class(arrow) for arrow in picture.arrows.values()}
+    used |= {_sample_class(entry) for entry in drawn.legend if _sample_class(entry)}
+    yield f"<defs>{''.join(map(_tip, sorted(used)))}</defs>"
+    for pair, arrow in picture.arrows.items():
+        yield _path(_arrow_class(arrow), _curve(layout.edges[pair]))
+    for name, gate in picture.gates.items():
+        x, y, wide, high = layout.boxes[name]
+        faded = " gate-untaken" if gate.course is Course.UNTAKEN else ""
+        yield f'<g class="gate-of{faded}">{_gate(gate.text, x, y, wide, high)}</g>'
+    for name, box in picture.boxes.items():
+        yield f'<g class="{state_class(box.group, box.look)}">'
+        yield f"<title>{escape(box.tooltip)}</title>"
+        parts = [*_box(name, box, layout.boxes[name], _colours(box.look) if inline else "")]
+        yield from [f"<a href={quoteattr(href(name))}>", *parts, "</a>"] if href else parts
+        yield "</g>"
+    # Labels last, so that no arrow crosses them.
+    for pair, arrow in picture.arrows.items():
+        if arrow.label:
+            x, y = _label_at(layout.edges[pair])
+            wide = _label_width(arrow.label)
+            yield (
+                f'<rect class="label-ground" x="{x - wide / 2:.1f}" y="{y - 8:.1f}" width="{wide:.1f}" '
+                'height="16" rx="8"/>'
+            )
+            faded = " untaken" if arrow.course is Course.UNTAKEN else ""
+            yield _text(f"label{faded}", arrow.label, x, y + 4)
+    if drawn.legend:
+        yield from _legend(drawn, inline)
+
+
+def _arrow_class(arrow: Arrow) -> str:
+    kind = {MAYBE: "maybe", FAILED: "failure"}.get(arrow.kind, "")
+    return " ".join(part for part in ("edge", kind, arrow.course.value) if part)
+
+
+def _tip(classes: str) -> str:
+    """The tip of arrows of a class: a marker does not take its colour from the line that it ends."""
+    name, rest = classes.replace(" ", "-"), classes.removeprefix("edge")
+    return (
+        f'<marker id="{name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="10" markerHeight="10" '
+        f'markerUnits="userSpaceOnUse" orient="auto"><path class="tip{rest}" d="M0 0L8 4L0 8z"/></marker>'
+    )
+
+
+def _path(classes: str, d: str) -> str:
+    return f'<path class="{classes}" marker-end="url(#{classes.replace(" ", "-")})" d="{d}"/>'
+
+
+def _colours(look: Look) -> str:
+    return f' fill="{look.fill}" stroke="{look.line}" stroke-width="1.5"'
+
+
+def _gate(text: str, x: float, y: float, wide: float, high: float) -> str:
+    return (
+        f'<rect class="gate" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" '
+        f'rx="{high / 2:.1f}"/>{_text("detail", text, x + wide / 2, y + high / 2 + 4)}'
+    )
+
+
+def _diamond(x: float, y: float, wide: float, high: float) -> str:
+    """The mark of a `when`, with its upper end at a point, of this width and height from its middle."""
+    return (
+        f'<path class="when" d="M{x:.1f} {y:.1f}l{wide:.1f} {high:.1f}l{-wide:.1f} {high:.1f}'
+        f'l{-wide:.1f} {-high:.1f}z"/>{_text("name", "?", x, y + high + 4.5)}'
+    )
+
+
+def _text(kind: str, text: str, x: float, y: float) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(printable(text))}</text>'
 
 
 def _box(
-    name: str, detail: Detail, box: tuple[float, float, float, float], colours: str
-) -> list[str]:
-    x, y, wide, high = box
-    middle, baseline = x + wide / 2, y + PADDING + LINE * 0.75
-    lines = [
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" rx="6"{colours}/>',
-        f'<text class="name" x="{middle:.1f}" y="{baseline:.1f}">{escape(printable(name))}</text>',
-    ]
-    for at, line in enumerate(detail.lines, 1):
-        lines.append(
-            f'<text class="detail" x="{middle:.1f}" y="{baseline + at * LINE:.1f}">'
-            f"{escape(printable(line))}</text>"
-        )
-    return lines
-
-
-def _size(name: str, detail: Detail) -> tuple[float, float]:
-    widest = max(
-        [
-            len(printable(name)) * NAME_CHARACTER,
-            *(len(line) * DETAIL_CHARACTER for line in detail.lines),
-        ]
+    name: str, box: Box, place: tuple[float, float, float, float], colours: str
+) -> Iterator[str]:
+    x, top, wide, high = place
+    middle, y = x + wide / 2, top + (ABOVE if box.when else 0.0)
+    yield (
+        f'<rect class="box" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{top + high - y:.1f}" '
+        f'rx="6"{colours}/>'
     )
-    return max(96.0, widest + 2 * PADDING), LINE * (1 + len(detail.lines)) + 2 * PADDING - 3
+    if box.when:
+        yield _diamond(middle, top, 15, 13)
+        y += 4
+    baseline = y + PADDING + LINE * 0.75
+    yield _text("name", name, middle, baseline)
+    for line in box.lines:
+        baseline += LINE
+        yield _text("detail", line, middle, baseline)
+    for mark in box.marks:
+        baseline += MARK_LINE
+        half = len(printable(mark.text)) * DETAIL_CHARACTER / 2 + 6
+        yield (
+            f'<rect class="mark {mark.kind}" x="{middle - half:.1f}" y="{baseline - 12:.1f}" '
+            f'width="{2 * half:.1f}" height="16" rx="8"/>'
+        )
+        yield _text("detail", mark.text, middle, baseline)
+
+
+def _size(name: str, box: Box) -> tuple[float, float]:
+    widest = max(
+        len(printable(name)) * NAME_CHARACTER,
+        *(len(printable(line)) * DETAIL_CHARACTER for line in ("", *box.lines)),
+        *(len(printable(mark.text)) * DETAIL_CHARACTER + 8 for mark in box.marks),
+    )
+    high = LINE * (1 + len(box.lines)) + 2 * PADDING - 3 + MARK_LINE * len(box.marks)
+    return max(96.0, widest + 2 * PADDING), high + (ABOVE + 4 if box.when else 0)
+
+
+def _legend(drawn: _Drawn, inline: bool) -> Iterator[str]:
+    y, x = drawn.layout.height + PADDING / 2, drawn.left + 2 * PADDING
+    yield '<g class="legend">'
+    for entry in drawn.legend:
+        yield from _sample(entry, x, y, inline)
+        yield _text("key", entry.text, x + SAMPLE, y + 4)
+        y += LEGEND_LINE
+    yield "</g>"
+
+
+def _sample_class(entry: Entry) -> str:
+    """The class of the arrow that a line of the legend shows; "" if it shows none."""
+    kinds = {"needs": "edge", "maybe": "edge maybe", "failed": "edge failure"}
+    return {**kinds, "untaken": "edge untaken"}.get(entry.sample, "")
+
+
+def _sample(entry: Entry, x: float, y: float, inline: bool) -> Iterator[str]:
+    middle = x + (SAMPLE - PADDING) / 2
+    if classes := _sample_class(entry):
+        yield _path(classes, f"M{middle - 26:.1f} {y:.1f}L{middle + 26:.1f} {y:.1f}")
+    elif entry.sample in GATES:
+        yield _gate(GATES[entry.sample], x, y - 9, SAMPLE - PADDING, 18)
+    elif entry.sample == "when":
+        yield _diamond(middle, y - 10, 13, 10)
+    else:
+        handled = entry.sample == HANDLED
+        kind = "box" if handled else f"mark {entry.sample}"
+        colours = ' class="state-handled"' if handled else ""
+        yield f"<g{colours}>"
+        yield (
+            f'<rect class="{kind}" x="{x:.1f}" y="{y - 8:.1f}" width="{SAMPLE - PADDING:.1f}" height="16" '
+            f'rx="{3 if handled else 8}"{_colours(look(HANDLED)) if handled and inline else ""}/>'
+        )
+        yield f"{_text('detail', entry.sample, middle, y + 4)}</g>"
+
+
+def _label_at(points: list[tuple[float, float]]) -> tuple[float, float]:
+    """The middle of an arrow's last bend."""
+    (x, y), (to_x, to_y) = points[-2:]
+    return (x + to_x) / 2, (y + to_y) / 2
+
+
+def _label_width(label: str) -> float:
+    return len(printable(label)) * DETAIL_CHARACTER + 8
 
 
 def _curve(points: list[tuple[float, float]]) -> str:

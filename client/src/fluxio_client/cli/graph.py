@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from fluxio_client.cli.drawing import mermaid, svg
+from fluxio_client.cli.drawing import svg
 from fluxio_client.cli.failures import NotFound
+from fluxio_client.cli.mermaid import mermaid
+from fluxio_client.cli.printable import one_line
+from fluxio_client.cli.records import node_record
 from fluxio_client.cli.session import Session
+from fluxio_client.cli.tree import graph_lines
 from fluxio_client.cli.which import newest_graph, run_of
 from fluxio_protocol import layout
 from fluxio_protocol.errors import InvalidInput
+from fluxio_protocol.graph import Graph
+from fluxio_protocol.run import Run
 
 
 class Format(str, Enum):
@@ -22,6 +29,7 @@ class Format(str, Enum):
 
     MERMAID = "mermaid"
     SVG = "svg"
+    TEXT = "text"
 
 
 def graph(
@@ -40,7 +48,10 @@ def graph(
         str | None, typer.Option(help="Of a workflow: this version instead of the newest run's.")
     ] = None,
 ) -> None:
-    """Draw the steps of a workflow, or of a run in the colours of their states.
+    """Draw the steps of a workflow, or of a run in the colours of their states, with the way that it took.
+
+    A legend below an SVG explains what else than plain arrows occurs in it: edges that are taken without a
+    success (`maybe`) or upon a failure (`failed`), groups, conditions, timers, signals.
 
     Example: fluxio graph order-o-1001 -o order.svg
     """
@@ -72,8 +83,7 @@ def graph(
     chosen = format or (
         Format.SVG if output and output.suffix.lower() == ".svg" else Format.MERMAID
     )
-    now = session.now
-    text = svg(found, title, run, now) if chosen is Format.SVG else mermaid(found, run, now)
+    text = _drawn(session, chosen, found, title, run)
     if output is not None:
         try:
             output.write_text(text, encoding="utf-8")
@@ -86,15 +96,8 @@ def graph(
                 "version": version,
                 "run_id": run.run_id if run else None,
                 "steps": [
-                    {
-                        "name": step,
-                        "depends_on": list(deps),
-                        "awaits": list(found.awaits.get(step, ())),
-                        "status": run.steps[step].status.value
-                        if run and step in run.steps
-                        else None,
-                    }
-                    for step, deps in found.depends_on.items()
+                    node_record(step, node, run.steps.get(step) if run else None)
+                    for step, node in found.nodes.items()
                 ],
                 "format": chosen.value,
                 "output": str(output) if output else None,
@@ -105,3 +108,13 @@ def graph(
         session.out.print(f"wrote {output}", soft_wrap=True)
     else:
         sys.stdout.write(text)
+
+
+def _drawn(session: Session, chosen: Format, found: Graph, title: str, run: Run | None) -> str:
+    now = session.now
+    if chosen is Format.SVG:
+        return svg(found, title, run, now)
+    if chosen is Format.MERMAID:
+        return mermaid(found, run, now)
+    lines = graph_lines(found, run, now, session.out.width)
+    return "".join(f"{line.plain}\n" for line in (Text(one_line(title)), *lines))

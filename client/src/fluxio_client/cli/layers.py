@@ -8,7 +8,7 @@ and the gaps allow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -47,8 +47,10 @@ class _Drawing:
     chains: dict[tuple[str, str], list[Place]] = field(default_factory=dict)
 
 
-def lay_out(graph: Graph, sizes: Mapping[str, Size]) -> Layout:
-    """Place the boxes of these sizes."""
+def lay_out(
+    graph: Graph, sizes: Mapping[str, Size], pointed: Collection[str] = frozenset()
+) -> Layout:
+    """Place the boxes of these sizes; on those that are `pointed`, all edges end at the middle of the top."""
     drawing = _with_passing_points(graph)
     _order(drawing)
     widths = {
@@ -73,7 +75,7 @@ def lay_out(graph: Graph, sizes: Mapping[str, Size]) -> Layout:
                 boxes[place[0]] = (x, top + (height - high) / 2, wide, high)
         top += height + LAYER_GAP
     edges = {
-        edge: _points(chain, centres, bands, boxes, drawing, shift)
+        edge: _points(chain, centres, bands, boxes, drawing, shift, edge[1] in pointed)
         for edge, chain in drawing.chains.items()
     }
     return Layout(boxes, edges, right - left + 2 * MARGIN, top - LAYER_GAP + MARGIN)
@@ -195,6 +197,7 @@ def _points(
     boxes: Mapping[str, tuple[float, float, float, float]],
     drawing: _Drawing,
     shift: float,
+    pointed: bool,
 ) -> list[tuple[float, float]]:
     """From the lower side of the first box, straight through the layers passed, to the top of the last."""
     (first,), (last,) = chain[0], chain[-1]
@@ -206,7 +209,8 @@ def _points(
         points += [(centres[place] + shift, top), (centres[place] + shift, bottom)]
     x, y, width, height = boxes[last]
     ins = sorted(drawing.above[chain[-1]], key=lambda place: centres[place])
-    points.append((x + _port(ins.index(chain[-2]), len(ins), width), y))
+    port = width / 2 if pointed else _port(ins.index(chain[-2]), len(ins), width)
+    points.append((x + port, y))
     return points
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from fluxio_client.cli.conditions import edges_of
+from fluxio_client.cli.endings import handled_by, skipped_because
 from fluxio_client.cli.moments import both
-from fluxio_client.cli.waiting import waiting
+from fluxio_client.cli.waiting import step_deadline, waiting
 from fluxio_protocol.graph import Graph
+from fluxio_protocol.node import Node
 from fluxio_protocol.run import Failure, Run, RunSummary, Step
 
 Record = dict[str, Any]
@@ -51,7 +54,11 @@ def run_record(
         "parked": run.parked,
         **both("wake_at", run.wake_at),
         **both("deadline", run.deadline),
-        "signals": sorted(run.signals_json),
+        "signals": sorted({*run.signals_json} - {*run.lapsed}),
+        "lapsed": [
+            {"signal": name, **both("at", at), "default_taken": name in run.signals_json}
+            for name, at in sorted(run.lapsed.items())
+        ],
         "started_by": {"run_id": by.run_id, "step": by.step} if (by := run.started_by) else None,
         **both("not_before", run.not_before),
         "steps": [
@@ -84,9 +91,45 @@ def step_record(
         "duration_s": step.duration,
         "ran_in": step.ran_in,
         "error": failure_record(step.error),
+        "handled": step.handled,
+        "handled_by": list(handled_by(step, graph)),
+        "skipped_because": skipped_because(run, step, graph),
+        "round": step.round,
+        **both("deadline", step_deadline(run, step)),
         "progress": step.progress,
         "started": list(run.started.get(step.name, ())),
     }
     if with_output:
         record["output"] = step.output
     return record
+
+
+def node_record(name: str, node: Node, step: Step | None = None) -> Record:
+    """A step of a graph, and of a run of it where it stands."""
+    return {
+        "name": name,
+        "depends_on": list(node.depends_on),
+        "awaits": list(node.awaits),
+        "edges": [
+            {"kind": edge.kind, "steps": list(edge.sources), "errors": list(edge.errors)}
+            for edge in edges_of(node)
+        ],
+        "when": node.when,
+        "timer": {"after_s": _seconds(node.timer.after), "at": node.timer.at}
+        if node.timer
+        else None,
+        "timeouts": [
+            {
+                "signal": signal,
+                "after_s": of.after / 1000,
+                "then": "fails" if of.default is None else "default",
+            }
+            for signal, of in node.timeouts.items()
+        ],
+        "deadline_s": _seconds(node.deadline),
+        "status": step.status.value if step else None,
+    }
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

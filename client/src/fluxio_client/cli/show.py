@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from fluxio_client.cli.command import end_with
+from fluxio_client.cli.endings import handled_by, skipped_because
 from fluxio_client.cli.exits import ExitCode
 from fluxio_client.cli.moments import local
 from fluxio_client.cli.printable import one_line, printable_json
@@ -85,7 +86,10 @@ def _print_payloads(
     found: list[tuple[str, Any]] = []
     if with_input:
         found.append(("input", run.input))
-        found += [(f"signal {name}", payload) for name, payload in run.signals.items()]
+        found += [
+            (f"{'default of' if name in run.lapsed else ''} signal {name}".strip(), payload)
+            for name, payload in run.signals.items()
+        ]
     if with_output:
         order = dict.fromkeys([*(graph.depends_on if graph else ()), *run.steps])
         steps = [run.steps[name] for name in order if name in run.steps]
@@ -153,25 +157,37 @@ def _tell_records(session: Session) -> Callable[[Run, Graph | None], None]:
     return tell
 
 
+def _became(run: Run, step: Step, graph: Graph | None) -> str:
+    """How a step is now, and why."""
+    parts = [f"{step.status}"]
+    if step.attempt:
+        parts.append(f"attempt {step.attempt}")
+    if step.round:
+        parts.append(f"round {step.round}")
+    if names := handled_by(step, graph):
+        parts.append(f"handled by {', '.join(names)}")
+    if because := skipped_because(run, step, graph):
+        parts.append(f"not needed: {because}")
+    why = f"  {one_line(f'{step.error.type}: {step.error.message}')}" if step.error else ""
+    return f"{', '.join(parts)}{why}"
+
+
 def _tell_changes(session: Session) -> Callable[[Run, Graph | None], None]:
     """A line for each step that is not as it was, with the time at which it became so."""
     seen: dict[str, tuple[StepStatus, int]] = {}
 
-    def tell(run: Run, _: Graph | None) -> None:
+    def tell(run: Run, graph: Graph | None) -> None:
         now = session.now
         changed = [
             step
             for step in run.steps.values()
             if seen.get(step.name) != (step.status, step.attempt)
-            and (step.name in seen or step.attempt)
+            and (step.name in seen or step.attempt or step.settled)
         ]
         for step in sorted(changed, key=lambda step: _since(step, now)):
             seen[step.name] = (step.status, step.attempt)
-            error = step.error
-            why = f"  {one_line(f'{error.type}: {error.message}')}" if error else ""
             session.out.print(
-                f"{local(_since(step, now), now)}  {step.name}  {step.status}, "
-                f"attempt {step.attempt}{why}",
+                f"{local(_since(step, now), now)}  {step.name}  {_became(run, step, graph)}",
                 soft_wrap=True,
             )
         sys.stdout.flush()

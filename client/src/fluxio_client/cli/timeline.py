@@ -45,7 +45,7 @@ def timeline(
     """Draw the steps of a run as bars over time.
 
     A bar is a step's last attempt: the table keeps no other. Dots before it are the time since the step
-    could have begun: the wait for a worker or a signal, earlier attempts, backoff.
+    could have begun: the wait for a worker, a signal or a timer, earlier attempts and rounds, backoff.
 
     Example: fluxio timeline order-o-1001
     """
@@ -65,6 +65,7 @@ def timeline(
                         "name": span.step.name,
                         "status": span.step.status.value,
                         "attempt": span.step.attempt,
+                        "round": span.step.round,
                         "ready_ms": span.ready,
                         "begin_ms": span.begin,
                         "end_ms": span.end,
@@ -83,17 +84,18 @@ def spans(run: Run, graph: Graph | None, now: int) -> list[Span]:
     """The steps that were begun, the earliest first."""
     found: list[Span] = []
     for step in run.steps.values():
-        if step.started_at is None:
+        if not has_begun(step):
             continue
+        begun = step.started_at or 0
         names = graph.depends_on.get(step.name, ()) if graph else ()
         deps = [run.steps[name] for name in names if name in run.steps]
         ready = max((dep.ended_at or 0 for dep in deps), default=run.created_at)
         ends = step.ended_at
         if ends is None:  # running, or between two attempts, whose end nobody wrote down
-            ends = (run.ended_at or now) if step.status is StepStatus.RUNNING else step.started_at
+            ends = (run.ended_at or now) if step.status is StepStatus.RUNNING else begun
             if at_rest(run) and step.lease_until is not None:  # nobody has it after its lease
                 ends = min(ends, step.lease_until)
-        begin = step.started_at - run.created_at
+        begin = begun - run.created_at
         found.append(
             Span(
                 step,
@@ -105,6 +107,11 @@ def spans(run: Run, graph: Graph | None, now: int) -> list[Span]:
     return sorted(found, key=lambda span: (span.begin, span.end))
 
 
+def has_begun(step: Step) -> bool:
+    """Whether a worker has claimed a step: one that was not needed has a time, but no attempt."""
+    return step.started_at is not None and step.attempt > 0
+
+
 def bars(
     run: Run, graph: Graph | None, now: int, width: int, blocks: tuple[str, str, str, str] = BLOCKS
 ) -> list[Text]:
@@ -113,8 +120,8 @@ def bars(
     placed = spans(run, graph, now)
     total = max(1, max([(run.ended_at or now) - run.created_at, *(span.end for span in placed)]))
     name_width = min(WIDEST_NAME, max((len(span.step.name) for span in placed), default=0))
-    retried = any(span.step.attempt > 1 for span in placed)
-    room = max(10, width - name_width - 2 - (23 if retried else 11))
+    remarks = {span.step.name: _remark(span.step) for span in placed}
+    room = max(10, width - name_width - 2 - 11 - max(map(len, remarks.values()), default=0))
 
     def column(at: int) -> int:
         return min(room - 1, at * room // total)
@@ -138,25 +145,43 @@ def bars(
             (bar, state.look.style),
             " " * (room - begin - len(bar)),
         )
-        took = "retries" if between else length((span.end - span.begin) / 1000)
+        took = "waits" if between else length((span.end - span.begin) / 1000)
         if state.word == LOST:
             took = "lost"
         line.append(f" {took:>9}")
-        if span.step.attempt > 1:
-            line.append(f"  attempt {span.step.attempt}", style="dim")
+        line.append(remarks[span.step.name], style="dim")
         line.rstrip()
         lines.append(line)
     if any(span.step.ended_at is None for span in placed):
-        legend = f"{running} has not ended: it runs, or is tried again"
+        legend = f"{running} has not ended: it runs, or waits for its next attempt or round"
         if at_rest(run):
             legend = f"{running} did not end: its worker was lost, or the run ended first"
         lines += [Text(line, style="dim") for line in wrap(legend, width)]
-    idle = [name for name, step in run.steps.items() if step.started_at is None]
-    if idle:
+    if left_out := [s.name for s in run.steps.values() if s.status is StepStatus.SKIPPED]:
+        lines.append(Text(f"not needed: {', '.join(left_out)}", style="dim"))
+    if idle := not_begun(run):
         lines.append(Text(f"not begun: {', '.join(idle)}", style="dim"))
     if run.status is RunStatus.PENDING:
         lines.append(Text("no worker has opened the run yet", style="dim"))
     return lines
+
+
+def not_begun(run: Run) -> list[str]:
+    """The steps that no worker has claimed so far, but for those that are not needed."""
+    return [
+        step.name
+        for step in run.steps.values()
+        if not has_begun(step) and step.status is not StepStatus.SKIPPED
+    ]
+
+
+def _remark(step: Step) -> str:
+    """What stands behind a bar: which attempt or round it is, or that the step was skipped by its `when`."""
+    if step.status is StepStatus.SKIPPED:
+        return "  skipped"
+    if step.round:
+        return f"  round {step.round}"
+    return f"  attempt {step.attempt}" if step.attempt > 1 else ""
 
 
 def _axis(total: int, room: int, name_width: int, tick: str) -> Text:

@@ -13,9 +13,19 @@ from typing import NamedTuple
 from rich.text import Text
 
 from fluxio_client.cli.colours import look
+from fluxio_client.cli.conditions import after, asks
+from fluxio_client.cli.endings import handled_by, skipped_because
 from fluxio_client.cli.moments import length, local
 from fluxio_client.cli.printable import one_line
-from fluxio_client.cli.waiting import For, at_rest, state_of, unfamiliar, waited, waiting
+from fluxio_client.cli.waiting import (
+    For,
+    at_rest,
+    state_of,
+    step_deadline,
+    unfamiliar,
+    waited,
+    waiting,
+)
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.layout import UNKNOWN
 from fluxio_protocol.run import Run, Step, StepStatus
@@ -82,6 +92,23 @@ def run_lines(run: Run, graph: Graph | None, now: int, width: int) -> list[Text]
         lines.append(_step_line(run, step, graph, row, label_width, now))
         for note, style in step_notes(run, step, graph, now):
             lines += _noted(note, f"{row.below}   ", width, style)
+    return lines
+
+
+def graph_lines(graph: Graph, run: Run | None, now: int, width: int) -> list[Text]:
+    """A graph as the same tree: what each step asks of those before it; of a run, with its states."""
+    lines: list[Text] = []
+    for row in rows(graph.depends_on):
+        node = graph.nodes[row.step]
+        line = Text.assemble((row.branch, "dim"), row.step)
+        step = run.steps.get(row.step) if run else None
+        if run and step:
+            state = state_of(run, step, graph, now)
+            line.append("  ").append(state.word, state.look.style)
+        lines.append(line)
+        kind = [f"unknown: {node.unknown}"] if node.unknown else []
+        for note in (*asks(node), *kind):
+            lines += _noted(note, f"{row.below}   ", width)
     return lines
 
 
@@ -173,26 +200,43 @@ def run_notes(run: Run, now: int) -> Iterator[tuple[str, str]]:
 def step_notes(run: Run, step: Step, graph: Graph | None, now: int) -> Iterator[tuple[str, str]]:
     """Why the last attempt of a step failed, and what the step waits for; each with its style."""
     deps = graph.depends_on.get(step.name, ()) if graph else ()
+    node = graph.nodes.get(step.name) if graph else None
     stands, stood = waiting(run, step, graph, now), waited(run, step, graph, now)
-    if len(deps) > 1 and not (stands and stands.what is For.STEPS):
-        yield f"after {', '.join(deps)}", "dim"
+    if node and (node.edges or (len(deps) > 1 and not (stands and stands.what is For.STEPS))):
+        yield f"after {', '.join(after(node))}", "dim"
     if graph and (kind := graph.unknown.get(step.name)):
         yield f"{kind}: unknown to this client; upgrade fluxio-client", "yellow"
     elif said := unfamiliar(step.status):
         yield said, "yellow"
+    if why := skipped_because(run, step, graph):
+        yield f"not needed: {why}", "dim"
     if step.error is not None:
         failed = step.error.attempt or step.attempt
-        yield f"attempt {failed} failed: {step.error.type}: {step.error.message}", "red"
+        head = f"attempt {failed} failed" if failed else "given up"
+        style = "yellow" if step.handled else "red"
+        yield f"{head}: {step.error.type}: {step.error.message}", style
+    if names := handled_by(step, graph):
+        yield f"handled by {', '.join(names)}", "dim"
     if step.progress_json is not None:
         yield f"progress: {step.progress_json}", "cyan"
+    if step.round and not step.settled and not (stands and stands.what is For.ROUND):
+        yield f"in round {step.round}", "dim"
     if stands and not (stands.what is For.STEPS and len(deps) < 2):
         style = "magenta" if stands.what in (For.SIGNALS, For.TAKEOVER) else "dim"
         yield stands.sentence(now), style
     if stood and stood.what is not For.STEPS:  # which steps it is after, stands there
         yield stood.past_sentence(step, now), "dim"
-    arrived = [name for name in step.awaits if name in run.signals_json]
+    if not at_rest(run) and (deadline := step_deadline(run, step)) is not None and deadline > now:
+        apart = length((deadline - now) / 1000)
+        yield f"must have ended in {apart}, by {local(deadline, now)}", "dim"
+    arrived = [name for name in step.awaits if name in run.signals_json and name not in run.lapsed]
     if arrived:
         yield f"had its signal{'' if len(arrived) == 1 else 's'} {', '.join(arrived)}", "dim"
+    for name in step.awaits:
+        # Of one without a default, the step's error says it.
+        if name in run.lapsed and name in run.signals_json:
+            at = local(run.lapsed[name], now)
+            yield f"the signal {name} had not come by {at}: its default was taken", "dim"
     if ids := run.started.get(step.name):
         shown = [run_id for run_id in ids if run_id != "?"][:SHOWN_RUNS]
         more = f" and {len(ids) - len(shown)} more" if len(ids) > len(shown) else ""

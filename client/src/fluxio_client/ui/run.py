@@ -11,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from fluxio_client.cli import bill
+from fluxio_client.cli.conditions import asks
 from fluxio_client.cli.costing import costing
-from fluxio_client.cli.drawing import conditions, svg_for_page
+from fluxio_client.cli.drawing import svg_for_page
 from fluxio_client.cli.failures import NotFound
 from fluxio_client.cli.prices import AS_OF, REGION
 from fluxio_client.cli.printable import printable_json
-from fluxio_client.cli.timeline import Span, spans
+from fluxio_client.cli.timeline import Span, not_begun, spans
 from fluxio_client.cli.tree import run_notes, shown, step_notes
 from fluxio_client.cli.waiting import at_rest
 from fluxio_client.ui.payloads import SHOWN, Payload, payloads_of
@@ -116,7 +117,7 @@ def step(site: Site, request: Request) -> Response:
         deps=graph.depends_on.get(name, ()) if graph else (),
         dependents=graph.dependents.get(name, ()) if graph else (),
         node=graph.nodes.get(name) if graph else None,
-        conditions=conditions(graph.nodes[name]) if graph and name in graph.nodes else [],
+        conditions=asks(graph.nodes[name]) if graph and name in graph.nodes else [],
         output=Payload.of_step(found.steps[name]),
         awaited=set(found.awaiting(name)),
         related=related(found),
@@ -172,7 +173,8 @@ def signals_of(run: Run) -> list[tuple[str, bool]]:
     found: dict[str, bool] = {}
     for step in run.steps.values():
         if step.status in (StepStatus.PENDING, StepStatus.FAILED):
-            found |= {name: name in run.signals_json for name in step.awaits}
+            # One whose timeout is over would be refused.
+            found |= {n: n in run.signals_json for n in step.awaits if n not in run.lapsed}
     return sorted(found.items(), key=lambda one: one[1])
 
 
@@ -218,8 +220,7 @@ def _bars(found: Run, graph: Graph | None, now: int) -> dict[str, Any]:
         )
         for span in placed
     ]
-    idle = [name for name, one in found.steps.items() if one.started_at is None]
-    return {"bars": bars, "length_s": total / 1000, "idle": idle}
+    return {"bars": bars, "length_s": total / 1000, "idle": not_begun(found)}
 
 
 def _part(request: Request, text: str) -> Response:

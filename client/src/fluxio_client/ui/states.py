@@ -21,6 +21,7 @@ SIGNS = {
     "COMPENSATED": "↶",
     "CANCELLED": "⊘",
     "SKIPPED": "↷",
+    "HANDLED": "↪",
     "LOST": "!",
 }
 
