@@ -234,6 +234,8 @@ class TestTime:
         run = fluxio.run(Order, ORDER, mocks={"charge": lasts(20), "reserve": lasts(15)})
 
         assert (run.status, run.elapsed) == ("SUCCEEDED", timedelta(seconds=20))
+        ended = [(at, of) for at, of, _ in told(run, "step returned")]
+        assert ended == [(0, "validate"), (15, "reserve"), (20, "charge"), (20, "ship")]
 
     def test_is_given_as_durations_only(self, fluxio: Fluxio) -> None:
         run = fluxio.start(Approval, {"amount": 5})

@@ -104,7 +104,8 @@ class TestedRun:
     @property
     def history(self) -> History:
         """What happened, in order: as a list of events, and as text."""
-        return self._world.history
+        # What branches do that take time is told when they begin.
+        return History(sorted(self._world.history, key=lambda event: event.at))
 
     @property
     def cost(self) -> Cost:

@@ -187,9 +187,10 @@ class World:
         step: str | None = None,
         attempt: int | None = None,
         detail: str = "",
+        after: int = 0,
     ) -> None:
-        """Add to the history."""
-        at = (self.aws.clock.at - self._began) / 1000
+        """Add to the history what happens now, or when so many milliseconds have passed."""
+        at = (self.aws.clock.at + after - self._began) / 1000
         self.history.append(Event(at, what, run_id, step, attempt, detail))
 
     # --- time
@@ -313,13 +314,13 @@ class World:
                 context,
             )
         except StepTimeout:
-            self.tell("step timed out", *about)
+            self.tell("step timed out", *about, after=self._takes.get(about, 0))
             raise
         except BaseException as error:
             self.tell("step raised", *about, detail=f"{type(error).__name__}: {error}")
             self._pass("after", context, time)
             raise
-        self.tell("step returned", *about)
+        self.tell("step returned", *about, after=self._takes.get(about, 0))
         self._pass("after", context, time)
         return value
 
@@ -351,9 +352,10 @@ class World:
         clock, ends = self.aws.clock, self._alarms[-1]
         takes = round((attempt.timeout if seconds is None else seconds) * 1000)
         if ends is None:
-            context = attempt.context
+            context, longest = attempt.context, round(attempt.timeout * 1000)
+            takes = min(takes, longest)
             self._takes[context.run_id, context.step, context.attempt] = takes
-            if takes >= round(attempt.timeout * 1000):
+            if takes == longest:
                 raise StepTimeout  # what it would return later is dropped
             return
         clock.at = min(clock.at + takes, ends)
