@@ -132,8 +132,15 @@ data "aws_iam_policy_document" "run_events" {
 
   statement {
     sid       = "ReadTheStream"
-    actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"]
+    actions   = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
     resources = ["${local.table.arn}/stream/*"]
+  }
+
+  # A list knows no resources to which it could be confined.
+  statement {
+    sid       = "FindTheStream"
+    actions   = ["dynamodb:ListStreams"]
+    resources = ["*"]
   }
 
   statement {

@@ -22,6 +22,7 @@
 #     dashboard.tf  one page with all of it
 #     release.tf    which release this is
 #     modules/layer     the engine's layer, also for a function of your own
+#     modules/deployer  the policy of whoever applies the module
 #     modules/capacity  what Auto Scaling has set, for a table with provisioned capacity
 
 data "aws_caller_identity" "current" {}
