@@ -169,6 +169,25 @@ def test_another_service_is_refused_in_its_own_protocol(service: str, port: int)
         calls[service](client(service, port))
 
 
+@pytest.mark.parametrize("operation", ["get_item", "batch_get_item", "query", "scan"])
+def test_a_caller_may_ask_what_a_read_costs(operation: str, backend: Backend) -> None:
+    item = backend.put("r-1", status="RUNNING")
+    asked: dict[str, dict[str, Any]] = {
+        "get_item": {"TableName": TABLE, "Key": backend.key("r-1")},
+        "batch_get_item": {"RequestItems": {TABLE: {"Keys": [backend.key("r-1")]}}},
+        "query": {
+            "TableName": TABLE,
+            "KeyConditionExpression": "pk=:pk",
+            "ExpressionAttributeValues": {":pk": {"S": "r-1"}},
+        },
+        "scan": {"TableName": TABLE},
+    }
+    call = getattr(backend.dynamodb, operation)
+    answer = call(**asked[operation], ReturnConsumedCapacity="TOTAL")
+    listed = answer.get("Responses", {}).get(TABLE) or answer.get("Items") or [answer["Item"]]
+    assert listed == [item]
+
+
 def test_errors_of_sqs_have_the_codes_that_callers_go_by(port: int) -> None:
     with pytest.raises(ClientError) as caught:
         client("sqs", port).receive_message(QueueUrl=queue_url(port, "none.fifo"))

@@ -61,6 +61,8 @@ OPERATIONS = {
     },
 }
 
+_READS = {"batch_get_item", "get_item", "query", "scan"}
+
 _JSON = {"Content-Type": "application/x-amz-json-1.0"}
 
 _CREDENTIAL = re.compile(r"\bCredential=([^/,\s]+)/")
@@ -170,6 +172,8 @@ class Endpoint:
         if is_sqs:
             queue = str(arguments.get("QueueUrl", "")).rpartition("/")[2]
             arguments["QueueUrl"] = self._aws.urls.get(queue, "")
+        elif operation in _READS:
+            arguments.pop("ReturnConsumedCapacity", None)  # the stand-in counts no reads
         client = self._aws.sqs if is_sqs else self._aws.dynamodb
         try:
             call: Callable[..., dict[str, Any]] = getattr(client, operation)
