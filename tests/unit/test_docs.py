@@ -20,7 +20,9 @@ TAKERS = [document for document in DOCUMENTS if TAKEN.search(document.read_text(
 @pytest.mark.parametrize("document", TAKERS, ids=lambda document: document.name)
 def test_code_that_a_document_takes_from_an_example_is_the_examples_own(document: Path) -> None:
     for file, code in TAKEN.findall(document.read_text(encoding="utf-8")):
-        assert code in (ROOT / file).read_text(encoding="utf-8"), f"{file} has another {code}"
+        source = (ROOT / file).read_text(encoding="utf-8")
+        # The formatter of the documents moves a method to the margin, with empty lines around it.
+        assert " ".join(code.split()) in " ".join(source.split()), f"{file} has another {code}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
