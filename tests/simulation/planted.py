@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
-
 import fluxio.claims
 import fluxio.decide
 import fluxio.loop
@@ -28,7 +24,6 @@ from fluxio_protocol.run import Run, RunStatus
 from fluxio_protocol.store import Store
 from fluxio_protocol.transitions import Guard
 from tests.simulation.breakages import (
-    Patch,
     ack_instead,
     barrier_apart,
     both,
@@ -62,26 +57,12 @@ from tests.simulation.breakages import (
     wrap,
     write_first,
 )
-
-#: Something that may go wrong: a seed of the random schedules, a case of the matrix and its faults, or a drill.
-Place: TypeAlias = int | str | tuple[str, dict[int, str]]
-
-
-@dataclass(frozen=True)
-class Planted:
-    """A breakage: what is broken, how, where it was seen first, and as what."""
-
-    what: str
-    break_it: Callable[[Patch], None]
-    seen_at: Place
-    #: Words of the violation: what it must be caught for, not for any other reason.
-    shows: str
-    #: The kinds of schedules that come to it, see `Schedule.kind`; empty: all.
-    kinds: tuple[str, ...] = ()
-
+from tests.simulation.fault import Planted
+from tests.simulation.planted_language import LANGUAGE
 
 AGAIN = "a step that fails twice and is tried again at once"
 PLANTED = [
+    *LANGUAGE,
     # --- the fence
     Planted(
         "a completion does not ask whose claim it is",

@@ -13,8 +13,9 @@ import pytest
 from tests.simulation import drills, matrix
 from tests.simulation.cases import CASES
 from tests.simulation.conftest import Report
+from tests.simulation.fault import Place, Planted
 from tests.simulation.matrix import Trial
-from tests.simulation.planted import PLANTED, Place, Planted
+from tests.simulation.planted import PLANTED
 from tests.simulation.schedules import Schedule
 
 pytestmark = pytest.mark.once

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fluxio import any_of, failed, first_of, maybe, signal, timer
+from fluxio.errors import DefinitionError
 from fluxio_protocol.edge import Edge
-from tests.simulation.schedules.drawing import StepPlan, Weather
+from tests.simulation.schedules.drawing import StepPlan, Weather, define
 
 #: The names that predicates raise and fail under.
 UNSURE = "the predicate is not sure yet"
@@ -72,31 +73,45 @@ def draw_language(
     if rng.random() > 0.34:
         return plans, {}
     found, extras = [], {}
+    #: For each step, all that it depends on, through others, too.
+    behind: dict[str, set[str]] = {}
     for plan in plans:
-        edges = _draw_edges(rng, plan)
+        edges = _draw_edges(rng, plan, behind)
+        behind[plan.name] = {*plan.depends_on}.union(*(behind[dep] for dep in plan.depends_on))
         for edge in edges:
             if edge.kind == "failed" and rng.random() < 0.6:
                 (name,) = edge.sources
                 at = next(n for n, one in enumerate(found) if one.name == name)
                 found[at] = replace(found[at], raises=frozenset(range(1, 200)))
         far = weather.sweeper
+        waits = rng.choice([0, 0, 0, 0, 1, 30, 400 if far else 60])
+        deadline = rng.choice([None, None, None, None, 20, 200])
+        signal_timeout = rng.choice([0, 5, 60, 500 if far else 100]) if plan.awaits else 0
+        if deadline is not None and deadline <= max(waits, signal_timeout):
+            deadline = None  # it would be over before, and is refused
         extras[plan.name] = Extra(
             edges=edges,
             when=rng.choice([None, None, None, True, False]),
             unsure=min(rng.choice([0, 0, 1]), plan.retry.max),
-            timer=rng.choice([0, 0, 0, 0, 1, 30, 400 if far else 60]),
-            deadline=rng.choice([None, None, None, None, 20, 200]),
-            signal_timeout=rng.choice([0, 5, 60, 500 if far else 100]) if plan.awaits else 0,
+            timer=waits,
+            deadline=deadline,
+            signal_timeout=signal_timeout,
             default=rng.random() < 0.6,
             rounds=rng.choice([0, 0, 0, 1, 3]),
             after=rng.choice([0, 0, 5, 300 if far else 60]),
             long_state=rng.random() < 0.2,
         )
         found.append(plan)
+    try:
+        define(found, None, lambda *_: None, extras=extras)
+    except DefinitionError:
+        return plans, {}  # some step could never run
     return found, extras
 
 
-def _draw_edges(rng: random.Random, plan: StepPlan) -> tuple[Edge, ...]:
+def _draw_edges(
+    rng: random.Random, plan: StepPlan, behind: dict[str, set[str]]
+) -> tuple[Edge, ...]:
     left = [*plan.depends_on]
     rng.shuffle(left)
     edges: list[Edge] = []
@@ -109,5 +124,7 @@ def _draw_edges(rng: random.Random, plan: StepPlan) -> tuple[Edge, ...]:
             edges.append(failed(left.pop(), *errors))
         elif len(left) >= 2:
             some = [left.pop() for _ in range(rng.randint(2, len(left)))]
-            edges.append(any_of(*some) if kind == "any_of" else first_of(*some))
+            # Of two steps that stand behind each other, only one can ever be the first.
+            apart = all(behind[one].isdisjoint(some) for one in some)
+            edges.append(first_of(*some) if kind == "first_of" and apart else any_of(*some))
     return tuple(edges)
