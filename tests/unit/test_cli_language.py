@@ -410,6 +410,32 @@ def test_a_signal_that_lapsed_is_not_said_to_have_come() -> None:
     assert record["lapsed"][0]["default_taken"] is True
 
 
+@pytest.mark.parametrize(
+    ("b", "more", "says"),
+    [
+        (OPEN, {}, "awaits signal go: 2 h, then default"),
+        (OPEN, {"signals_json": {"go": "1"}}, "had signal go"),
+        (
+            OPEN,
+            {"lapsed": {"go": NOW}, "signals_json": {"go": "1"}},
+            "no signal go in time: default",
+        ),
+        (OPEN, {"lapsed": {"go": NOW}}, "no signal go in time"),
+        (OPEN, {"status": RunStatus.CANCELLED, "ended_at": NOW}, "signal go: 2 h, then default"),
+        (SKIPPED, {}, "signal go: 2 h, then default"),
+        ({"status": StepStatus.FAILED}, {}, "signal go: 2 h, then default"),
+    ],
+)
+def test_the_box_of_a_step_says_what_became_of_its_signal(
+    b: dict[str, Any], more: dict[str, Any], says: str
+) -> None:
+    run = run_of(WITH_DEFAULT, {"a": DONE, "b": b}, **more)
+
+    (mark,) = picture_of(WITH_DEFAULT, run, NOW).boxes["b"].marks
+
+    assert (mark.kind, mark.text) == ("signal", says)
+
+
 @pytest.mark.parametrize("status", [StepStatus.PENDING, StepStatus.RUNNING])
 def test_a_step_with_a_deadline_says_when_it_must_have_ended(status: StepStatus) -> None:
     b = {"status": status, "attempt": 1, "lease_until": NOW + 1, "ended_at": None}

@@ -17,7 +17,7 @@ from fluxio_client.cli.conditions import (
 from fluxio_client.cli.endings import handled_by, skipped_because
 from fluxio_client.cli.moments import length, local
 from fluxio_client.cli.printable import cut, one_line, printable
-from fluxio_client.cli.waiting import For, state_of, waiting
+from fluxio_client.cli.waiting import For, at_rest, state_of, waiting
 from fluxio_protocol.edge import ANY_OF, FAILED, FIRST_OF, MAYBE, Edge
 from fluxio_protocol.graph import Graph
 from fluxio_protocol.node import Node
@@ -209,4 +209,5 @@ def _signal(name: str, node: Node, run: Run | None, step: Step | None) -> str:
         return f"{came_not}: default" if name in run.signals_json else came_not
     if name in run.signals_json:
         return f"had signal {name}"
-    return f"awaits {words}"
+    waits = step.status is StepStatus.PENDING and not at_rest(run)
+    return f"awaits {words}" if waits else words
