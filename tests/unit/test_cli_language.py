@@ -107,9 +107,18 @@ def test_the_legend_has_what_occurs_and_nothing_else(name: str) -> None:
     assert {entry.sample for entry in legend(picture_of(graph))} == samples
 
 
-@pytest.mark.parametrize("name", CONSTRUCTS)
-def test_nothing_of_a_picture_is_cut_off_at_its_sides(name: str) -> None:
-    graph, _ = CONSTRUCTS[name]
+#: An arrow at the side of a picture that is wider than its legend, with a label that is wider than its steps.
+LONG_LABEL = graph_of(
+    a=Node(),
+    b=Node(("a",), edges=(Edge(FAILED, ("a",), ("AnErrorWithALongNameOfItsOwn",)),)),
+    **{f"c{at}": Node() for at in range(8)},
+)
+
+
+@pytest.mark.parametrize(
+    "graph", [*(graph for graph, _ in CONSTRUCTS.values()), LONG_LABEL], ids=[*CONSTRUCTS, "label"]
+)
+def test_nothing_of_a_picture_is_cut_off_at_its_sides(graph: Graph) -> None:
     root = ElementTree.fromstring(svg_for_page(graph, "W", run_of(graph, {})))
     left, top, width, height = map(float, root.attrib["viewBox"].split())
 
@@ -119,6 +128,9 @@ def test_nothing_of_a_picture_is_cut_off_at_its_sides(name: str) -> None:
         assert x + wide <= left + width + 1
         assert top <= y
         assert y + high <= top + height + 1
+    for text in root.iter("text"):
+        if text.attrib["class"] == "key":  # the legend's; characters are 6.6 wide at 11 px
+            assert float(text.attrib["x"]) + 6.6 * len(text.text or "") <= left + width
 
 
 @pytest.mark.parametrize("name", CONSTRUCTS)
@@ -353,6 +365,7 @@ def test_a_stopped_run_says_what_its_steps_waited_for() -> None:
         (MAYBE_GRAPH, {"a": DONE, "b": SKIPPED | {"attempt": 1}}, "b", "its `when` said no"),
         (MAYBE_GRAPH, {"a": SKIPPED, "b": SKIPPED}, "b", "a was skipped"),
         (FIRST_GRAPH, {"a": SKIPPED | {"token": None}, "b": DONE}, "a", "b was first"),
+        (FIRST_GRAPH, {"a": SKIPPED | {"attempt": 1}, "b": DONE}, "a", "its `when` said no"),
         (FAILED_GRAPH, {"pay": DONE, "cheque": SKIPPED}, "cheque", "pay did not fail"),
         (
             FAILED_GRAPH,
@@ -447,10 +460,12 @@ def test_a_step_with_a_deadline_says_when_it_must_have_ended(status: StepStatus)
     assert step_record(run, run.steps["b"], DEADLINE, NOW)["deadline_ms"] == START + 6 * HOUR
 
 
-def test_the_deadline_of_a_step_is_not_told_before_its_clock_has_begun() -> None:
-    run = run_of(DEADLINE, {})
+@pytest.mark.parametrize("a", [OPEN, {"status": StepStatus.FAILED}])
+def test_the_deadline_of_a_step_is_not_told_before_its_clock_has_begun(a: dict[str, Any]) -> None:
+    run = run_of(DEADLINE, {"a": a})
 
     assert "must have ended" not in told(run, DEADLINE)
+    assert step_record(run, run.steps["b"], DEADLINE, NOW)["deadline"] is None
 
 
 def test_a_timeline_has_no_bars_for_steps_that_were_not_needed() -> None:
