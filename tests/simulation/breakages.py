@@ -221,7 +221,7 @@ def own_step_alone(sound: Any, run: Any, hand: Hand, plan: Any, now: int) -> lis
     return [step for step in found if hand.answers_for(step)]
 
 
-def give_the_step_up_alone(step: Any, now: int) -> Write:
+def give_the_step_up_alone(_: Run, step: Any, hand: Hand, plan: Any, now: int) -> Write:
     failure = Failure("WorkerLost", "its workers died", step.name, step.attempt)
     return Write((to.give_up(step.name, step.attempt, failure, now),))
 
@@ -290,8 +290,8 @@ def first_shard(page: Any, shards: Sequence[int]) -> list[Any]:
     return [first, *rest]
 
 
-def no_reprieves(sound: Any, run: Run) -> Any:
-    fresh, _ = sound(run)
+def no_reprieves(sound: Any, run: Run, now: int) -> Any:
+    fresh, _ = sound(run, now)
     return fresh, []
 
 

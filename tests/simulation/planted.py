@@ -85,7 +85,7 @@ PLANTED = [
     Planted(
         "a fence does not ask for the token",
         unasked("token"),
-        1174,
+        1016,
         "was committed by another claim than its last",
     ),
     Planted(
@@ -132,7 +132,7 @@ PLANTED = [
     Planted(
         "a claim does not ask whether the backoff is over",
         without("claim", Guard.DUE),
-        298,
+        6,
         "before its backoff was over",
     ),
     Planted(
@@ -206,7 +206,7 @@ PLANTED = [
     Planted(
         "the barrier is counted up by a write of its own",
         wrap(Store, "apply", barrier_apart),
-        67,
+        13,
         "counts 0 of",
     ),
     # --- archives
@@ -219,7 +219,7 @@ PLANTED = [
     Planted(
         "a worker takes out what it wanted to seal, not what the archive has",
         wrap(Payloads, "put_archive", seal_what_was_wanted),
-        2055,
+        2118,
         "has sealed",
     ),
     Planted(
@@ -227,7 +227,7 @@ PLANTED = [
         lambda patch: patch.setattr(
             Payloads, "put_archive", lambda self, _, __, of, ___: tuple(of)
         ),
-        3,
+        6,
         "has sealed",
     ),
     Planted(
@@ -239,7 +239,7 @@ PLANTED = [
     Planted(
         "a sealed step is taken for one that was never claimed",
         lambda patch: patch.setattr(fluxio_protocol.run_item, "sealed_places", lambda _: set()),
-        3,
+        6,
         "was changed after its commit",
     ),
     # --- acknowledgements
@@ -279,7 +279,7 @@ PLANTED = [
     Planted(
         "a branch that has waited for a thread long enough is not sent elsewhere",
         wrap(fluxio.claims, "divide", spread_all_but_one),
-        3,
+        580,
         "still at it",
     ),
     Planted(
@@ -373,7 +373,7 @@ PLANTED = [
     Planted(
         "the same, by the random schedules",
         wrap(Store, "_apply_with", start_afterwards),
-        768,
+        1129,
         "which is not there",
     ),
     Planted(
@@ -413,7 +413,7 @@ PLANTED = [
     Planted(
         "a step fails for attempts that a redrive has just given back",
         without("fail", Guard.REDRIVE_SEEN),
-        1930,
+        615,
         "failed of 2 attempts",
         ("haste",),
     ),
@@ -441,7 +441,7 @@ PLANTED = [
     Planted(
         "arguments that do not fit another version count at once",
         lambda patch: patch.setattr(Loop, "_foreign", lambda self, failed: failed),
-        150,
+        3317,
         "BindingError",
         ("a parameter is renamed",),
     ),

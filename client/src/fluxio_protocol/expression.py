@@ -190,13 +190,13 @@ def _change_signals(made: Expression, change: Change) -> None:
     """The signals that a change is about, whether it is one of a step or of the run."""
     guards = change.row.guards
     for name in change.signals:
-        path = made.path(layout.signal_attribute(name))
+        attribute = layout.signal_attribute(name)
         if Guard.SIGNALLED in guards:
-            made.require(f"attribute_exists({path})")
+            made.require(f"attribute_exists({made.path(attribute)})")
         if Guard.UNSIGNALLED in guards:
-            made.require(f"attribute_not_exists({path})")
+            made.require(f"attribute_not_exists({made.path(attribute)})")
         if change.row.drops_signals:
-            made.remove(path)
+            made.remove(made.path(attribute))
     if Guard.PAYLOAD_SEEN in guards:
         for name, text in change.payloads.items():
             made.require(f"{made.path(layout.signal_attribute(name))}={made.value(text)}")

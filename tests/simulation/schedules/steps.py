@@ -95,7 +95,7 @@ class Steps:
         if plan.transacts:
             ctx.transact(_count(ctx.run_id, plan.name))
         extra = self._extras.get(plan.name, PLAIN)
-        if ctx.state is not None and ctx.state["after"] != ctx.round - 1:
+        if (ctx.state or {}).get("after") != (ctx.round - 1 if ctx.round else None):
             problems = hub.problems
             problems.append(f"{key} has the state {ctx.state} in round {ctx.round}")
         if ctx.round < extra.rounds:
