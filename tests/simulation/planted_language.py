@@ -127,13 +127,6 @@ LANGUAGE = [
         KINDS,
     ),
     Planted(
-        "a timeout does not ask whether a redrive has begun it anew",
-        without("lapse", Guard.SINCE_SEEN),
-        140,
-        "has failed for StepDeadline",
-        KINDS,
-    ),
-    Planted(
         "a worker that has recorded what has lapsed takes that for work of its own",
         wrap(fluxio.claims, "at_work", at_work_by_any_token),
         ("timers and timeouts", {6: "after"}),
