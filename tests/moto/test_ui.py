@@ -388,6 +388,20 @@ def test_without_the_extra_the_command_says_how_to_get_it(
     assert 'pip install "fluxio-client[ui]"' in said.err
 
 
+def test_the_command_says_the_address_that_lets_in_and_draws_nothing_meanwhile(
+    world: World, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fluxio = make_command(world, capfd, monkeypatch)
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_: None)
+
+    said = fluxio("ui", "--no-browser")
+    as_json = fluxio("ui", "--no-browser", "--json")
+
+    assert (said.code, as_json.code) == (0, 0)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/enter\?token=[\w-]{43}\n", said.out)
+    assert as_json.json["address"].startswith("http://127.0.0.1:")
+
+
 # --- live, and what looking costs
 
 

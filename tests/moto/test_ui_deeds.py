@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,7 +15,8 @@ from fluxio import step, workflow
 from fluxio_client import RunStatus
 from fluxio_client.cli.session import Session
 from fluxio_client.ui.forms import fields_of, object_of, schema_like
-from fluxio_protocol.errors import InvalidInput
+from fluxio_client.ui.schemas import Schemas, schemas_of
+from fluxio_protocol.errors import FluxioError, InvalidInput
 from tests.moto.cli import make_command
 from tests.moto.pages import Pages, text_of
 from tests.moto.pump import World
@@ -145,7 +148,7 @@ class Typed(BaseModel):
 
 def test_a_form_of_a_known_type_says_what_is_required_and_helps(session: Session) -> None:
     schema = TypeAdapter(Typed).json_schema()
-    pages = Pages(session, input_schema=lambda _: schema)
+    pages = Pages(session, schemas=Schemas({"Order": schema}))
 
     answer = pages.get("/workflows/Order/start")
 
@@ -161,6 +164,71 @@ def test_a_form_of_a_known_type_says_what_is_required_and_helps(session: Session
     }
     refused = pages.post("/workflows/Order/start", **{"field.amount": "1", "run_id": "r-1"})
     assert "order_id is missing" in text_of(refused.text)
+
+
+def test_a_form_of_a_signal_goes_by_its_type(world: World, session: Session) -> None:
+    started(world, "r-1")
+    schema = {"properties": {"by": {"type": "string"}}, "required": ["by"]}
+    pages = Pages(session, schemas=Schemas({}, {"Order": {"approved": schema}}))
+    assert 'name="field.by"' in pages.get("/runs/r-1/signal?name=approved").text
+    assert 'name="payload"' in pages.get("/runs/r-1/signal?name=approved&json=1").text
+
+    form = {"name": "approved", "as": "fields"}
+    assert "by is missing" in text_of(pages.post("/runs/r-1/signal", **form).text)
+    answer = pages.post("/runs/r-1/signal", **form, **{"field.by": "kim"})
+
+    assert answer.status_code == 303
+    assert world.client.get("r-1").signals == {"approved": {"by": "kim"}}
+
+
+CODE = """
+from typing import TypedDict
+from pydantic import BaseModel
+from fluxio import step, workflow
+
+class Order(BaseModel):
+    order_id: str
+    amount: float = 1
+
+class Approval(TypedDict):
+    by: str
+
+@workflow(input=Order)
+class Typed:
+    @step(awaits=["approved", "other"])
+    def ship(self, approved: Approval, other: dict) -> dict:
+        return {}
+
+@workflow
+class Plain:
+    @step
+    def only(self) -> dict:
+        return {}
+"""
+
+
+def test_the_types_of_a_folder_are_read_in_a_process_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "flows.py").write_text(CODE)
+    manifest = "[fluxio.workflows]\nTyped = flows:Typed\nPlain = flows:Plain\n"
+    (tmp_path / "entry_points.txt").write_text(manifest)
+
+    found = schemas_of(tmp_path)
+
+    assert [field.name for field in fields_of(found.inputs["Typed"])] == ["order_id", "amount"]
+    assert [field.name for field in fields_of(found.signals["Typed"]["approved"])] == ["by"]
+    assert set(found.inputs) == {"Typed"}
+    assert "flows" not in sys.modules
+
+
+@pytest.mark.parametrize("code", ["raise ValueError('broken here')", "import nothing_of_this_name"])
+def test_a_folder_that_cannot_be_imported_is_said_to_be_so(tmp_path: Path, code: str) -> None:
+    (tmp_path / "flows.py").write_text(code)
+    (tmp_path / "entry_points.txt").write_text("[fluxio.workflows]\nTyped = flows:Typed\n")
+
+    with pytest.raises(FluxioError, match=r"broken here|nothing_of_this_name"):
+        schemas_of(tmp_path)
+    with pytest.raises(FluxioError, match="is no folder"):
+        schemas_of(tmp_path / "none")
 
 
 @pytest.mark.parametrize(

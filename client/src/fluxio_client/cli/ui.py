@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fluxio_client.cli.dev import require_engine
 from fluxio_client.cli.session import Session
 from fluxio_protocol.errors import FluxioError
 
@@ -21,6 +23,12 @@ def ui(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Leave out whatever changes something.")
     ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your code with its manifest: forms then have the fields of your types. Needs the engine."
+        ),
+    ] = None,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the browser, too.")
     ] = True,
@@ -37,10 +45,15 @@ def ui(
         raise FluxioError(
             f'the pages need {" and ".join(missing)}, which this Python lacks: pip install "fluxio-client[ui]"'
         )
+    from fluxio_client.ui.schemas import UNKNOWN, schemas_of
     from fluxio_client.ui.server import serve
     from fluxio_client.ui.site import Site
 
     _ = session.table, session.queue
+    schemas = UNKNOWN
+    if folder is not None:
+        require_engine("ui --folder")
+        schemas = schemas_of(folder)
     session.quiet = True
 
     def say(address: str) -> None:
@@ -50,4 +63,4 @@ def ui(
             session.out.print(address, soft_wrap=True)
             session.note("it lets one browser in, once; Ctrl-C ends the pages")
 
-    serve(Site(session, read_only), port, browser, say)
+    serve(Site(session, read_only, schemas), port, browser, say)

@@ -26,7 +26,11 @@ def find_worker(session: Session) -> WorkerFunction:
         NotFound: there is none.
     """
     lambda_ = session.aws("lambda")
-    arn = session.nudges.attributes()["QueueArn"]
+    arn = session.nudges.attributes().get("QueueArn")
+    if arn is None:
+        raise NotFound(
+            "the queue has no ARN, as in `fluxio dev`: no Lambda function takes from it."
+        )
     mappings = mappings_of(lambda_, arn)
     if not mappings:
         raise NotFound("no function takes messages from the queue: see `fluxio doctor`.")

@@ -13,11 +13,11 @@ from fluxio_client.cli.failures import NotFound, explain
 from fluxio_client.cli.payload import parse_json
 from fluxio_client.cli.start import was_there
 from fluxio_client.client import new_run_id
-from fluxio_client.ui.forms import fields_of, object_of, schema_like
+from fluxio_client.ui.forms import Field, fields_of, object_of, schema_like
 from fluxio_client.ui.run import read
 from fluxio_client.ui.site import Site, href
 from fluxio_protocol import layout
-from fluxio_protocol.run import STOPPED
+from fluxio_protocol.run import STOPPED, Run
 
 Form = Mapping[str, str]
 
@@ -69,7 +69,7 @@ def _start_page(
         command=("start", workflow, "--input", "{…}", "--run-id", form.get("run_id", "")),
         workflow=workflow,
         fields=fields_of(schema),
-        known=site.input_schema(workflow) is not None,
+        known=workflow in site.schemas.inputs,
         form=form,
         example=json.dumps(example, indent=2, ensure_ascii=False) if example else "{}",
         message=message,
@@ -78,7 +78,7 @@ def _start_page(
 
 def _schema(site: Site, workflow: str) -> Mapping[str, Any] | None:
     """The schema of a workflow's input, or one like the input of its newest run."""
-    if known := site.input_schema(workflow):
+    if known := site.schemas.inputs.get(workflow):
         return known
     for summary in site.session.client.list(workflow, limit=1):
         run = site.session.store.read(summary.run_id)
@@ -102,11 +102,13 @@ def signal_page(site: Site, request: Request) -> Response:
 def signal(site: Site, request: Request, form: Form) -> Response:
     """Send a signal."""
     run_id = layout.check_run_id(request.path_params["run_id"])
+    name = form.get("name", "").strip()
     try:
-        payload = parse_json(form.get("payload", "").strip() or "{}", "the payload")
-        site.session.client.signal(
-            run_id, form.get("name", "").strip(), payload, replace=form.get("replace") == "yes"
-        )
+        if form.get("as") == "fields":
+            payload = object_of(_signal_fields(site, read(site, run_id), name), form)
+        else:
+            payload = parse_json(form.get("payload", "").strip() or "{}", "the payload")
+        site.session.client.signal(run_id, name, payload, replace=form.get("replace") == "yes")
     except Exception as error:  # noqa: BLE001 - what a person can mend stands beside the form
         return _signal_page(site, request, form, *_failed(error))
     return RedirectResponse(href("runs", run_id, did="signalled"), 303)
@@ -125,11 +127,20 @@ def _signal_page(
         command=("signal", run.run_id, name or "NAME", "--payload", "{…}"),
         run=run,
         name=name,
+        fields=[] if _wants_json(request, form) else _signal_fields(site, run, name),
         there=name in run.signals_json,
         awaited_by=[one.name for one in run.steps.values() if name in one.awaits],
         form=form,
         message=message,
     )
+
+
+def _wants_json(request: Request, form: Form) -> bool:
+    return "json" in request.query_params or "payload" in form
+
+
+def _signal_fields(site: Site, run: Run, name: str) -> list[Field]:
+    return fields_of(site.schemas.signals.get(run.workflow, {}).get(name))
 
 
 # --- cancel and redrive

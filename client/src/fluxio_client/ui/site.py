@@ -22,6 +22,7 @@ from fluxio_client.cli.printable import one_line, printable
 from fluxio_client.cli.session import Session
 from fluxio_client.cli.version import client_version
 from fluxio_client.ui.meter import Meter, metered, watch
+from fluxio_client.ui.schemas import UNKNOWN, Schemas
 from fluxio_client.ui.states import state_of_run
 from fluxio_protocol.run import Run
 from fluxio_protocol.run_item import filled_in
@@ -44,19 +45,18 @@ class Site:
     Args:
         session: the deployment, with the caller's credentials.
         read_only: whether the pages leave out what changes something.
-        input_schema: the JSON schema of a workflow's input by the workflow's name, where one is known. Without
-            one, a form is made after the input of the workflow's newest run.
+        schemas: what inputs and signals are, as far as that is known.
     """
 
     def __init__(
         self,
         session: Session,
         read_only: bool = False,
-        input_schema: Callable[[str], Mapping[str, Any] | None] = lambda _: None,
+        schemas: Schemas = UNKNOWN,
     ) -> None:
         self.session = session
         self.read_only = read_only
-        self.input_schema = input_schema
+        self.schemas = schemas
         self._archives: dict[tuple[str, int], dict[str, str]] = {}
         watch(session.dynamodb)
         self._templates = Environment(
