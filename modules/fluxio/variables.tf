@@ -159,8 +159,8 @@ variable "layer_parameter" {
 
   validation {
     condition = var.layer_parameter == null || (
-      can(regex("^/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,14}$", var.layer_parameter)) && length(coalesce(var.layer_parameter, "-")) <= 900 && !can(regex("^/?(aws|ssm)", lower(coalesce(var.layer_parameter, "-"))))
-      && (startswith(coalesce(var.layer_parameter, "-"), "/") || !strcontains(coalesce(var.layer_parameter, "-"), "/"))
+      can(regex("^/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,14}$", var.layer_parameter)) && length(coalesce(var.layer_parameter, "-")) <= 900 && !can(regex("^/?(aws|ssm)", lower(coalesce(var.layer_parameter, "-")))) &&
+      (startswith(coalesce(var.layer_parameter, "-"), "/") || !strcontains(coalesce(var.layer_parameter, "-"), "/"))
     )
     error_message = "layer_parameter must be a name that Parameter Store takes: letters, digits, _ . -, at most 900 characters; with / between at most 15 parts it begins with /, and in no case with aws or ssm. Such as \"/fluxio/orders/layer\"."
   }

@@ -79,8 +79,8 @@ variable "parameter_name" {
 
   validation {
     condition = var.parameter_name == null || (
-      can(regex("^/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,14}$", var.parameter_name)) && length(coalesce(var.parameter_name, "-")) <= 900 && !can(regex("^/?(aws|ssm)", lower(coalesce(var.parameter_name, "-"))))
-      && (startswith(coalesce(var.parameter_name, "-"), "/") || !strcontains(coalesce(var.parameter_name, "-"), "/"))
+      can(regex("^/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,14}$", var.parameter_name)) && length(coalesce(var.parameter_name, "-")) <= 900 && !can(regex("^/?(aws|ssm)", lower(coalesce(var.parameter_name, "-")))) &&
+      (startswith(coalesce(var.parameter_name, "-"), "/") || !strcontains(coalesce(var.parameter_name, "-"), "/"))
     )
     error_message = "parameter_name must be a name that Parameter Store takes: letters, digits, _ . -, at most 900 characters; with / between at most 15 parts it begins with /, and in no case with aws or ssm. Such as \"/fluxio/orders/layer\"."
   }
