@@ -398,7 +398,7 @@ def test_a_layer_of_another_series_is_refused_and_of_the_same_is_taken(
         assert f'run "n{at}"... pass' in tested.stdout, tested.stdout + tested.stderr
     assert f'run "n{len(fits)}"... fail' in tested.stdout
     said = " ".join(tested.stderr.replace("│", " ").split())
-    assert f"layer_zip is {fits_not}, but this is version {VERSION} of the module" in said
+    assert f"The layer's zip is {fits_not}, but this is version {VERSION} of the module" in said
 
 
 def document(name: str) -> str:

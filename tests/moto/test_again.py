@@ -12,6 +12,8 @@ from fluxio import Again, Retry, RetryAfter, StepContext, failed, step, workflow
 from fluxio_protocol.run import RunStatus, StepStatus
 from tests.moto.pump import Calls, LogLines, World
 
+pytestmark = pytest.mark.once
+
 
 def test_a_step_that_returns_again_is_run_again_no_earlier_than_it_asked(world: World) -> None:
     rounds: list[tuple[int, Any, int]] = []

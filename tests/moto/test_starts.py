@@ -15,6 +15,8 @@ from fluxio_protocol import layout, limits
 from tests.moto.conftest import create_table
 from tests.moto.pump import Calls, Killed, World
 
+pytestmark = pytest.mark.once
+
 
 @dataclass
 class Address:

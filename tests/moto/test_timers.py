@@ -12,6 +12,8 @@ from fluxio_client import SignalLapsed
 from fluxio_protocol.run import RunStatus, StepStatus
 from tests.moto.pump import Pump, World
 
+pytestmark = pytest.mark.once
+
 MINUTE = 60
 
 

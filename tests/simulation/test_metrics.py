@@ -49,8 +49,11 @@ def test_without_faults_everything_is_counted_exactly(block: int) -> None:
         assert schedule.times["run_duration"] == statuses["SUCCEEDED"] + statuses["FAILED"], seed
         assert schedule.sums["runs_started"] == len(schedule.run_ids), seed
         ended = schedule.times["step_duration"]
-        kept = sum(schedule.watch.commits.values())
-        assert ended == kept + schedule.sums["step_retries"] + schedule.sums["step_failures"], seed
+        watch = schedule.watch
+        kept = sum(watch.commits.values()) + len(watch.holds.declined)
+        put_back = schedule.sums["step_retries"] + sum(watch.rounds.values()) - watch.at_once
+        failed = schedule.sums["step_failures"] - sum(watch.lapses.values())
+        assert ended == kept + put_back + failed, seed
         assert schedule.sums["takeovers"] == schedule.watch.takeovers == 0, seed
 
 

@@ -1,6 +1,6 @@
 """Random schedules of random workflows break no promise; a seed that did would replay its schedule.
 
-`FLUXIO_SCHEDULES` says how many (default 2,000). More: `python -m tests.simulation.schedules --count 100000`.
+`FLUXIO_SCHEDULES` says how many (default 1,000). More: `python -m tests.simulation.schedules --count 100000`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.simulation import schedules
 from tests.simulation.conftest import Report
 from tests.simulation.schedules import Schedule
 
-COUNT = int(os.environ.get("FLUXIO_SCHEDULES", "2000"))
+COUNT = int(os.environ.get("FLUXIO_SCHEDULES", "1000"))
 BLOCKS = 10
 
 

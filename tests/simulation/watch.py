@@ -68,6 +68,8 @@ class Watch:
     skips: Counter[StepKey] = field(default_factory=Counter)
     lapses: Counter[StepKey] = field(default_factory=Counter)
     rounds: Counter[StepKey] = field(default_factory=Counter)
+    #: How many of these rounds began at once.
+    at_once: int = 0
     #: How many archives were written and used.
     archives: int = 0
     #: When each attempt was claimed, by the table's own clock.
@@ -302,6 +304,7 @@ class Watch:
         again = "round" in new and new["round"] != old.get("round", 0)
         if again:
             self.rounds[run_id, name] += 1
+            self.at_once += status == "RUNNING"
             self.counted_from[run_id, name] = old["attempt"]
             if new["round"] != old.get("round", 0) + 1 or before != "RUNNING":
                 yield f"goes from round {old.get('round', 0)} to {new['round']} of {before}"

@@ -15,6 +15,8 @@ from fluxio.testing import Fluxio, before, crash_everywhere, fails, later
 from fluxio_client import SignalLapsed
 from tests.unit.conftest import Package
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 
 SMALL = {"application_id": "a-1", "income": 30_000, "amount": 15_000}
